@@ -1,0 +1,52 @@
+# Everything sets itself up: `.venv` is made with the stdlib's venv, uv is installed into it from PyPI,
+# and uv installs exactly what requirements/dev.lock names, by hash.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export PYTHONDONTWRITEBYTECODE =
+
+.PHONY: help demo test lint types bench docs-check lock clean
+
+help:
+	@echo "make demo        the main job, live: one mint for 4 processes x 8 threads"
+	@echo "make test        every test"
+	@echo "make lint types  ruff and interrogate; mypy --strict and pyright strict"
+	@echo "make docs-check  runs the examples of README.md and docs/"
+	@echo "make bench       ratios against a hard-coded header and against peers"
+	@echo "make lock        renews requirements/*.lock from pyproject.toml"
+
+$(BIN)/uv:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
+$(VENV)/.installed: requirements/dev.lock pyproject.toml | $(BIN)/uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@
+
+demo: $(VENV)/.installed
+	@$(BIN)/python example_projects/demo/demo.py
+
+test: $(VENV)/.installed
+	$(BIN)/python -X dev -W error -m pytest -n 2 --dist worksteal $(ARGS)
+
+lint: $(VENV)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/interrogate --quiet src tests
+
+types: $(VENV)/.installed
+	$(BIN)/mypy --python-executable $(BIN)/python
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+docs-check: $(VENV)/.installed
+	$(BIN)/python -X dev -W error -m pytest README.md docs -p no:randomly
+
+bench: $(VENV)/.installed
+	$(BIN)/python bench/run.py
+
+lock: | $(BIN)/uv
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev --upgrade -o requirements/dev.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

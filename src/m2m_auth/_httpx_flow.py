@@ -1,0 +1,265 @@
+"""The authentication flow that the httpx and httpx2 plugins share; it knows neither library by name."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Generator, Iterable
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .endpoint import MAX_BODY, HttpRequest, HttpResponse, Transport, TransportError, describe
+from .errors import TokenUnavailable, also_a
+from .options import SecretSource, SourceOptions
+from .origins import Origin, OriginPolicy, same_origin
+from .rejection import RejectionRule, bearer_rejection
+from .source import TokenSource
+from .token import AccessToken
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+__all__ = ["HttpxFlow"]
+
+
+class HttpxFlow:
+    """Attaches a bearer token to every request, and once replaces a token that the API refused.
+
+    Takes the arguments of :class:`~m2m_auth.TokenSource`, and:
+
+    Args:
+        allowed_origins: the only origins (scheme, host, port) that may get the token; None allows any https one.
+        allow_insecure_http: True sends the token over plain http to other machines, too.
+        is_rejection: decides from status and headers whether a response means that the token is out; by
+            default a 401 whose challenge is Bearer with no error or ``invalid_token`` (RFC 6750 §3.1).
+
+    Raises:
+        ConfigurationError: an option makes no sense; raised before any I/O.
+        OriginNotAllowed, InsecureTransport: (on a call) the token may not go there; nothing was sent.
+        TokenUnavailable: (on a call) there is no token, so nothing was sent; also the library's HTTPError.
+    """
+
+    requires_request_body = False
+    requires_response_body = False
+    library: Any
+    """The HTTP library's module."""
+
+    def __init__(
+        self,
+        token_endpoint: str,
+        client_id: str,
+        client_secret: str | SecretSource | None = None,
+        *,
+        allowed_origins: Iterable[str] | None = None,
+        allow_insecure_http: bool = False,
+        is_rejection: RejectionRule | None = None,
+        **options: Unpack[SourceOptions],
+    ) -> None:
+        if options.get("transport") is None:
+            options["transport"] = transport_over(self.library, None)
+        source = TokenSource(token_endpoint, client_id, client_secret, **options)
+        self._attach(source, allowed_origins, allow_insecure_http, is_rejection)
+
+    @classmethod
+    def from_source(
+        cls,
+        source: TokenSource,
+        *,
+        allowed_origins: Iterable[str] | None = None,
+        allow_insecure_http: bool = False,
+        is_rejection: RejectionRule | None = None,
+    ) -> Self:
+        """The same over a source that exists already, e.g. one shared with requests."""
+        auth = cls.__new__(cls)
+        auth._attach(source, allowed_origins, allow_insecure_http, is_rejection)
+        return auth
+
+    def _attach(
+        self,
+        source: TokenSource,
+        allowed_origins: Iterable[str] | None,
+        allow_insecure_http: bool,
+        is_rejection: RejectionRule | None,
+    ) -> None:
+        self.source = source
+        """The token source behind it; share it between plugins."""
+        self._origins = OriginPolicy(allowed_origins, allow_insecure_http)
+        self._checked: dict[tuple[str, str, int | None], Origin] = {}
+        self._is_rejection = is_rejection or bearer_rejection
+
+    def __repr__(self) -> str:
+        return f"<M2MAuth of {self.source!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an M2MAuth is not pickled: build it where it is used; equal ones share one token")
+
+    def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
+        """Called by ``Client`` for each call."""
+        origin = self._origin(request)
+        failure: TokenUnavailable | None = None
+        try:
+            token = self.source.token()
+        except TokenUnavailable as error:
+            failure = error
+        if failure is not None:
+            raise also_a(failure, self.library.HTTPError, _request=request)
+        start = _attached(request, token)
+        response = yield request
+        if not self._refused(response, origin, token):
+            return
+        replay = self._replay(response, start)
+        if replay is None:
+            return
+        try:
+            replacement = self.source.token()
+        except TokenUnavailable:
+            return  # the API's own answer says more than "no token" would
+        if replacement == token:
+            return
+        replay.headers["Authorization"] = replacement.authorization
+        second = yield replay
+        self._refused(second, origin, replacement)
+
+    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+        """Called by ``AsyncClient`` for each call; the same, awaiting."""
+        origin = self._origin(request)
+        failure: TokenUnavailable | None = None
+        try:
+            token = await self.source.atoken()
+        except TokenUnavailable as error:
+            failure = error
+        if failure is not None:
+            raise also_a(failure, self.library.HTTPError, _request=request)
+        start = _attached(request, token)
+        response = yield request
+        if not self._refused(response, origin, token):
+            return
+        replay = self._replay(response, start)
+        if replay is None:
+            return
+        try:
+            replacement = await self.source.atoken()
+        except TokenUnavailable:
+            return
+        if replacement == token:
+            return
+        replay.headers["Authorization"] = replacement.authorization
+        second = yield replay
+        self._refused(second, origin, replacement)
+
+    def _origin(self, request: Any) -> Origin:
+        """The request's origin, if a token may go there; remembered, since calls go to the same few."""
+        url = request.url
+        parts = (url.scheme, url.host, url.port)
+        origin = self._checked.get(parts)
+        if origin is None:
+            origin = self._origins.check(str(url))
+            if len(self._checked) < 64:
+                self._checked[parts] = origin
+        return origin
+
+    def _refused(self, response: Any, origin: Origin, token: AccessToken) -> bool:
+        """True if this response, from where the token was sent, says that this token is out."""
+        status = response.status_code
+        if status != 401 and self._is_rejection is bearer_rejection:
+            return False
+        sent = response.request  # a redirect's target, if the client followed one
+        if sent.headers.get("Authorization") != token.authorization or not same_origin(str(sent.url), origin):
+            return False
+        if not self._is_rejection(status, response.headers):
+            return False
+        self.source.reject(token)
+        return True
+
+    def _replay(self, response: Any, start: int | None) -> Any:
+        """The refused request once more, with its body as it was; None if that is gone."""
+        sent = response.request
+        if not _rewound(sent.stream, self.library.ByteStream, start):
+            return None
+        return self.library.Request(
+            sent.method, sent.url, headers=sent.headers, stream=sent.stream, extensions=sent.extensions
+        )
+
+
+def _attached(request: Any, token: AccessToken) -> int | None:
+    """Sets the header; gives where the body starts, if it is a file that can be wound back there."""
+    request.headers["Authorization"] = token.authorization
+    body = getattr(request.stream, "_stream", None)
+    if body is None or isinstance(body, bytes):
+        return None
+    try:
+        return int(body.tell()) if body.seekable() else None
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _rewound(stream: Any, byte_stream: type, start: int | None) -> bool:
+    """True if the body can be sent again, from where it started: never an emptied upload."""
+    if isinstance(stream, byte_stream):
+        return True
+    fields = getattr(stream, "fields", None)
+    if fields is not None:  # multipart: the library itself winds each file back to its beginning
+        files = [field.file for field in fields if hasattr(field, "file")]
+        return all(isinstance(file, (str, bytes)) or _seekable(file) for file in files)
+    if start is None:
+        return False
+    try:
+        stream._stream.seek(start)
+    except (AttributeError, OSError, ValueError):
+        return False
+    return True
+
+
+def _seekable(file: Any) -> bool:
+    try:
+        return bool(file.seekable())
+    except (AttributeError, ValueError):
+        return False
+
+
+def transport_over(library: Any, client: Any) -> Transport:
+    """A transport over the user's client, or over a new private one for each token request.
+
+    Token requests are rare, and a connection kept between them would not survive a fork.
+    """
+
+    def transport(request: HttpRequest) -> HttpResponse:
+        if client is not None:
+            return _send(library, client, request)
+        with library.Client() as private:
+            return _send(library, private, request)
+
+    return transport
+
+
+def _no_auth(request: Any) -> Any:
+    """Keeps the client's own ``auth`` away from the token request."""
+    return request
+
+
+def _send(library: Any, client: Any, request: HttpRequest) -> HttpResponse:
+    deadline = time.monotonic() + request.timeout
+    problem: tuple[str, str]
+    try:
+        with client.stream(
+            request.method,
+            request.url,
+            content=request.body,
+            headers=dict(request.headers),
+            auth=_no_auth,
+            timeout=request.timeout,
+            follow_redirects=False,
+        ) as response:
+            body = bytearray()
+            for chunk in response.iter_bytes():
+                body += chunk
+                if len(body) > MAX_BODY:
+                    break
+                if time.monotonic() > deadline:
+                    raise library.ReadTimeout("deadline")
+            return HttpResponse(response.status_code, response.headers, bytes(body[:MAX_BODY]))
+    except library.TimeoutException:
+        problem = f"no answer within {request.timeout:g} s", "timeout"
+    except (library.HTTPError, library.InvalidURL) as error:
+        words = describe(error)
+        problem = (f"TLS failed: {words}", "tls") if "SSL" in words else (words, "connection")
+    # Outside of the except clause, so that the library's exception, which holds the request, is not chained.
+    raise TransportError(f"The token endpoint {request.url} cannot be reached: {problem[0]}", problem[1])

@@ -1,0 +1,225 @@
+"""The disk cache: one folder shared by every process of a user on one machine, on diskcache (SQLite).
+
+Only raw bytes and integers are ever read: diskcache unpickles by default (CVE-2025-69872), so its Disk is
+replaced by one that refuses every other storage mode and every file name. The folder is private (0700), and
+so are its files (0600).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from ..errors import CacheUnavailable, ConfigurationError
+from ..fork import importing, on_fork
+from . import Capabilities
+
+if TYPE_CHECKING:
+    import diskcache
+
+__all__ = ["DiskTokenCache"]
+
+_DATABASE = "cache.db"
+_T = TypeVar("_T")
+
+
+class DiskTokenCache:
+    """A folder as a shared cache.
+
+    Args:
+        folder: the cache folder; created, with mode 0700, when it is first used. None is ``m2m-auth`` in the
+            user's cache folder.
+        timeout: seconds that one operation may wait for another process's transaction.
+
+    Raises:
+        ConfigurationError: diskcache is missing; or the folder is a symlink, someone else's, open to others,
+            or inside a folder that others may write to.
+    """
+
+    capabilities = Capabilities()
+
+    def __init__(self, folder: str | os.PathLike[str] | None = None, timeout: float = 2.0) -> None:
+        _require_diskcache()
+        self._folder = Path(folder) if folder is not None else _user_folder()
+        self._timeout = timeout
+        problem = _insecurity(self._folder)
+        if problem:
+            raise ConfigurationError(problem)
+        self._lock = threading.Lock()
+        self._cache: diskcache.Cache | None = None
+        self._inherited: list[diskcache.Cache] = []
+        on_fork(self)
+
+    @classmethod
+    def from_url(cls, rest: str) -> DiskTokenCache:
+        """``disk:`` or ``disk:/path``; ``~`` stands for the home folder."""
+        return cls(os.path.expanduser(rest) if rest else None)  # noqa: PTH111 - a bad ~user stays as it is
+
+    def __repr__(self) -> str:
+        return f"DiskTokenCache({str(self._folder)!r})"
+
+    def after_fork(self) -> None:
+        """SQLite connections do not survive a fork, not even to be closed: the parent's are kept, unused."""
+        self._lock = threading.Lock()
+        if self._cache is not None:
+            self._inherited.append(self._cache)
+            self._cache = None
+
+    def get(self, key: str) -> bytes | None:
+        """The live value, or None."""
+        value = self._do(lambda cache: cache.get(key, retry=False))
+        return str(value).encode() if isinstance(value, int) else value
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Stores a value for ``ttl`` seconds."""
+        self._do(lambda cache: cache.set(key, value, expire=ttl, retry=False))
+
+    def delete(self, key: str) -> None:
+        """Forgets a key."""
+        self._do(lambda cache: cache.delete(key, retry=False))
+
+    def add(self, key: str, value: bytes, ttl: float) -> bool:
+        """Stores the value unless a live one is there; one transaction."""
+        return bool(self._do(lambda cache: cache.add(key, value, expire=ttl, retry=False)))
+
+    def delete_if(self, key: str, value: bytes) -> bool:
+        """Deletes the key if it still holds this value; one transaction (``diskcache.Lock`` does not compare)."""
+
+        def compare(cache: diskcache.Cache) -> bool:
+            with cache.transact(retry=False):
+                return cache.get(key) == value and bool(cache.delete(key))
+
+        return self._do(compare)
+
+    def increment(self, key: str, ttl: float) -> int:
+        """Adds one and returns the count; one transaction."""
+
+        def count(cache: diskcache.Cache) -> int:
+            with cache.transact(retry=False):
+                cache.add(key, 0, expire=ttl)
+                return int(cache.incr(key))
+
+        return self._do(count)
+
+    def close(self) -> None:
+        """Closes this thread's connection."""
+        self.release_thread()
+
+    def release_thread(self) -> None:
+        """Closes the connection that diskcache keeps for this thread."""
+        if self._cache is not None:
+            with contextlib.suppress(Exception):
+                self._cache.close()
+
+    def _do(self, operation: Callable[[diskcache.Cache], _T]) -> _T:
+        """One operation. Whatever SQLite, the file system or diskcache has to say is a CacheUnavailable."""
+        problem = ""
+        try:
+            return operation(self._open())
+        except CacheUnavailable:
+            raise
+        except Exception as error:  # sqlite3.Error, OSError, Timeout, and what a foreign database makes diskcache do
+            problem = f"{self!r}: {type(error).__name__}: {error}"
+            self._discard_if_spoilt(error)
+        raise CacheUnavailable(problem)
+
+    def _open(self) -> diskcache.Cache:
+        cache = self._cache
+        if cache is not None and (self._folder / _DATABASE).exists():
+            return cache
+        with self._lock:
+            if self._cache is None or not (self._folder / _DATABASE).exists():
+                self._cache = self._create()
+            return self._cache
+
+    def _create(self) -> diskcache.Cache:
+        with importing():
+            import diskcache
+
+            from ._raw_disk import RawDisk
+
+        _make_private(self._folder)
+        problem = _insecurity(self._folder)
+        if problem:
+            raise CacheUnavailable(problem)
+        # SQLite gives its -wal and -shm files the mode of the database, so that one is made first.
+        os.close(os.open(self._folder / _DATABASE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
+        (self._folder / _DATABASE).chmod(0o600)
+        return diskcache.Cache(
+            str(self._folder), timeout=self._timeout, disk=RawDisk, eviction_policy="none", statistics=0, tag_index=0
+        )
+
+    def _discard_if_spoilt(self, error: Exception) -> None:
+        """A file that is no database never becomes one again: put it aside, and the next operation starts afresh."""
+        import sqlite3
+
+        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
+            with self._lock, contextlib.suppress(OSError):
+                self._cache = None
+                for suffix in ("", "-wal", "-shm"):
+                    spoilt = self._folder / (_DATABASE + suffix)
+                    if spoilt.exists():
+                        spoilt.replace(self._folder / f"spoilt{suffix or '.db'}")
+
+
+def _require_diskcache() -> None:
+    import importlib.util
+
+    if importlib.util.find_spec("diskcache") is None:
+        raise ImportError("No module named 'diskcache'", name="diskcache")
+
+
+def _user_folder() -> Path:
+    import platformdirs
+
+    return platformdirs.user_cache_path("m2m-auth", appauthor=False)
+
+
+def _make_private(folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return
+    folder.chmod(0o700)
+
+
+def _insecurity(folder: Path) -> str:
+    """What is wrong with the folder, in words with the fix; empty if nothing is, or it does not exist yet."""
+    if not hasattr(os, "getuid"):
+        return ""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return _parent_insecurity(folder)
+    mode = stat.S_IMODE(found.st_mode)
+    if stat.S_ISLNK(found.st_mode):
+        return f"cache folder {folder} is a symlink, so another user may choose where it leads. Fix: name the folder itself"
+    if not stat.S_ISDIR(found.st_mode):
+        return f"cache folder {folder} is not a folder. Fix: name a folder"
+    if found.st_uid != os.getuid():
+        return f"cache folder {folder} belongs to user {found.st_uid}, not to {os.getuid()}. Fix: name a folder of your own"
+    if mode & 0o077:
+        return (
+            f"cache folder {folder} is open to others (mode {mode:04o}, owner {found.st_uid}). Fix: chmod 0700 {folder}"
+        )
+    return _parent_insecurity(folder)
+
+
+def _parent_insecurity(folder: Path) -> str:
+    try:
+        found = folder.parent.stat()
+    except OSError:
+        return ""
+    mode = stat.S_IMODE(found.st_mode)
+    if mode & 0o022 and not mode & stat.S_ISVTX:
+        return (
+            f"cache folder {folder}: others may replace it, since {folder.parent} has mode {mode:04o}. "
+            f"Fix: chmod go-w {folder.parent}, or choose another folder"
+        )
+    return ""

@@ -1,0 +1,291 @@
+"""The token request and its response (RFC 6749 §4.4, §5), without I/O.
+
+:func:`build` turns parameters into an :class:`HttpRequest`; a transport answers with an
+:class:`HttpResponse`; :func:`parse` makes a :class:`TokenGrant` of it, or a :class:`~m2m_auth.failure.Failure`.
+Nothing of a response body is ever shown, except an OAuth error's own fields in RFC 6749's characters.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
+from urllib.parse import urlencode
+
+from .failure import Failure, Kind
+from .retry_hints import retry_after
+
+__all__ = [
+    "MAX_BODY",
+    "HttpRequest",
+    "HttpResponse",
+    "TokenGrant",
+    "Transport",
+    "TransportError",
+    "build",
+    "describe",
+    "granted_lifetime",
+    "parse",
+]
+
+MAX_BODY = 1024 * 1024
+"""A transport reads no more of a token response than this many bytes."""
+
+
+class HttpRequest:
+    """What a transport is to send: ``method``, ``url``, ``headers``, ``body``, ``timeout`` (seconds, for all of it)."""
+
+    __slots__ = ("body", "headers", "method", "timeout", "url")
+
+    def __init__(self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout: float) -> None:
+        self.method = method
+        self.url = url
+        self.headers = headers
+        self.body = body
+        self.timeout = timeout
+
+    def __repr__(self) -> str:
+        return f"<HttpRequest {self.method} {self.url}>"
+
+
+class HttpResponse:
+    """What a transport got: ``status``, ``headers`` (names in lower case) and at most :data:`MAX_BODY` bytes of ``body``."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Mapping[str, str], body: bytes) -> None:
+        self.status = status
+        self.headers = {name.lower(): value for name, value in headers.items()}
+        self.body = body
+
+    def __repr__(self) -> str:
+        return f"<HttpResponse {self.status}, {len(self.body)} bytes>"
+
+
+Transport = Callable[[HttpRequest], HttpResponse]
+"""Sends one token request: verifies TLS, follows no redirect, keeps to ``request.timeout``, raises TransportError."""
+
+
+class TransportError(Exception):
+    """A transport got no response.
+
+    Args:
+        message: what happened, without anything of the request's headers or body.
+        cause_code: ``timeout``, ``connection``, ``tls`` or another short word.
+    """
+
+    def __init__(self, message: str, cause_code: str = "connection") -> None:
+        super().__init__(message)
+        self.cause_code = cause_code
+
+
+def describe(error: BaseException) -> str:
+    """The innermost reason of an HTTP library's exception, by type and, where it is the system's, its words.
+
+    The rest of such an exception may hold the request, and with it the secret.
+    """
+    seen: BaseException = error
+    for _ in range(8):
+        inner = seen.__cause__ or seen.__context__ or getattr(seen, "reason", None)
+        if inner is None and seen.args and isinstance(seen.args[0], BaseException):
+            inner = seen.args[0]
+        if not isinstance(inner, BaseException):
+            break
+        seen = inner
+    words = seen.strerror if isinstance(seen, OSError) and seen.strerror else ""
+    return f"{type(seen).__name__}{': ' if words else ''}{words}"
+
+
+class TokenGrant(NamedTuple):
+    """A usable answer of the token endpoint. ``lifetime`` is in seconds, counted from sending the request."""
+
+    access_token: str
+    token_type: str
+    scope: str | None
+    lifetime: float
+
+    def __repr__(self) -> str:
+        return f"<TokenGrant {self.token_type} lifetime={self.lifetime:g}>"
+
+
+def build(
+    token_endpoint: str,
+    parameters: Iterable[tuple[str, str]],
+    headers: Mapping[str, str],
+    encoding: str,
+    timeout: float,
+) -> HttpRequest:
+    """The token request: ``parameters`` as a form (RFC 6749 §4.4.2) or, as some vendors want it, a JSON object."""
+    pairs = list(parameters)
+    if encoding == "json":
+        body = json.dumps(_object(pairs)).encode()
+        content_type = "application/json"
+    else:
+        body = urlencode(pairs).encode()
+        content_type = "application/x-www-form-urlencoded"
+    common = {"Content-Type": content_type, "Accept": "application/json", "Cache-Control": "no-store"}
+    return HttpRequest("POST", token_endpoint, {**common, **headers}, body, timeout)
+
+
+def _object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """A repeated parameter (``resource``) becomes a list."""
+    grouped: dict[str, list[str]] = {}
+    for name, value in pairs:
+        grouped.setdefault(name, []).append(value)
+    return {name: values[0] if len(values) == 1 else values for name, values in grouped.items()}
+
+
+def parse(
+    response: HttpResponse, *, sent_at: float, default_lifetime: float, max_lifetime: float
+) -> TokenGrant | Failure:
+    """The answer's token, or what went wrong. ``sent_at`` is Unix time in seconds; unknown fields are ignored."""
+    content_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
+    data = _json_object(response.body)
+    error = data.get("error") if data else None
+    if response.status == 200 and data is not None and "access_token" in data:
+        return _grant(data, sent_at, default_lifetime, max_lifetime)
+    if response.status == 200 and not isinstance(error, str):
+        shown = content_type if _MEDIA_TYPE.fullmatch(content_type) else "no or an odd content type"
+        return _malformed(f"it is not a JSON object with an access_token ({len(response.body)} bytes, {shown})")
+    return _refusal(response, data or {}, content_type, sent_at)
+
+
+_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}")
+_SHOWN = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+_B64TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+def _json_object(body: bytes) -> dict[str, Any] | None:
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) else None
+
+
+def _malformed(why: str) -> Failure:
+    message = f"The token endpoint answered 200, but {why}. Is token_endpoint the URL of a token endpoint?"
+    return Failure(Kind.UNAVAILABLE, "MalformedTokenResponse", message, "malformed_response")
+
+
+def _grant(data: dict[str, Any], sent_at: float, default_lifetime: float, max_lifetime: float) -> TokenGrant | Failure:
+    value, token_type, scope = data["access_token"], data.get("token_type", "Bearer"), data.get("scope")
+    if not isinstance(value, str) or not _B64TOKEN.fullmatch(value):
+        return _malformed("its access_token is empty or has characters that no header may carry")
+    if not isinstance(token_type, str) or token_type.lower() != "bearer":
+        kind = _SHOWN.sub("?", str(token_type))[:40]
+        return _malformed(f"its token_type is {kind!r}, and only a Bearer token may be sent as one")
+    try:
+        lifetime = granted_lifetime(data.get("expires_in"), _jwt_claims(value), sent_at, default_lifetime)
+    except ValueError as error:
+        return _malformed(str(error))
+    return TokenGrant(value, "Bearer", scope if isinstance(scope, str) else None, min(lifetime, max_lifetime))
+
+
+def granted_lifetime(expires_in: object, claims: Mapping[str, Any], sent_at: float, default: float) -> float:
+    """Seconds a token lives: ``expires_in``, else the JWT's ``exp - iat``, else ``default``.
+
+    A JWT's ``exp`` may only shorten what ``expires_in`` says. Numeric strings are numbers, as some servers
+    send them. Raises ValueError for an ``expires_in`` that is not a positive number (RFC 6749 §5.1).
+    """
+    by_jwt = _jwt_lifetime(claims, sent_at)
+    if expires_in is None:
+        return default if by_jwt is None else by_jwt
+    try:
+        if isinstance(expires_in, bool) or not isinstance(expires_in, (int, float, str)):
+            raise ValueError
+        lifetime = float(expires_in)
+    except (ValueError, OverflowError):
+        raise ValueError("its expires_in is not a number") from None
+    if not math.isfinite(lifetime) or lifetime <= 0:
+        raise ValueError("its expires_in is not a positive number of seconds")
+    return lifetime if by_jwt is None else min(lifetime, by_jwt)
+
+
+def _jwt_lifetime(claims: Mapping[str, Any], sent_at: float) -> float | None:
+    """``exp - iat``: both by the server's clock, so ours does not matter; without ``iat``, ours must do.
+
+    Servers cut ``iat`` to whole seconds, which makes a token look up to a second longer than it is: where the
+    two clocks agree anyhow, ``exp`` counts from the moment of the request.
+    """
+    exp, iat = claims.get("exp"), claims.get("iat", sent_at)
+    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in (exp, iat)):
+        return None
+    start = max(float(iat), sent_at) if 0 <= sent_at - float(iat) < 1 else float(iat)
+    lifetime = float(exp) - start  # type: ignore[arg-type]
+    return lifetime if 0 < lifetime < math.inf else None
+
+
+def _jwt_claims(token: str) -> dict[str, Any]:
+    """The claims of a token that is a signed JWT; of any other token, none. The signature is the API's to check."""
+    if token.count(".") != 2 or not token.startswith("eyJ"):
+        return {}
+    try:
+        import jwt
+    except ImportError:
+        return {}
+    try:
+        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
+    except (jwt.PyJWTError, ValueError):
+        return {}
+    return claims
+
+
+_CREDENTIAL_ERRORS = {"invalid_client"}
+_PASSING_ERRORS = {"server_error", "temporarily_unavailable"}
+
+
+def _refusal(response: HttpResponse, data: dict[str, Any], content_type: str, now: float) -> Failure:
+    status = response.status
+    error = _shown(data.get("error"), 60)
+    description, uri = _shown(data.get("error_description"), 200), _shown(data.get("error_uri"), 200)
+    if status == 429 or status == 408 or status >= 500 or error in _PASSING_ERRORS:
+        after = retry_after(response.headers, now) if status in (429, 503) else None
+        kind = Kind.THROTTLED if status == 429 else Kind.UNAVAILABLE
+        what = f"The token endpoint answered {status}" + (f" {error}" if error else "")
+        if kind is Kind.THROTTLED:
+            after = 60.0 if after is None else after
+            what += f": too many token requests; it asks to wait {after:.0f} s"
+        return Failure(kind, "TokenEndpointUnavailable", what, f"http_{status}", after, facts={"status": status})
+    bare = error is None and status in (400, 401, 403)
+    kind = Kind.CREDENTIALS if bare or error in _CREDENTIAL_ERRORS else Kind.CONFIGURATION
+    facts = {"status": status, "error": error, "error_description": description, "error_uri": uri}
+    return Failure(
+        kind,
+        "TokenRequestRejected",
+        _refusal_message(status, error, description, content_type),
+        error or f"http_{status}",
+        facts=facts,
+    )
+
+
+_FIXES = {
+    "invalid_client": "Check client_id, client_secret and client_authentication",
+    "invalid_scope": "Ask only for scopes that this client is allowed",
+    "unauthorized_client": "Allow this client the client-credentials grant at the server",
+    "unsupported_grant_type": "Allow this client the client-credentials grant at the server",
+    "invalid_target": "Check audience and resource (RFC 8707)",
+    "access_denied": "Check the client's rights at the server, and audience",
+}
+
+
+def _refusal_message(status: int, error: str | None, description: str | None, content_type: str) -> str:
+    if error is not None:
+        said = f": {description}" if description else ""
+        return f"The token endpoint answered {status} {error}{said}. {_FIXES.get(error, 'Check the token request')}."
+    if 300 <= status < 400:
+        return f"The token endpoint answered {status}, a redirect; a secret is never sent on. Fix: set token_endpoint to its target."
+    kind = content_type if _MEDIA_TYPE.fullmatch(content_type) else "no content type"
+    fix = (
+        "Check client_id and client_secret"
+        if status in (400, 401, 403)
+        else "Is token_endpoint the URL of a token endpoint?"
+    )
+    return f"The token endpoint answered {status} without an OAuth error ({kind}). {fix}."
+
+
+def _shown(value: object, limit: int) -> str | None:
+    """The server's words in RFC 6749 §5.2's characters, cut to ``limit``."""
+    return _SHOWN.sub("?", value)[:limit] if isinstance(value, str) and value else None

@@ -1,0 +1,172 @@
+"""Every error of m2m-auth. Each carries its facts as attributes, and none carries a secret.
+
+A :class:`TokenUnavailable` that is raised through a plugin is also an instance of that HTTP library's own
+base error, so ``except requests.RequestException`` around a call goes on working: see :func:`also_a`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+__all__ = [
+    "CacheUnavailable",
+    "ConfigurationError",
+    "InsecureTransport",
+    "M2MAuthError",
+    "MalformedTokenResponse",
+    "OriginNotAllowed",
+    "TokenEndpointUnavailable",
+    "TokenRequestRejected",
+    "TokenUnavailable",
+]
+
+
+class M2MAuthError(Exception):
+    """The base of every error that m2m-auth raises on purpose."""
+
+
+class ConfigurationError(M2MAuthError):
+    """Yours to fix: raised before any I/O; the message says what is wrong, where, and the fix."""
+
+
+class OriginNotAllowed(M2MAuthError):
+    """The request goes to an origin outside ``allowed_origins``; nothing was sent.
+
+    Attributes:
+        origin: where the request was going, e.g. ``https://other.example``.
+        allowed: the allowed origins, as strings.
+    """
+
+    def __init__(self, message: str, *, origin: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.origin = origin
+        self.allowed = allowed
+
+
+class InsecureTransport(M2MAuthError):
+    """The request would carry the token over plain http to another machine; nothing was sent (RFC 6750 §5.3).
+
+    Attributes:
+        origin: where the request was going, e.g. ``http://api.example.com``.
+    """
+
+    def __init__(self, message: str, *, origin: str) -> None:
+        super().__init__(message)
+        self.origin = origin
+
+
+class TokenUnavailable(M2MAuthError):
+    """There is no usable token, so the API call was not sent.
+
+    Attributes:
+        retry_after: seconds until another attempt makes sense, or None if nobody knows.
+        cause_code: a short, stable word for logs and metrics, e.g. ``timeout``, ``http_503``, ``invalid_client``.
+    """
+
+    def __init__(self, message: str, *, cause_code: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.cause_code = cause_code
+        self.retry_after = retry_after
+
+
+class TokenRequestRejected(TokenUnavailable):
+    """The authorization server refused the token request (RFC 6749 §5.2): fix the client or its rights.
+
+    Attributes:
+        status: the HTTP status.
+        error: the server's code, e.g. ``invalid_client``, or None if it sent none.
+        error_description: the server's words, in RFC 6749's characters only and at most 200 of them, or None.
+        error_uri: the server's page about it, or None.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        cause_code: str,
+        retry_after: float | None = None,
+        status: int,
+        error: str | None = None,
+        error_description: str | None = None,
+        error_uri: str | None = None,
+    ) -> None:
+        super().__init__(message, cause_code=cause_code, retry_after=retry_after)
+        self.status = status
+        self.error = error
+        self.error_description = error_description
+        self.error_uri = error_uri
+
+
+class TokenEndpointUnavailable(TokenUnavailable):
+    """The token endpoint could not be reached or is not itself: timeout, connection, 5xx, 429.
+
+    Attributes:
+        status: the HTTP status, or None when no response came.
+    """
+
+    def __init__(
+        self, message: str, *, cause_code: str, retry_after: float | None = None, status: int | None = None
+    ) -> None:
+        super().__init__(message, cause_code=cause_code, retry_after=retry_after)
+        self.status = status
+
+
+class MalformedTokenResponse(TokenUnavailable):
+    """The server answered 200 with something that is not a usable Bearer token. The body is never shown."""
+
+
+class CacheUnavailable(M2MAuthError):
+    """A shared cache could not do what it was asked. The engine goes on without it; calls do not fail."""
+
+
+_combined: dict[tuple[type, type], type] = {}
+
+
+def _rebuild(plain: type[TokenUnavailable], args: tuple[Any, ...], facts: dict[str, Any]) -> TokenUnavailable:
+    error = plain.__new__(plain, *args)
+    error.args = args
+    error.__dict__.update(facts)
+    return error
+
+
+def _reduce(error: TokenUnavailable) -> tuple[Any, ...]:
+    """Pickles as the plain error: another process may not have the HTTP library, or the request."""
+    plain = next(cls for cls in type(error).__mro__ if cls.__module__ == __name__)
+    facts = {name: value for name, value in error.__dict__.items() if not name.startswith("_")}
+    facts.pop("request", None)
+    facts.pop("response", None)
+    return _rebuild, (plain, error.args, facts)
+
+
+TokenUnavailable.__reduce__ = _reduce  # type: ignore[assignment,method-assign]
+
+
+def also_a(error: TokenUnavailable, library_error: type[Exception], **attributes: Any) -> TokenUnavailable:
+    """The same error, now also an instance of an HTTP library's base error.
+
+    ``attributes`` are what that library's handlers expect to find on it (``request``, ``response``).
+    """
+    plain = type(error)
+    cls = _combined.get((plain, library_error))
+    if cls is None:
+        body = {"__doc__": plain.__doc__, "__module__": plain.__module__}
+        cls = _combined[plain, library_error] = type(plain.__name__, (plain, library_error), body)
+    combined: TokenUnavailable = cls.__new__(cls, *error.args)
+    combined.args = error.args
+    combined.__dict__.update(error.__dict__)
+    combined.__dict__.update(attributes)
+    return combined
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`` (did you mean 'x'?)``, or nothing: for messages about a name that is not known."""
+    import difflib
+
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def missing_extra(what: str, error: ImportError, extra: str) -> str:
+    """The message for an optional library that is not installed."""
+    return f"{what} needs the package {error.name!r}, which is not installed. Fix: pip install 'm2m-auth[{extra}]'"

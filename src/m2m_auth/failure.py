@@ -1,0 +1,58 @@
+"""A failed attempt as a plain record: it is kept, shared through a cache, and raised afresh for each caller.
+
+Each caller gets its own exception: no traceback of another thread hangs on it, and no HTTP library's
+exception with the secret-bearing request inside.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, NamedTuple
+
+from . import errors
+
+__all__ = ["Failure", "Kind"]
+
+
+class Kind(str, Enum):
+    """What sort of failure it is: it decides how long to hold off."""
+
+    UNAVAILABLE = "unavailable"
+    """The server, or the way to it, failed: worth another attempt soon."""
+    THROTTLED = "throttled"
+    """The server said when to come back (429)."""
+    CREDENTIALS = "credentials"
+    """The client's secret was refused."""
+    CONFIGURATION = "configuration"
+    """This request (scope, audience, grant, URL) was refused; repeating it does not help."""
+
+
+class Failure(NamedTuple):
+    """One failed attempt to get a token."""
+
+    kind: Kind
+    error_class: str
+    message: str
+    cause_code: str
+    retry_after: float | None = None
+    """Seconds, as the server asked for; None if it did not."""
+    attempts: int = 1
+    """How many attempts in a row have failed like this."""
+    facts: dict[str, Any] = {}  # noqa: RUF012 - never mutated
+    """The further attributes of the error: status, error, error_description, error_uri."""
+
+    def error(self, retry_after: float | None = None) -> errors.TokenUnavailable:
+        """A new exception for one caller; ``retry_after`` in seconds from now."""
+        cls: type[errors.TokenUnavailable] = getattr(errors, self.error_class)
+        return cls(self.message, cause_code=self.cause_code, retry_after=retry_after, **self.facts)
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; the inverse of :meth:`from_json`."""
+        return {**self._asdict(), "kind": self.kind.value}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Failure:
+        """The record from another process. Raises ValueError, TypeError or KeyError for anything else."""
+        failure = cls(**{**data, "kind": Kind(data["kind"])})
+        failure.error()
+        return failure

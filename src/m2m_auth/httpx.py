@@ -1,0 +1,20 @@
+"""The plugin for httpx: ``httpx.Client(auth=M2MAuth(…))``, and the same for ``httpx.AsyncClient``."""
+
+from __future__ import annotations
+
+import httpx
+
+from . import _httpx_flow
+from .endpoint import Transport
+
+__all__ = ["M2MAuth"]
+
+
+class M2MAuth(_httpx_flow.HttpxFlow, httpx.Auth):
+    __doc__ = _httpx_flow.HttpxFlow.__doc__
+    library = httpx
+
+
+def transport_over(client: httpx.Client | None) -> Transport:
+    """A transport over the user's client, or over private ones."""
+    return _httpx_flow.transport_over(httpx, client)

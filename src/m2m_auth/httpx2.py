@@ -1,0 +1,20 @@
+"""The plugin for httpx2: ``httpx2.Client(auth=M2MAuth(…))``, and the same for ``httpx2.AsyncClient``."""
+
+from __future__ import annotations
+
+import httpx2
+
+from . import _httpx_flow
+from .endpoint import Transport
+
+__all__ = ["M2MAuth"]
+
+
+class M2MAuth(_httpx_flow.HttpxFlow, httpx2.Auth):
+    __doc__ = _httpx_flow.HttpxFlow.__doc__
+    library = httpx2
+
+
+def transport_over(client: httpx2.Client | None) -> Transport:
+    """A transport over the user's client, or over private ones."""
+    return _httpx_flow.transport_over(httpx2, client)

@@ -1,0 +1,232 @@
+"""What a user configured, checked: every mistake is a ConfigurationError before any I/O (BEHAVIOUR §6)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+from urllib.parse import urlsplit
+
+from .client_authentication import ClientAuthentication, by_name
+from .errors import ConfigurationError, nearest
+from .grants import ClientCredentials, Grant
+from .origins import is_loopback
+from .token import Secret, checked_secret
+
+if TYPE_CHECKING:
+    from .caches import TokenCache
+    from .clock import Clock
+    from .events import Subscriber
+    from .lifecycle import RenewalPolicy
+
+__all__ = ["SecretSource", "SourceOptions", "TokenRequest", "refuse_unknown"]
+
+SecretSource = Callable[[], str]
+"""A callable that fetches the client secret, e.g. from a secret manager."""
+
+
+class SourceOptions(TypedDict, total=False):
+    """The keyword arguments that ``TokenSource`` takes; a plugin's ``M2MAuth`` passes them on."""
+
+    audience: str | None
+    scope: str | Iterable[str] | None
+    resource: str | Sequence[str] | None
+    extra_parameters: Mapping[str, str] | None
+    client_authentication: str | ClientAuthentication
+    grant: Grant | None
+    cache: str | TokenCache | None
+    encryption_keys: Sequence[str | bytes] | None
+    policy: RenewalPolicy | None
+    transport: Any
+    clock: Clock | None
+    on_event: Subscriber | None
+
+
+_PLUGIN_OPTIONS = ("allowed_origins", "allow_insecure_http", "is_rejection")
+_FIRST = ("token_endpoint", "client_id", "client_secret")
+
+
+def refuse_unknown(unknown: Mapping[str, object]) -> None:
+    """Raises for an option that does not exist, naming the nearest one that does."""
+    for name in unknown:
+        known = (*_FIRST, *SourceOptions.__annotations__, *_PLUGIN_OPTIONS)
+        if name in _PLUGIN_OPTIONS:
+            raise ConfigurationError(f"{name} is an option of a plugin's M2MAuth, not of TokenSource")
+        raise ConfigurationError(f"unknown option {name!r}{nearest(name, known)}. Known: {', '.join(known)}")
+
+
+class TokenRequest(NamedTuple):
+    """Everything a token request depends on, except the secret; two equal ones ask for the same token."""
+
+    token_endpoint: str
+    client_id: str
+    authentication: ClientAuthentication
+    grant: Grant
+    audience: str | None
+    scopes: tuple[str, ...]
+    resources: tuple[str, ...]
+    extra_parameters: tuple[tuple[str, str], ...]
+
+    @classmethod
+    def checked(
+        cls,
+        token_endpoint: str,
+        client_id: str,
+        *,
+        client_authentication: str | ClientAuthentication,
+        grant: Grant | None,
+        audience: str | None,
+        scope: str | Iterable[str] | None,
+        resource: str | Sequence[str] | None,
+        extra_parameters: Mapping[str, str] | None,
+        allow_insecure_http: bool = False,
+    ) -> TokenRequest:
+        """The request that these options describe. Raises ConfigurationError for one that makes no sense."""
+        return cls(
+            _endpoint(token_endpoint, allow_insecure_http),
+            _text("client_id", client_id),
+            by_name(client_authentication),
+            _grant(grant),
+            None if audience is None else _text("audience", audience),
+            _scopes(scope),
+            _resources(resource),
+            _extra(extra_parameters),
+        )
+
+    def parameters(self) -> list[tuple[str, str]]:
+        """The request's parameters, without the client authentication's."""
+        pairs = [("grant_type", self.grant.grant_type), *self.grant.parameters()]
+        if self.scopes:
+            pairs.append(("scope", " ".join(self.scopes)))
+        if self.audience is not None:
+            pairs.append(("audience", self.audience))
+        pairs.extend(("resource", resource) for resource in self.resources)
+        pairs.extend(self.extra_parameters)
+        return pairs
+
+    def digest(self, generation: bytes) -> bytes:
+        """SHA-256 over every parameter, length-prefixed: one client's token is never another's.
+
+        ``generation`` stands for the secret, so a changed one starts afresh.
+        """
+        fields = [
+            _SCHEMA,
+            self.token_endpoint,
+            self.client_id,
+            self.authentication.method,
+            generation,
+            self.grant.grant_type,
+            self.grant.encoding,
+            *_counted(self.grant.parameters()),
+            "" if self.audience is None else "audience:" + self.audience,
+            *_counted((scope,) for scope in sorted(self.scopes)),
+            *_counted((resource,) for resource in self.resources),
+            *_counted(sorted(self.extra_parameters)),
+        ]
+        digest = hashlib.sha256()
+        for field in fields:
+            raw = field.encode() if isinstance(field, str) else field
+            digest.update(len(raw).to_bytes(4, "big") + raw)
+        return digest.digest()
+
+
+_SCHEMA = "m2m-auth cache schema 1"
+
+
+def _counted(groups: Iterable[tuple[str, ...]]) -> list[str]:
+    """The groups flattened, with their count in front, so that no two lists read alike."""
+    rows = list(groups)
+    return [str(len(rows)), *(value for row in rows for value in row)]
+
+
+def checked_secret_source(client_secret: str | SecretSource | None) -> Secret | SecretSource | None:
+    """A secret, a callable that fetches one later, or None."""
+    if client_secret is None or callable(client_secret):
+        return client_secret
+    return checked_secret("client_secret", client_secret)
+
+
+def _text(name: str, value: object) -> str:
+    if not isinstance(value, str):
+        raise ConfigurationError(f"{name} must be a string, not {type(value).__name__}")
+    if not value.strip():
+        raise ConfigurationError(f"{name} is blank. Fix: set it; an unset environment variable is the usual cause")
+    if value != value.strip():
+        raise ConfigurationError(f"{name} begins or ends with white space. Fix: {name}.strip()")
+    return value
+
+
+def _endpoint(url: object, allow_insecure_http: bool) -> str:
+    text = _text("token_endpoint", url)
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise ConfigurationError("token_endpoint is not a URL like 'https://tenant.example/oauth/token'") from None
+    if parts.username is not None or parts.password is not None:
+        raise ConfigurationError("token_endpoint has credentials in the URL. Fix: pass client_id= and client_secret=")
+    if not host or parts.scheme not in ("http", "https") or re.search(r"[\x00-\x20\x7f\\]", text):
+        raise ConfigurationError(f"token_endpoint={text!r} is not a URL like 'https://tenant.example/oauth/token'")
+    if parts.fragment:
+        raise ConfigurationError(
+            f"token_endpoint={text!r} has a fragment (RFC 6749 §3.2). Fix: drop '#{parts.fragment}'"
+        )
+    if parts.scheme == "http" and not is_loopback(host) and not allow_insecure_http:
+        raise ConfigurationError(
+            f"token_endpoint={text!r} is plain http, and the client secret goes there. Fix: use https (RFC 6749 §3.2)"
+        )
+    return text
+
+
+def _grant(grant: object) -> Grant:
+    if grant is None:
+        return ClientCredentials()
+    if isinstance(grant, type) or not isinstance(grant, Grant):
+        raise ConfigurationError(f"grant={grant!r} is not a grant. Fix: leave it out, or pass ClientCredentials()")
+    return grant
+
+
+def _scopes(scope: str | Iterable[str] | None) -> tuple[str, ...]:
+    if scope is None:
+        return ()
+    try:
+        names = scope.split() if isinstance(scope, str) else [_text("scope", name) for name in scope]
+    except TypeError:
+        raise ConfigurationError(f"scope must be a string or a list of strings, not {type(scope).__name__}") from None
+    for name in names:
+        if "," in name:
+            raise ConfigurationError(f"scope={name!r} has a comma. Fix: separate scopes by spaces, or pass a list")
+        if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", name):
+            raise ConfigurationError(f"scope={name!r} has characters that no scope may have (RFC 6749 §3.3)")
+    return tuple(dict.fromkeys(names))
+
+
+def _resources(resource: str | Sequence[str] | None) -> tuple[str, ...]:
+    if resource is None:
+        return ()
+    values = (resource,) if isinstance(resource, str) else tuple(resource)
+    for value in values:
+        parts = urlsplit(_text("resource", value))
+        if not parts.scheme or parts.fragment:
+            raise ConfigurationError(
+                f"resource={value!r} must be an absolute URI without a fragment (RFC 8707 §2). "
+                "A plain name is usually an audience: pass audience="
+            )
+    return values
+
+
+_RESERVED = {"grant_type", "scope", "audience", "resource", "client_id", "client_secret", "client_assertion"}
+
+
+def _extra(parameters: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
+    if parameters is None:
+        return ()
+    if not isinstance(parameters, Mapping):
+        raise ConfigurationError(f"extra_parameters must be a dict of strings, not {type(parameters).__name__}")
+    for name, value in parameters.items():
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ConfigurationError(f"extra_parameters[{name!r}] must be a string")
+        if name in _RESERVED:
+            raise ConfigurationError(f"extra_parameters has {name!r}, which has its own option")
+    return tuple(parameters.items())

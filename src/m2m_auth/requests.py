@@ -1,0 +1,230 @@
+"""The plugin for requests: ``session.auth = M2MAuth(…)``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import requests
+from requests.auth import AuthBase
+from requests.utils import rewind_body
+
+from .endpoint import MAX_BODY, HttpRequest, HttpResponse, Transport, TransportError, describe
+from .errors import TokenUnavailable, also_a
+from .options import SecretSource, SourceOptions
+from .origins import Origin, OriginPolicy, same_origin
+from .rejection import RejectionRule, bearer_rejection
+from .source import TokenSource
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response, Session
+    from typing_extensions import Self, Unpack
+
+__all__ = ["M2MAuth"]
+
+_REPLAYED = "_m2m_auth_replayed"
+_KNOWN_ORIGINS = 8
+"""Origins whose check is remembered; a call to another one is checked each time."""
+
+
+class M2MAuth(AuthBase):
+    """Attaches a bearer token to every request, and once replaces a token that the API refused.
+
+    Takes the arguments of :class:`~m2m_auth.TokenSource`, and:
+
+    Args:
+        allowed_origins: the only origins (scheme, host, port) that may get the token; None allows any https one.
+        allow_insecure_http: True sends the token over plain http to other machines, too.
+        is_rejection: decides from status and headers whether a response means that the token is out; by
+            default a 401 whose challenge is Bearer with no error or ``invalid_token`` (RFC 6750 §3.1).
+
+    Raises:
+        ConfigurationError: an option makes no sense; raised before any I/O.
+        OriginNotAllowed, InsecureTransport: (on a call) the token may not go there; nothing was sent.
+        TokenUnavailable: (on a call) there is no token, so nothing was sent; also a requests.RequestException.
+    """
+
+    def __init__(
+        self,
+        token_endpoint: str,
+        client_id: str,
+        client_secret: str | SecretSource | None = None,
+        *,
+        allowed_origins: Iterable[str] | None = None,
+        allow_insecure_http: bool = False,
+        is_rejection: RejectionRule | None = None,
+        **options: Unpack[SourceOptions],
+    ) -> None:
+        options.setdefault("transport", None)
+        if options["transport"] is None:
+            options["transport"] = transport_over(None)
+        source = TokenSource(token_endpoint, client_id, client_secret, **options)
+        self._attach(source, allowed_origins, allow_insecure_http, is_rejection)
+
+    @classmethod
+    def from_source(
+        cls,
+        source: TokenSource,
+        *,
+        allowed_origins: Iterable[str] | None = None,
+        allow_insecure_http: bool = False,
+        is_rejection: RejectionRule | None = None,
+    ) -> Self:
+        """The same over a source that exists already, e.g. one shared with httpx."""
+        auth = cls.__new__(cls)
+        auth._attach(source, allowed_origins, allow_insecure_http, is_rejection)
+        return auth
+
+    def _attach(
+        self,
+        source: TokenSource,
+        allowed_origins: Iterable[str] | None,
+        allow_insecure_http: bool,
+        is_rejection: RejectionRule | None,
+    ) -> None:
+        self.source = source
+        """The token source behind it; share it between plugins."""
+        self._monotonic, self._wall = source.monotonic, source.wall
+        self._origins = OriginPolicy(allowed_origins, allow_insecure_http)
+        self._is_rejection = is_rejection or bearer_rejection
+        self._known: tuple[tuple[str, partial[Response]], ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<M2MAuth of {self.source!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an M2MAuth is not pickled: build it where it is used; equal ones share one token")
+
+    def __call__(self, request: PreparedRequest) -> PreparedRequest:
+        """Called by requests for each request it prepares."""
+        held = self.source.slot.held
+        # Written out for speed, like TokenSource.token(): two clocks, a prefix, a header and a hook.
+        if held is not None and self._monotonic() < held.fresh_until and self._wall() < held.fresh_until_wall:
+            url = request.url
+            for prefix, hook in self._known:
+                if url.startswith(prefix):  # type: ignore[union-attr]
+                    request.headers["Authorization"] = held.authorization
+                    request.hooks["response"].append(hook)
+                    return request
+        return self._slowly(request)
+
+    def _slowly(self, request: PreparedRequest) -> PreparedRequest:
+        url = request.url or ""
+        origin = self._origins.check(url)
+        hook = partial(self._on_response, origin)
+        # Everything that begins like this has the origin just checked: the slash ends the authority.
+        scheme, _, rest = url.partition("://")
+        authority, slash, _ = rest.partition("/")
+        if slash and len(self._known) < _KNOWN_ORIGINS and not set(authority) & set("@\\?#"):
+            self._known = (*self._known, (f"{scheme}://{authority}/", hook))
+        failure: TokenUnavailable | None = None
+        try:
+            request.headers["Authorization"] = self.source.token().authorization
+        except TokenUnavailable as error:
+            failure = error
+        if failure is not None:
+            raise also_a(failure, requests.RequestException, request=request, response=None)
+        request.hooks["response"].append(hook)
+        return request
+
+    def _on_response(self, origin: Origin, response: Response, **kwargs: Any) -> Response:
+        """The response hook. It fires for redirects' targets too, so it looks where this response came from."""
+        status = response.status_code
+        if status != 401 and self._is_rejection is bearer_rejection:
+            return response
+        sent = response.request
+        token = self.source.token_behind(sent.headers.get("Authorization"))
+        if token is None or not same_origin(sent.url, origin) or not self._is_rejection(status, response.headers):
+            return response
+        self.source.reject(token)
+        adapter: Any = getattr(response, "connection", None)
+        replay = sent.copy()
+        if adapter is None or getattr(sent, _REPLAYED, False) or not _rewound(replay):
+            return response
+        try:
+            replacement = self.source.token()
+        except TokenUnavailable:
+            return response  # the API's own answer says more than "no token" would
+        if replacement == token:
+            return response
+        replay.headers["Authorization"] = replacement.authorization
+        setattr(replay, _REPLAYED, True)
+        response.close()
+        second: Response = adapter.send(replay, **kwargs)
+        second.history = [*response.history, response]
+        return self._on_response(origin, second, **kwargs)
+
+
+def _rewound(request: PreparedRequest) -> bool:
+    """True if the body can be sent again, from where it started: never an emptied upload."""
+    body = request.body
+    if body is None or isinstance(body, (str, bytes)):
+        return True
+    if not isinstance(getattr(request, "_body_position", None), int):
+        return False
+    try:
+        rewind_body(request)
+    except requests.exceptions.UnrewindableBodyError:
+        return False
+    return True
+
+
+def _no_auth(request: PreparedRequest) -> PreparedRequest:
+    """Keeps requests from looking into ~/.netrc, which would replace the client's own authentication."""
+    return request
+
+
+def transport_over(session: Session | None) -> Transport:
+    """A transport over the user's session, or over a new private one for each token request.
+
+    Token requests are rare, and a connection kept between them would not survive a fork.
+    """
+
+    def transport(request: HttpRequest) -> HttpResponse:
+        if session is not None:
+            return _send(session, request)
+        with requests.Session() as private:
+            return _send(private, request)
+
+    return transport
+
+
+def _send(session: Session, request: HttpRequest) -> HttpResponse:
+    deadline = time.monotonic() + request.timeout
+    problem: tuple[str, str]
+    try:
+        with session.request(
+            request.method,
+            request.url,
+            data=request.body,
+            headers=dict(request.headers),
+            auth=_no_auth,
+            timeout=request.timeout,
+            allow_redirects=False,
+            stream=True,
+        ) as response:
+            return HttpResponse(response.status_code, response.headers, _read(response, deadline))
+    except requests.exceptions.SSLError as error:
+        problem = f"TLS failed: {describe(error)}", "tls"
+    except requests.exceptions.Timeout:
+        problem = f"no answer within {request.timeout:g} s", "timeout"
+    except requests.exceptions.RequestException as error:
+        problem = describe(error), "connection"
+    # Outside of the except clause, so that the library's exception, which holds the request, is not chained.
+    raise TransportError(f"The token endpoint {request.url} cannot be reached: {problem[0]}", problem[1])
+
+
+def _read(response: Response, deadline: float) -> bytes:
+    """The body as it comes, so that a server that drips cannot hold the flight past its deadline."""
+    body = bytearray()
+    read = getattr(response.raw, "read1", None) or response.raw.read
+    while len(body) <= MAX_BODY:
+        chunk = read(65536, decode_content=True)
+        if not chunk:
+            return bytes(body)
+        body += chunk
+        if time.monotonic() > deadline:
+            raise requests.exceptions.Timeout
+    return bytes(body[:MAX_BODY])

@@ -1,0 +1,63 @@
+"""When a server says to come back: ``Retry-After`` (RFC 9110 §10.2.3) and what vendors send instead of it."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+__all__ = ["MAX_RETRY_AFTER", "retry_after"]
+
+MAX_RETRY_AFTER = 3600.0
+"""No server can silence a client for longer than this, in seconds."""
+
+_QUOTA_HEADERS = ("auth0-client-quota-limit", "auth0-organization-quota-limit")
+_QUOTA_RESET = re.compile(r"(?:^|;)\s*t=(\d{1,10})\b")
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds from ``now`` (Unix time) to wait, at most 3600, or None if no header says.
+
+    In this order: ``Retry-After`` (seconds or a date), ``X-RateLimit-Reset`` (Unix time, or seconds from
+    now when it is too small to be a time), the quota header's ``t=``.
+    """
+    waits = (
+        _retry_after_header(headers.get("retry-after"), now),
+        _reset(headers.get("x-ratelimit-reset"), now),
+        *(_quota_reset(headers.get(name)) for name in _QUOTA_HEADERS),
+    )
+    wait = next((wait for wait in waits if wait is not None), None)
+    return None if wait is None else min(max(wait, 0.0), MAX_RETRY_AFTER)
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def _retry_after_header(text: str | None, now: float) -> float | None:
+    seconds = _number(text)
+    if seconds is not None or not text:
+        return seconds
+    from email.utils import parsedate_to_datetime
+
+    try:
+        return parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _reset(text: str | None, now: float) -> float | None:
+    value = _number(text)
+    if value is None:
+        return None
+    return value - now if value > 1e9 else value
+
+
+def _quota_reset(text: str | None) -> float | None:
+    """The bucket that is used up is the one that resets last: the largest ``t=``, in seconds from now."""
+    resets = [float(found) for bucket in (text or "").split(",") for found in _QUOTA_RESET.findall(bucket)]
+    return max(resets, default=None)

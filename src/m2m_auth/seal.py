@@ -1,0 +1,97 @@
+"""Sealed cache values: AES-256-GCM under a key derived from the client's credential (BEHAVIOUR §5).
+
+A sealed value is ``version, key id (4 bytes), nonce (12 bytes), ciphertext and tag``; the cache key is
+its associated data, so a value that was swapped, truncated or sealed by somebody else does not open.
+cryptography is imported when the first value is sealed or opened: only users of a shared cache pay for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from .errors import ConfigurationError, missing_extra
+from .fork import importing
+from .token import Secret
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+__all__ = ["Seal"]
+
+_VERSION = b"\x01"
+_NONCE = 12
+_HEADER = 1 + 4 + _NONCE
+
+
+class Seal:
+    """Seals with the first key and opens with any, so keys can be rotated.
+
+    Args:
+        keys: the input keying material: the client's credential, or the user's ``encryption_keys``.
+    """
+
+    def __init__(self, keys: Sequence[Secret]) -> None:
+        self._keys = tuple(keys)
+        self._ciphers: list[tuple[bytes, AESGCM]] | None = None
+
+    def seal(self, key: str, value: bytes) -> bytes:
+        """``value`` sealed for the cache key ``key``."""
+        key_id, cipher = self._derived()[0]
+        nonce = os.urandom(_NONCE)
+        return _VERSION + key_id + nonce + cipher.encrypt(nonce, value, key.encode())
+
+    def open(self, key: str, sealed: bytes) -> bytes | None:
+        """What was sealed for ``key``, or None: not ours, not for this key, not whole, or a newer version."""
+        if len(sealed) <= _HEADER or sealed[:1] != _VERSION:
+            return None
+        from cryptography.exceptions import InvalidTag
+
+        key_id, nonce = sealed[1:5], sealed[5:_HEADER]
+        for known, cipher in self._derived():
+            if known == key_id:
+                try:
+                    return cipher.decrypt(nonce, sealed[_HEADER:], key.encode())
+                except InvalidTag:
+                    continue
+        return None
+
+    def _derived(self) -> list[tuple[bytes, AESGCM]]:
+        if self._ciphers is None:
+            with importing():
+                from cryptography.hazmat.primitives import hashes
+                from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+                from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+            ciphers: list[tuple[bytes, AESGCM]] = []
+            for secret in self._keys:
+                hkdf = HKDF(hashes.SHA256(), length=32, salt=b"m2m-auth", info=b"m2m-auth seal v1: AES-256-GCM")
+                derived = hkdf.derive(secret.reveal_bytes())
+                ciphers.append((hashlib.sha256(b"key id" + derived).digest()[:4], AESGCM(derived)))
+            self._ciphers = ciphers
+        return self._ciphers
+
+
+def checked_keys(encryption_keys: Sequence[str | bytes] | None) -> tuple[Secret, ...]:
+    """The user's own keys. Raises ConfigurationError for none, short ones, or a bare string."""
+    if encryption_keys is None:
+        return ()
+    if isinstance(encryption_keys, (str, bytes)):
+        raise ConfigurationError("encryption_keys must be a list: the first seals, all open. Fix: [key]")
+    keys = tuple(Secret(key) for key in encryption_keys)
+    if not keys:
+        raise ConfigurationError("encryption_keys is empty. Fix: leave it out, or name at least one key")
+    if any(len(key.reveal_bytes()) < 16 for key in keys):
+        raise ConfigurationError("encryption_keys: a key is shorter than 16 bytes. Fix: secrets.token_urlsafe(32)")
+    return keys
+
+
+def require_cryptography() -> None:
+    """Raises ConfigurationError, before any I/O, where a shared cache is configured and nothing could seal."""
+    import importlib.util
+
+    if importlib.util.find_spec("cryptography") is None:
+        error = ImportError(name="cryptography")
+        raise ConfigurationError(missing_extra("a shared cache (its values are sealed)", error, "disk"))

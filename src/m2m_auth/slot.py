@@ -1,0 +1,195 @@
+"""A slot holds what one process knows about one key: the held token, the pause, and the running flight.
+
+Equal sources share one slot, so code that builds a new ``M2MAuth`` for every request still mints once.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import TYPE_CHECKING
+
+from .fork import on_fork
+from .lifecycle import Pause, Schedule
+from .shared import Bar
+from .token import AccessToken
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+__all__ = ["Flight", "Held", "Same", "Slot", "forget_everything", "slot_for"]
+
+_log = logging.getLogger("m2m_auth")
+
+
+class Held:
+    """A token in this process's hands, ready for the hot path: two clock comparisons and its header.
+
+    Args:
+        token: the token.
+        edges: its schedule on the monotonic clock.
+        offset: wall clock minus monotonic clock when it was taken in hand. Where the two later disagree
+            (a suspended machine, a jumped clock) the smaller remainder wins.
+    """
+
+    __slots__ = ("authorization", "edges", "fresh_until", "fresh_until_wall", "mark", "offset", "token")
+
+    def __init__(self, token: AccessToken, edges: Schedule, offset: float, mark: str) -> None:
+        self.token = token
+        self.authorization = token.authorization
+        self.edges = edges
+        self.offset = offset
+        self.mark = mark
+        self.fresh_until = edges.renew_at
+        self.fresh_until_wall = edges.renew_at + offset
+
+    def now(self, monotonic: float, wall: float) -> float:
+        """The time to hold against ``edges``: the later of the two clocks."""
+        return max(monotonic, wall - self.offset)
+
+
+class Flight:
+    """One attempt to get a token, run by nobody's thread but its own; whoever needs it waits on ``future``."""
+
+    __slots__ = ("future", "reason", "started")
+
+    def __init__(self, started: float, reason: str) -> None:
+        from concurrent.futures import Future
+
+        self.started = started
+        self.reason = reason
+        self.future: Future[None] = Future()
+        # Running futures cannot be cancelled: a cancelled caller does not cancel the flight.
+        self.future.set_running_or_notify_cancel()
+
+
+class Slot:
+    """The state of one key in one process. Reads are plain attribute reads; changes belong to flights."""
+
+    __slots__ = (
+        "__weakref__",
+        "bar",
+        "flight",
+        "held",
+        "last_mint",
+        "lock",
+        "mints",
+        "out",
+        "pause",
+        "previous",
+        "rejected",
+    )
+
+    def __init__(self) -> None:
+        self.held: Held | None = None
+        self.pause: Pause | None = None
+        self.flight: Flight | None = None
+        self.out: Held | None = None
+        """A token that an API refused, until there is another."""
+        self.previous: Held | None = None
+        """The held token's predecessor: a call that is still under way may carry it."""
+        self.rejected: tuple[str, ...] = ()
+        """The marks of the last few refused tokens."""
+        self.bar: Bar | None = None
+        self.last_mint = float("-inf")
+        self.mints = 0
+        self.lock = threading.Lock()
+        on_fork(self)
+
+    def after_fork(self) -> None:
+        """In a forked child: the flight's thread does not exist here, and its lock may never be released."""
+        self.lock = threading.Lock()
+        self.flight = None
+
+    def fly(
+        self, work: Callable[[], object], reason: str, now: float, seen: Held | None, deadline: float
+    ) -> Flight | None:
+        """Joins the running flight, or starts one; None if the held token is no longer ``seen``: look again.
+
+        A flight older than ``deadline`` seconds is given up on: its thread may end when it likes.
+        """
+        with self.lock:
+            flight = self.flight
+            if flight is not None and now - flight.started < deadline:
+                return flight
+            if self.held is not seen:
+                return None
+            flight = self.flight = Flight(now, reason)
+        self._start(flight, work)
+        return flight
+
+    def _start(self, flight: Flight, work: Callable[[], object]) -> None:
+        run = contextvars.copy_context().run
+
+        def body() -> None:
+            try:
+                run(work)
+            except BaseException as error:
+                # A bug of ours, or a user's clock or transport gone wild: waiters must not hang on it.
+                _log.error("a flight ended with %s; the next call starts another", type(error).__name__)
+            finally:
+                with self.lock:
+                    if self.flight is flight:
+                        self.flight = None
+                flight.future.set_result(None)
+
+        try:
+            threading.Thread(target=body, name="m2m-auth-flight", daemon=True).start()
+        except RuntimeError:
+            # The interpreter is shutting down, or the machine is out of threads.
+            body()
+
+
+class Same:
+    """An object as a part of a key, by identity."""
+
+    __slots__ = ("_target",)
+
+    def __init__(self, target: object) -> None:
+        self._target = target
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Same) and other._target is self._target
+
+    def __hash__(self) -> int:
+        return id(self._target)
+
+
+_CAPACITY = 1024
+_lock = threading.Lock()
+_slots: weakref.WeakValueDictionary[Hashable, Slot] = weakref.WeakValueDictionary()
+_recent: OrderedDict[Hashable, Slot] = OrderedDict()
+
+
+def slot_for(key: Hashable, build: Callable[[], Slot]) -> Slot:
+    """The process's slot for ``key``. Slots in use are always found; of the rest the latest 1,024 are kept."""
+    with _lock:
+        slot = _slots.get(key)
+        if slot is None:
+            slot = _slots[key] = build()
+        _recent[key] = slot
+        _recent.move_to_end(key)
+        if len(_recent) > _CAPACITY:
+            _recent.popitem(last=False)
+        return slot
+
+
+def forget_everything() -> None:
+    """Empties the registry: sources built from now on start cold. For tests."""
+    with _lock:
+        _slots.clear()
+        _recent.clear()
+
+
+class _RegistryLock:
+    def after_fork(self) -> None:
+        global _lock
+        _lock = threading.Lock()
+
+
+_registry_lock = _RegistryLock()
+on_fork(_registry_lock)
