@@ -1,0 +1,177 @@
+"""Real servers for the tests and the demo, each its own process on a free loopback port.
+
+>>> with start_authlib([ClientSpec("reports", "s3cr3t")], lifetime=5) as server, start_api(server) as api:
+...     pass  # mint at server.token_endpoint, call api.base_url + "/hello", look at server.mints()
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import hashlib
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote
+
+from ._process import ServerError, ServerProcess
+
+__all__ = ["Api", "AuthorizationServer", "ClientSpec", "ServerError", "start_api", "start_authlib", "start_dot"]
+
+
+@dataclass(frozen=True)
+class ClientSpec:
+    """A client to register when the server starts.
+
+    `audiences`, of which the first is the default, and `public_key` (PEM, for private_key_jwt) count on Authlib's
+    server only; `lifetime` replaces the server's for this client.
+    """
+
+    client_id: str
+    client_secret: str | None = field(default=None, repr=False)
+    scopes: Sequence[str] = ("read", "write")
+    audiences: Sequence[str] = ("https://api.example.com",)
+    public_key: str | None = None
+    lifetime: int | None = None
+
+    @property
+    def basic_authorization(self) -> str:
+        """The `Authorization` header of RFC 6749 §2.3.1, percent-encoded."""
+        pair = f"{quote(self.client_id, safe='')}:{quote(self.client_secret or '', safe='')}"
+        return "Basic " + base64.b64encode(pair.encode()).decode()
+
+
+class AuthorizationServer(ServerProcess):
+    """A running authorization server, with what a client of it and an API behind it need to know."""
+
+    def __init__(
+        self,
+        script: str,
+        config: dict[str, Any],
+        clients: Sequence[ClientSpec],
+        *,
+        introspection_path: str,
+        introspection_authorization: str,
+        revocation_path: str | None = None,
+        jwks_path: str | None = None,
+    ) -> None:
+        super().__init__(script, config)
+        self.clients = tuple(clients)
+        self.token_endpoint: str = self.base_url + config["token_path"]
+        self.introspection_url = self.base_url + introspection_path
+        self.introspection_authorization = introspection_authorization
+        """The `Authorization` header with which an API may introspect."""
+        self.jwks_url = self.base_url + jwks_path if jwks_path else None
+        """Where the keys of JWT access tokens are, or None where tokens are opaque."""
+        self._revocation_url = self.base_url + revocation_path if revocation_path else None
+
+    def stats(self) -> dict[str, Any]:
+        """Return the counts of the token endpoint: mints, token_requests, by_client."""
+        return self.get("/_stats")  # type: ignore[no-any-return]
+
+    def mints(self, client_id: str | None = None) -> int:
+        """Return how many tokens were issued, to all or to one client."""
+        return self._count("mints", client_id)
+
+    def token_requests(self, client_id: str | None = None) -> int:
+        """Return how many token requests came in, refused ones included."""
+        return self._count("token_requests", client_id)
+
+    def reset(self) -> None:
+        """Zero the counts. Tokens and revocations stay."""
+        self.post("/_reset")
+
+    def revoke(self, token: str, client: ClientSpec | None = None) -> None:
+        """Revoke a token; the API sees it if it introspects. `client`: whose token it is, by default the first's."""
+        if self._revocation_url is None:
+            self.post("/_revoke", {"token": token})
+        else:
+            self.post_form(self._revocation_url, {"token": token}, (client or self.clients[0]).basic_authorization)
+
+    def _count(self, name: str, client_id: str | None) -> int:
+        """Return one number of the stats; a client that never asked has 0."""
+        stats = self.stats()
+        return int((stats if client_id is None else stats["by_client"].get(client_id, {name: 0}))[name])
+
+
+class Api(ServerProcess):
+    """A running protected API; its paths are described in api_server.py."""
+
+    def stats(self) -> dict[str, Any]:
+        """Return the answers by path and status, and the number of distinct tokens seen."""
+        return self.get("/_stats")  # type: ignore[no-any-return]
+
+    def answers(self, path: str, status: int) -> int:
+        """Return how often a path was answered with a status."""
+        return int(self.stats()["answers"].get(path, {}).get(str(status), 0))
+
+    def tokens(self) -> int:
+        """Return how many distinct tokens were sent here."""
+        return int(self.stats()["tokens"])
+
+    def reject(self, token: str) -> None:
+        """Refuse this token from now on, though the authorization server still finds it good."""
+        self.post("/_reject", {"sha256": hashlib.sha256(token.encode()).hexdigest()})
+
+    def reject_issued_before(self, epoch: float) -> None:
+        """Refuse every token that was certainly issued, or already seen here, before this time."""
+        self.post("/_reject", {"all_issued_before": epoch})
+
+    def reset(self) -> None:
+        """Forget the counts and the refusals."""
+        self.post("/_reset")
+
+
+def start_dot(clients: Sequence[ClientSpec], lifetime: int = 3600, *, fast_hash: bool = True) -> AuthorizationServer:
+    """Start django-oauth-toolkit. `fast_hash=False` keeps Django's own password hasher, slow on purpose."""
+    introspection_token = secrets.token_urlsafe()
+    config = {
+        "clients": _with_lifetime(clients, lifetime),
+        "fast_hash": fast_hash,
+        "introspection_token": introspection_token,
+        "token_path": "/o/token/",
+    }
+    return AuthorizationServer(
+        "dot_server.py",
+        config,
+        clients,
+        introspection_path="/o/introspect/",
+        # A token of the API's own: with Basic, the server would hash a password for every call of the API.
+        introspection_authorization=f"Bearer {introspection_token}",
+        revocation_path="/o/revoke_token/",
+    )
+
+
+def start_authlib(clients: Sequence[ClientSpec], lifetime: int = 60) -> AuthorizationServer:
+    """Start Authlib's server, which issues JWTs."""
+    api = ClientSpec("resource-server", secrets.token_urlsafe(), scopes=())
+    return AuthorizationServer(
+        "authlib_server.py",
+        {"clients": _with_lifetime([*clients, api], lifetime), "token_path": "/oauth/token"},
+        clients,
+        introspection_path="/introspect",
+        introspection_authorization=api.basic_authorization,
+        jwks_path="/.well-known/jwks.json",
+    )
+
+
+def start_api(server: AuthorizationServer, *, audience: str | None = None, introspect: bool = False) -> Api:
+    """Start the API behind an authorization server.
+
+    It checks JWTs by itself, for `audience` if given. About opaque tokens, and about all with `introspect`, it asks
+    the server, every time.
+    """
+    config = {
+        "jwks_url": None if introspect else server.jwks_url,
+        "issuer": server.base_url,
+        "audience": audience,
+        "introspection_url": server.introspection_url,
+        "introspection_authorization": server.introspection_authorization,
+    }
+    return Api("api_server.py", config)
+
+
+def _with_lifetime(clients: Sequence[ClientSpec], lifetime: int) -> list[dict[str, Any]]:
+    """Return the clients as JSON values, each with a lifetime of its own."""
+    return [{**dataclasses.asdict(client), "lifetime": client.lifetime or lifetime} for client in clients]
