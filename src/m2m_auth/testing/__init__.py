@@ -1,0 +1,50 @@
+"""For tests of services that use m2m-auth: a fake authorization server, a fake clock, the caches' contract.
+
+Each name is imported when it is first used, so that pytest is needed only for :class:`CacheContract`. The
+pytest fixtures ``m2m_authorization_server`` and ``m2m_clock`` need no import at all. See ``docs/testing.md``.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ._failures import FailureMode
+    from ._records import ApiCall, RecordedRequest
+    from .cache_contract import CacheContract
+    from .fake_authorization_server import FakeAuthorizationServer
+    from .fake_clock import FakeClock
+    from .faults import FaultyCache
+
+__all__ = [
+    "ApiCall",
+    "CacheContract",
+    "FailureMode",
+    "FakeAuthorizationServer",
+    "FakeClock",
+    "FaultyCache",
+    "RecordedRequest",
+]
+
+_HOMES = {
+    "ApiCall": "_records",
+    "CacheContract": "cache_contract",
+    "FailureMode": "_failures",
+    "FakeAuthorizationServer": "fake_authorization_server",
+    "FakeClock": "fake_clock",
+    "FaultyCache": "faults",
+    "RecordedRequest": "_records",
+}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(importlib.import_module(f".{home}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

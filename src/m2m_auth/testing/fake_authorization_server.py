@@ -1,0 +1,170 @@
+"""An OAuth 2.0 authorization server on loopback, with a small API behind it, for tests."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+from ._endpoints import Endpoints
+from ._failures import FailureMode, describe
+from ._http import HOST, LoopbackServer
+
+__all__ = ["FakeAuthorizationServer"]
+
+
+class FakeAuthorizationServer(Endpoints):
+    """A token endpoint that counts, records, slows down and fails as told; stdlib only, on 127.0.0.1.
+
+    Use it as a context manager, or call :meth:`start` and :meth:`stop`. After a :meth:`stop` the port refuses
+    connections; :meth:`start` opens the same port again and all counts and tokens are still there.
+    Every attribute below may be changed at any time, from any thread.
+
+    It serves ``POST /oauth/token`` (client credentials; form or JSON; HTTP Basic or posted credentials),
+    ``POST /introspect`` (RFC 7662, for a client's credentials) and a protected resource under ``/api/``:
+
+    - any path and method: 200 and ``{"method", "path", "body_length", "body_sha256"}`` for an active bearer
+      token, else 401 with :attr:`challenge`;
+    - ``/api/redirect?to=<url>&code=307`` redirects;
+    - ``/api/stream?chunks=<n>&size=1024&interval_ms=10`` streams its body, endlessly without ``chunks``,
+      whatever the status.
+
+    Args and attributes:
+        clients: the secret of each client id. Default: ``{"client": "secret"}``.
+        accept_any_client: True takes every client id, with any secret or assertion or none.
+        lifetime: how long new tokens are good, in seconds; None: for ever, and no ``expires_in`` is sent.
+        latency: seconds of real time that each token answer takes longer. The token is issued before them.
+        token_format: ``"opaque"``, or ``"jwt"``: signed with HS256 under a key nobody else has.
+        same_token: True answers with the last token for the same client, scope and audience while it has at
+            least a second left, and with its remaining lifetime.
+        clock: a :class:`FakeClock` to live by; default: the machine's.
+
+    Attributes:
+        grant_types: the grants taken, ``{"client_credentials"}``.
+        basic_encoding: how ids and secrets in HTTP Basic are decoded: ``"percent"`` or ``"raw"`` (not at all).
+        keep_alive: False closes the connection after every answer.
+        extra_response: members merged into a good token answer, over its own: odd ``expires_in``, ``scope``, …
+        leave_out: members taken out of a good token answer at the end, e.g. ``{"expires_in"}``.
+        extra_headers: headers added to a good token answer.
+        challenge: the ``WWW-Authenticate`` of the API's 401; a list sends several; None sends none.
+        accept_tokens: which bearer tokens the API takes: ``"active"`` ones, ``"none"``, or ``"all"``.
+        api_status: if not None, the status of every API answer, whatever the token.
+        api_headers: headers added to every API answer.
+        api_calls: every call of the API, in the order of arrival (see :class:`ApiCall`).
+        requests: every request to the token endpoint, in the order of arrival (see :class:`RecordedRequest`).
+    """
+
+    _server: LoopbackServer | None = None
+    _port = 0
+
+    def __repr__(self) -> str:
+        where = f"{HOST}:{self._port}" if self._server else "stopped"
+        return f"<FakeAuthorizationServer {where} mints={self._mints} token_requests={len(self.requests)}>"
+
+    def start(self) -> FakeAuthorizationServer:
+        """Opens the port and serves until :meth:`stop`; returns the server itself.
+
+        Raises:
+            RuntimeError: it is running already.
+            OSError: no port is free, or after a stop another program has taken this one's.
+        """
+        if self._server is not None:
+            raise RuntimeError("this FakeAuthorizationServer is running already: stop() it first")
+        self._server = LoopbackServer(self._serve, self._port)
+        self._port = self._server.port
+        return self
+
+    def stop(self) -> None:
+        """Closes the port and every connection, hanging ones too, and ends every thread. Twice is harmless."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.stop()
+
+    def __enter__(self) -> FakeAuthorizationServer:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    @property
+    def base_url(self) -> str:
+        """``http://127.0.0.1:<port>``. Raises RuntimeError before the first :meth:`start`."""
+        if not self._port:
+            raise RuntimeError("this FakeAuthorizationServer has no address yet: start() it, or use `with server:`")
+        return f"http://{HOST}:{self._port}"
+
+    @property
+    def issuer(self) -> str:
+        """The issuer identifier, as in the ``iss`` of its tokens: the :attr:`base_url`."""
+        return self.base_url
+
+    @property
+    def token_endpoint(self) -> str:
+        """The URL of the token endpoint."""
+        return f"{self.base_url}/oauth/token"
+
+    @property
+    def mints(self) -> int:
+        """How many times a token was given out. One that was then lost on its way counts, as in real life."""
+        return self._mints
+
+    @property
+    def token_requests(self) -> int:
+        """How many requests reached the token endpoint, refused and unanswered ones included."""
+        return len(self.requests)
+
+    def wait_for_token_requests(self, count: int, timeout: float = 10.0) -> None:
+        """Waits until ``count`` token requests have arrived since the beginning; they may not be answered yet.
+
+        Raises:
+            TimeoutError: fewer came within ``timeout`` seconds.
+        """
+        with self._changed:
+            if not self._changed.wait_for(lambda: len(self.requests) >= count, timeout):
+                raise TimeoutError(f"{len(self.requests)} of {count} token requests came within {timeout} s")
+
+    def fail(self, mode: FailureMode, times: int | None = None, **details: object) -> None:
+        """Makes the token endpoint fail, ``times`` times or (None) until :meth:`recover`.
+
+        Calls queue up: ``fail("500", 2)`` then ``fail("reset", 1)`` gives two 500s, a reset, then tokens. A
+        failure for ever gives way to the next call.
+
+        Modes and their details:
+            ``500``, ``503``: an HTML error page; ``status``, ``body``, ``headers``.
+            ``429``: ``retry_after`` (seconds; a datetime is sent as an HTTP date; a string as it is), ``headers``,
+            ``status``.
+            ``hang``: no answer until :meth:`recover`, then the real one if the client is still there.
+            ``reset``: a TCP reset. ``slow_drip``: the real answer, byte by byte, each after ``interval``
+            seconds. ``truncated``: half of the real answer.
+            ``not_json``: 200 and a sign-in page. ``empty``: 200 and nothing. ``huge``: 200 and a good token
+            answer of ``size`` bytes (2 MiB). ``redirect``: ``location``, ``status`` (302).
+            ``invalid_client``: a 401. ``oauth_error``: ``error``, ``description``, ``uri``, ``status`` (400).
+            ``empty_403``: 403 without a body.
+
+        Raises:
+            ValueError: the mode is unknown, or ``times`` is less than one.
+            TypeError: the mode has no such detail.
+        """
+        failure = describe(mode, details)
+        if times is not None and times < 1:
+            raise ValueError(f"fail({mode!r}, times={times!r}): times is at least 1, or None for ever")
+        self._failures.add(failure, times)
+
+    def recover(self) -> None:
+        """Ends every failure, also those still queued; requests that hang are answered."""
+        self._failures.recover()
+
+    def revoke(self, token: str) -> None:
+        """Makes one token inactive. Raises ValueError if this server never gave it out."""
+        with self._changed:
+            self._tokens.revoke(token)
+
+    def revoke_all(self) -> None:
+        """Makes every token given out so far inactive."""
+        with self._changed:
+            self._tokens.revoke_all()
+
+    def is_active(self, token: str) -> bool:
+        """Whether this server gave the token out and it is neither expired nor revoked."""
+        with self._changed:
+            return self._tokens.active(token, self._now()) is not None
