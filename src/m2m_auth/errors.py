@@ -15,6 +15,7 @@ __all__ = [
     "InsecureTransport",
     "M2MAuthError",
     "MalformedTokenResponse",
+    "MintBudgetExhausted",
     "OriginNotAllowed",
     "TokenEndpointUnavailable",
     "TokenRequestRejected",
@@ -24,6 +25,12 @@ __all__ = [
 
 class M2MAuthError(Exception):
     """The base of every error that m2m-auth raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickled and copied as the plain error: another process may not have the HTTP library, or the request."""
+        plain = next(cls for cls in type(self).__mro__ if cls not in _combined.values())
+        facts = {name: value for name, value in self.__dict__.items() if name not in _OF_THE_LIBRARY}
+        return _rebuild, (plain, self.args, facts)
 
 
 class ConfigurationError(M2MAuthError):
@@ -116,30 +123,23 @@ class MalformedTokenResponse(TokenUnavailable):
     """The server answered 200 with something that is not a usable Bearer token. The body is never shown."""
 
 
+class MintBudgetExhausted(TokenUnavailable):
+    """The client's own :class:`~m2m_auth.MintBudget` is used up, and no token is held; the server was not asked."""
+
+
 class CacheUnavailable(M2MAuthError):
     """A shared cache could not do what it was asked. The engine goes on without it; calls do not fail."""
 
 
-_combined: dict[tuple[type, type], type] = {}
+_combined: dict[tuple[type, type], type[TokenUnavailable]] = {}
+_OF_THE_LIBRARY = {"request", "response", "_request"}
 
 
-def _rebuild(plain: type[TokenUnavailable], args: tuple[Any, ...], facts: dict[str, Any]) -> TokenUnavailable:
+def _rebuild(plain: type[M2MAuthError], args: tuple[Any, ...], facts: dict[str, Any]) -> M2MAuthError:
     error = plain.__new__(plain, *args)
     error.args = args
     error.__dict__.update(facts)
     return error
-
-
-def _reduce(error: TokenUnavailable) -> tuple[Any, ...]:
-    """Pickles as the plain error: another process may not have the HTTP library, or the request."""
-    plain = next(cls for cls in type(error).__mro__ if cls.__module__ == __name__)
-    facts = {name: value for name, value in error.__dict__.items() if not name.startswith("_")}
-    facts.pop("request", None)
-    facts.pop("response", None)
-    return _rebuild, (plain, error.args, facts)
-
-
-TokenUnavailable.__reduce__ = _reduce  # type: ignore[assignment,method-assign]
 
 
 def also_a(error: TokenUnavailable, library_error: type[Exception], **attributes: Any) -> TokenUnavailable:
@@ -152,7 +152,7 @@ def also_a(error: TokenUnavailable, library_error: type[Exception], **attributes
     if cls is None:
         body = {"__doc__": plain.__doc__, "__module__": plain.__module__}
         cls = _combined[plain, library_error] = type(plain.__name__, (plain, library_error), body)
-    combined: TokenUnavailable = cls.__new__(cls, *error.args)
+    combined = cls.__new__(cls, *error.args)
     combined.args = error.args
     combined.__dict__.update(error.__dict__)
     combined.__dict__.update(attributes)

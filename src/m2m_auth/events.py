@@ -26,6 +26,8 @@ EventKind = Literal[
     "undecryptable",
     "clock_skew",
     "scope_narrowed",
+    "budget_low",
+    "budget_exhausted",
 ]
 
 
@@ -70,6 +72,8 @@ _WORDS: dict[EventKind, _Words] = {
     "cache_recovered": (logging.INFO, "cache", "the shared cache works again"),
     "undecryptable": (logging.WARNING, "undecryptable", "a value in the shared cache did not open; ignored"),
     "clock_skew": (logging.WARNING, "skew", "a token in the shared cache was minted %(seconds).0f s in the future"),
+    "budget_low": (logging.WARNING, "budget", "little is left of the mint budget (%(reason)s minted this month)"),
+    "budget_exhausted": (logging.ERROR, "budget", "the mint budget is used up (%(reason)s minted this month)"),
     "scope_narrowed": (logging.WARNING, "scope", "the server granted less scope than asked (missing: %(reason)s)"),
 }
 

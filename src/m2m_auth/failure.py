@@ -23,6 +23,8 @@ class Kind(str, Enum):
     """The server said when to come back (429)."""
     CREDENTIALS = "credentials"
     """The client's secret was refused."""
+    BUDGET = "budget"
+    """Our own budget for mints is used up; ``retry_after`` says until when."""
     CONFIGURATION = "configuration"
     """This request (scope, audience, grant, URL) was refused; repeating it does not help."""
 
@@ -41,6 +43,11 @@ class Failure(NamedTuple):
     facts: dict[str, Any] = {}  # noqa: RUF012 - never mutated
     """The further attributes of the error: status, error, error_description, error_uri."""
 
+    def following(self, previous: Failure | None) -> Failure:
+        """This failure, counted on from the one before if that was of the same kind."""
+        again = previous is not None and previous.kind is self.kind
+        return self._replace(attempts=previous.attempts + 1) if previous is not None and again else self
+
     def error(self, retry_after: float | None = None) -> errors.TokenUnavailable:
         """A new exception for one caller; ``retry_after`` in seconds from now."""
         cls: type[errors.TokenUnavailable] = getattr(errors, self.error_class)
@@ -53,6 +60,13 @@ class Failure(NamedTuple):
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Failure:
         """The record from another process. Raises ValueError, TypeError or KeyError for anything else."""
-        failure = cls(**{**data, "kind": Kind(data["kind"])})
+        after, attempts, facts = data["retry_after"], data["attempts"], data["facts"]
+        error = getattr(errors, str(data["error_class"]), None)
+        if not (isinstance(error, type) and issubclass(error, errors.TokenUnavailable)):
+            raise ValueError("not a failure's class")
+        if not isinstance(after, (int, float, type(None))) or not isinstance(attempts, int):
+            raise TypeError("not a failure's numbers")
+        words = str(data["message"]), str(data["cause_code"])
+        failure = cls(Kind(data["kind"]), error.__name__, *words, after, attempts, facts)
         failure.error()
         return failure

@@ -59,6 +59,11 @@ class RenewalPolicy(NamedTuple):
         """``W``: how long before its end a token becomes stale."""
         return min(lifetime * self.window, self.window_cap)
 
+    @property
+    def flight_deadline(self) -> float:
+        """Seconds after which a flight that has not landed is given up on: it waited for a lease, and minted."""
+        return self.lease + self.mint_deadline
+
     def checked(self) -> RenewalPolicy:
         """This policy, or a ConfigurationError that names the field and the fix."""
         for name, value in self._asdict().items():
@@ -166,11 +171,14 @@ def hold_off(failure: Failure, lead: float, fraction: float) -> float:
     - throttled (429): what the server asked for, at most 3600 s, plus up to 5 s so that not all return at once;
     - the server or the way to it (5xx, timeouts, nonsense): from 1 s, doubling, to ``clamp(W/10, 1, 60)``,
       with equal jitter (half fixed, half random);
+    - our own budget: until it renews, looked at every minute, since it is a matter of configuration;
     - refused credentials: 30 s, doubling to 5 min; a refused configuration: 60 s.
     """
     doublings = min(max(failure.attempts, 1) - 1, 30)
     if failure.kind is Kind.THROTTLED and failure.retry_after is not None:
         return min(failure.retry_after, 3600.0) + 5.0 * fraction
+    if failure.kind is Kind.BUDGET:
+        return min(failure.retry_after or 0.0, 60.0)
     if failure.kind is Kind.CREDENTIALS:
         return min(30.0 * 2.0**doublings, 300.0)
     if failure.kind is Kind.CONFIGURATION:

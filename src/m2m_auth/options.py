@@ -12,9 +12,10 @@ from .client_authentication import ClientAuthentication, by_name
 from .errors import ConfigurationError, nearest
 from .grants import ClientCredentials, Grant
 from .origins import is_loopback
-from .token import Secret, checked_secret
+from .token import Secret, checked_secret, encodable
 
 if TYPE_CHECKING:
+    from .budget import MintBudget
     from .caches import TokenCache
     from .clock import Clock
     from .events import Subscriber
@@ -38,6 +39,7 @@ class SourceOptions(TypedDict, total=False):
     cache: str | TokenCache | None
     encryption_keys: Sequence[str | bytes] | None
     policy: RenewalPolicy | None
+    budget: MintBudget | None
     transport: Any
     clock: Clock | None
     on_event: Subscriber | None
@@ -110,7 +112,7 @@ class TokenRequest(NamedTuple):
 
         ``generation`` stands for the secret, so a changed one starts afresh.
         """
-        fields = [
+        fields: list[str | bytes] = [
             _SCHEMA,
             self.token_endpoint,
             self.client_id,
@@ -154,6 +156,8 @@ def _text(name: str, value: object) -> str:
         raise ConfigurationError(f"{name} is blank. Fix: set it; an unset environment variable is the usual cause")
     if value != value.strip():
         raise ConfigurationError(f"{name} begins or ends with white space. Fix: {name}.strip()")
+    if not encodable(value):
+        raise ConfigurationError(f"{name} has characters that are not UTF-8. Fix: decode it with its own encoding")
     return value
 
 
@@ -183,7 +187,9 @@ def _grant(grant: object) -> Grant:
     if grant is None:
         return ClientCredentials()
     if isinstance(grant, type) or not isinstance(grant, Grant):
-        raise ConfigurationError(f"grant={grant!r} is not a grant. Fix: leave it out, or pass ClientCredentials()")
+        raise ConfigurationError(
+            f"grant={type(grant).__name__} is not a grant. Fix: leave it out, or pass ClientCredentials()"
+        )
     return grant
 
 
@@ -205,10 +211,13 @@ def _scopes(scope: str | Iterable[str] | None) -> tuple[str, ...]:
 def _resources(resource: str | Sequence[str] | None) -> tuple[str, ...]:
     if resource is None:
         return ()
-    values = (resource,) if isinstance(resource, str) else tuple(resource)
+    try:
+        values = (resource,) if isinstance(resource, str) else tuple(_text("resource", value) for value in resource)
+    except TypeError:
+        kind = type(resource).__name__
+        raise ConfigurationError(f"resource must be a string or a list of strings, not {kind}") from None
     for value in values:
-        parts = urlsplit(_text("resource", value))
-        if not parts.scheme or parts.fragment:
+        if not _absolute(_text("resource", value)):
             raise ConfigurationError(
                 f"resource={value!r} must be an absolute URI without a fragment (RFC 8707 §2). "
                 "A plain name is usually an audience: pass audience="
@@ -216,7 +225,19 @@ def _resources(resource: str | Sequence[str] | None) -> tuple[str, ...]:
     return values
 
 
-_RESERVED = {"grant_type", "scope", "audience", "resource", "client_id", "client_secret", "client_assertion"}
+def _absolute(uri: str) -> bool:
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return False
+    return bool(parts.scheme) and not parts.fragment
+
+
+_RESERVED = {name: name for name in ("scope", "audience", "resource", "client_id", "client_secret")} | {
+    "grant_type": "grant",
+    "client_assertion": "client_authentication",
+    "client_assertion_type": "client_authentication",
+}
 
 
 def _extra(parameters: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
@@ -227,6 +248,10 @@ def _extra(parameters: Mapping[str, str] | None) -> tuple[tuple[str, str], ...]:
     for name, value in parameters.items():
         if not isinstance(name, str) or not isinstance(value, str):
             raise ConfigurationError(f"extra_parameters[{name!r}] must be a string")
+        if not encodable(name + value):
+            raise ConfigurationError(f"extra_parameters[{name!r}] has characters that are not UTF-8. Fix: decode it")
         if name in _RESERVED:
-            raise ConfigurationError(f"extra_parameters has {name!r}, which has its own option")
+            raise ConfigurationError(
+                f"extra_parameters has {name!r}, which has its own option. Fix: pass {_RESERVED[name]}="
+            )
     return tuple(parameters.items())

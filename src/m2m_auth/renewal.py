@@ -8,23 +8,20 @@ A process killed at any of them costs the others one lease at most, and one extr
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
-from .clock import Clock
-from .endpoint import HttpRequest, TokenGrant, Transport, TransportError, build, parse
+from .budget import Spending
 from .errors import ConfigurationError
-from .events import Reporter
 from .failure import Failure, Kind
-from .lifecycle import Pause, RenewalPolicy, hold_off, schedule
-from .options import TokenRequest
-from .shared import Bar, Entry, Lease, SharedState, new_owner
+from .kit import FORCED, REJECTED, RENEWAL, Identity, Kit
+from .lifecycle import Pause, hold_off, schedule
+from .minting import ask
+from .shared import Bar, Entry, Lease, new_owner
 from .slot import Held, Slot
-from .token import AccessToken, Secret, fingerprint
+from .token import AccessToken, fingerprint
 
-__all__ = ["COLD", "FORCED", "REJECTED", "RENEWAL", "Identity", "Kit", "Renewal"]
+__all__ = ["Renewal"]
 
-COLD, RENEWAL, REJECTED, FORCED = "cold", "renewal", "rejected", "forced"
 LOOK_AGAIN = 0.25
 """Seconds until a process that found the lease held looks again."""
 POLL = (0.05, 0.1)
@@ -33,30 +30,6 @@ YOUNG = 5.0
 """A refused token younger than this many seconds does not cause another mint: the API refuses new ones too."""
 BAR, BAR_MAX = 60.0, 300.0
 """Seconds that forced mints are barred then; doubles up to the second."""
-
-
-class Identity(NamedTuple):
-    """One generation of the client's credential, and the slot of its tokens."""
-
-    secret: Secret | None
-    mark_key: bytes
-    slot: Slot
-    shared: SharedState
-
-    def __repr__(self) -> str:
-        return "<Identity>"
-
-
-class Kit(NamedTuple):
-    """What every flight of one source needs; nothing in it changes."""
-
-    request: TokenRequest
-    policy: RenewalPolicy
-    transport: Transport
-    clock: Clock
-    report: Reporter
-    changed_secret: Callable[[Identity], Identity | None]
-    """Asks the secret source again; the new identity, or None if the secret is the same."""
 
 
 class Renewal:
@@ -101,7 +74,8 @@ class Renewal:
                 out = self._slot.out
                 entry = (entry or Entry()).without(out.mark)
                 self._shared.write(entry, out.edges.expires_at - self._monotonic(), self._report)
-            self._mint(entry)  # ⑤ ⑥
+            if not self._over_budget():
+                self._mint(entry)  # ⑤ ⑥
         finally:
             self._shared.release_lease(owner, self._report)  # ⑦
 
@@ -231,16 +205,44 @@ class Renewal:
 
     # ⑤ and ⑥
 
+    def _over_budget(self) -> bool:
+        """True if the client's own budget forbids this mint: a held token then lives to its end."""
+        budget = self._kit.budget
+        if budget is None:
+            return False
+        counts = self._kit.ledger.counts(self._shared, self._report)
+        spending = budget.spending(counts)
+        if spending is Spending.FREE:
+            return False
+        exhausted = spending is Spending.EXHAUSTED
+        self._report.tell("budget_exhausted" if exhausted else "budget_low", reason=str(counts.month))
+        if spending is Spending.LOW:
+            return False
+        served_on = self._put_back() and self._usable(self._slot.held)
+        if not exhausted and not served_on:
+            return False  # the reserve is for callers who would otherwise have no token
+        renews_in = budget.renews_in(counts, self._wall())
+        if served_on and self._slot.held is not None and self._reason != FORCED:
+            self._slot.pause = Pause(min(self._slot.held.edges.expires_at, self._monotonic() + renews_in))
+            return True
+        message = f"The mint budget is used up ({counts.month} this month, {counts.hour} this hour; {budget})"
+        failure = Failure(Kind.BUDGET, "MintBudgetExhausted", message, "budget_exhausted", renews_in)
+        hold = hold_off(failure, 0.0, 0.0)
+        self._slot.pause = Pause(self._monotonic() + hold, failure)
+        return True
+
     def _mint(self, entry: Entry | None) -> None:
         sent, sent_wall = self._monotonic(), self._wall()
-        answer = self._ask(sent_wall)
+        answer = ask(self._kit, self._identity, sent_wall)
         if isinstance(answer, Failure):
+            self._kit.ledger.record_failure(self._shared, self._report)
             self._fail(answer)
             if answer.kind is Kind.CREDENTIALS:
                 self._try_changed_secret()
             return
         mark = fingerprint(self._identity.mark_key, answer.access_token)
         slot, took = self._slot, self._monotonic() - sent
+        self._kit.ledger.record(self._reason, self._shared, self._report)
         slot.last_mint = sent
         slot.mints += 1
         self._report.tell("minted", mark, self._reason, took)
@@ -252,57 +254,6 @@ class Renewal:
         if self._previous is not None:
             self._shared.clear_failure(self._report)
         self._take_in_hand(minted, mark, sent)
-
-    def _ask(self, sent_wall: float) -> TokenGrant | Failure:
-        """One token request. Whatever the transport raises is described, never kept: it holds the request."""
-        kit, policy = self._kit, self._kit.policy
-        request = self._http_request(sent_wall)
-        problem: tuple[str, str] | None = None
-        try:
-            response = kit.transport(request)
-        except TransportError as error:
-            problem = str(error), error.cause_code
-        if problem is not None:
-            message, code = problem
-            return Failure(Kind.UNAVAILABLE, "TokenEndpointUnavailable", message, code)
-        answer = parse(
-            response,
-            sent_at=sent_wall,
-            default_lifetime=policy.default_lifetime,
-            max_lifetime=policy.max_lifetime,
-        )
-        if isinstance(answer, Failure):
-            return answer
-        return self._check_scope(answer)
-
-    def _http_request(self, now: float) -> HttpRequest:
-        request = self._kit.request
-        credentials = request.authentication.authenticate(
-            request.client_id, self._identity.secret, request.token_endpoint, now
-        )
-        parameters = [*request.parameters(), *credentials.parameters]
-        return build(
-            request.token_endpoint,
-            parameters,
-            credentials.headers,
-            request.grant.encoding,
-            self._kit.policy.mint_deadline,
-        )
-
-    def _check_scope(self, grant: TokenGrant) -> TokenGrant | Failure:
-        """Less scope than asked is worth a warning (RFC 6749 §3.3); absent, more or reordered is fine."""
-        granted = (grant.scope or "").split()
-        missing = [scope for scope in self._kit.request.scopes if granted and scope not in granted]
-        if not missing:
-            return grant
-        if self._kit.policy.require_scope:
-            message = (
-                f"The server granted less scope than asked; missing: {' '.join(missing)}. "
-                "Fix: allow this client the scope, or policy.require_scope=False"
-            )
-            return Failure(Kind.CONFIGURATION, "TokenUnavailable", message, "scope_narrowed")
-        self._report.tell("scope_narrowed", reason=" ".join(missing))
-        return grant
 
     def _no_better(self, mark: str, expires_at: float) -> bool:
         """True if the server gave nothing new: the same token, one it refused, or one that ends earlier."""
@@ -333,8 +284,9 @@ class Renewal:
     def _share(self, minted: Entry) -> None:
         """Writes the token unless a later one is there already: our lease may have lapsed while we minted."""
         latest = self._shared.read(self._report)
-        if latest is not None and latest.value is not None and self._reason in (COLD, RENEWAL):
-            mark = self._mark(latest)
+        mark = self._mark(latest)
+        if latest is not None and mark is not None and mark not in self._superseded | set(self._slot.rejected):
+            # An entry from a clock ahead of ours would look later for ever.
             later = latest.issued_at + latest.lifetime > minted.issued_at + minted.lifetime
             if later and latest.issued_at <= minted.issued_at + 1 and mark not in latest.rejected:
                 return
@@ -344,9 +296,7 @@ class Renewal:
 
     def _fail(self, failure: Failure) -> None:
         """Holds off, here and in every process that shares the cache."""
-        previous = self._previous
-        if previous is not None and previous.kind is failure.kind:
-            failure = failure._replace(attempts=previous.attempts + 1)
+        failure = failure.following(self._previous)
         policy, held = self._kit.policy, self._slot.held or self._slot.out
         lifetime = held.edges.expires_at - held.edges.renew_at if held else policy.lead(policy.default_lifetime)
         hold = hold_off(failure, lifetime, self._kit.clock.uniform())
@@ -363,9 +313,9 @@ class Renewal:
         if slot.held is None and self._usable(self._slot.held):
             slot.held = self._slot.held
         work = Renewal(self._kit, changed, self._reason).run
-        flight = slot.fly(work, self._reason, self._monotonic(), slot.held, self._kit.policy.lease)
+        flight = slot.fly(work, self._reason, self._monotonic(), slot.held, self._kit.policy.flight_deadline)
         if flight is not None:
-            flight.future.result(self._kit.policy.max_wait)
+            flight.wait(self._kit.policy.max_wait)
 
 
 def next_bar(bar: Bar | None, now: float) -> Bar:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import time
 from collections.abc import Callable
 from enum import Enum
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -104,6 +105,11 @@ class SharedState:
         self._broken_until = float("-inf")
         self._faulty = False
 
+    @classmethod
+    def absent(cls) -> SharedState:
+        """Nothing shared."""
+        return cls(None, None, CacheNames(b""), time.monotonic, time.time)
+
     def read(self, report: Reporter) -> Entry | None:
         """The shared token entry, or None."""
         data = self._read(self._names.token, report)
@@ -173,6 +179,17 @@ class SharedState:
     def release_lease(self, owner: bytes, report: Reporter) -> None:
         """Gives the lease back, if it is still this owner's."""
         self._do(report, None, lambda cache: cache.delete_if(self._names.lease, owner))
+
+    def increment(self, name: str, ttl: float, report: Reporter) -> None:
+        """Adds one to a counter of the ledger."""
+        self._do(report, None, lambda cache: cache.increment(name, ttl))
+
+    def count(self, name: str, report: Reporter) -> int | None:
+        """A counter of the ledger; None where no shared cache can say."""
+        if self._cache is None or not self._cache.capabilities.shared:
+            return None
+        digits: object = self._do(report, b"", lambda cache: cache.get(name) or b"0")
+        return int(digits) if isinstance(digits, bytes) and digits.isdigit() else None
 
     def release_thread(self) -> None:
         """At the end of a flight: lets the cache close what it opened for this thread."""

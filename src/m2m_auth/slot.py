@@ -5,6 +5,7 @@ Equal sources share one slot, so code that builds a new ``M2MAuth`` for every re
 
 from __future__ import annotations
 
+import contextlib
 import contextvars
 import logging
 import threading
@@ -47,6 +48,10 @@ class Held:
         self.fresh_until = edges.renew_at
         self.fresh_until_wall = edges.renew_at + offset
 
+    def age(self, monotonic: float) -> float:
+        """Seconds since the token was asked for."""
+        return monotonic - self.edges.expires_at + self.token.expires_at - self.token.issued_at
+
     def now(self, monotonic: float, wall: float) -> float:
         """The time to hold against ``edges``: the later of the two clocks."""
         return max(monotonic, wall - self.offset)
@@ -65,6 +70,13 @@ class Flight:
         self.future: Future[None] = Future()
         # Running futures cannot be cancelled: a cancelled caller does not cancel the flight.
         self.future.set_running_or_notify_cancel()
+
+    def wait(self, timeout: float) -> None:
+        """Blocks until it has landed, ``timeout`` seconds at most."""
+        from concurrent.futures import TimeoutError as TimedOut
+
+        with contextlib.suppress(TimedOut):
+            self.future.result(timeout)
 
 
 class Slot:

@@ -2,60 +2,48 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from . import lifecycle
-from .caches import TokenCache, from_url
+from .budget import LedgerNames, MintBudget
+from .caches import TokenCache
 from .client_authentication import ClientAuthentication
 from .clock import Clock
-from .errors import ConfigurationError, TokenUnavailable
+from .errors import TokenUnavailable
 from .events import Reporter, Subscriber
 from .failure import Failure, Kind
 from .grants import Grant
+from .identities import Identities, checked_cache
+from .kit import COLD, FORCED, REJECTED, RENEWAL, Identity, Kit
+from .ledger import Ledger, LedgerReport
 from .lifecycle import Action, Pause, RenewalPolicy, hold_off
 from .options import SecretSource, TokenRequest, checked_secret_source, refuse_unknown
-from .renewal import COLD, FORCED, REJECTED, RENEWAL, YOUNG, Identity, Kit, Renewal, next_bar
-from .seal import Seal, checked_keys, require_cryptography
-from .shared import CacheNames, SharedState
-from .slot import Flight, Held, Same, Slot, slot_for
-from .token import AccessToken, Secret, checked_secret
+from .renewal import YOUNG, Renewal, next_bar
+from .seal import checked_keys
+from .shared import SharedState
+from .slot import Flight, Held, Slot
+from .status import SourceStatus
+from .token import AccessToken
 from .transports import as_transport
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from typing_extensions import Never, Self
 
-__all__ = ["SourceStatus", "TokenSource"]
+    from .watcher import TokenWatcher
 
-
-class SourceStatus(NamedTuple):
-    """A snapshot of a source, for dashboards and health checks. Times are Unix times in seconds."""
-
-    state: str
-    """none, fresh, stale, expiring or expired."""
-    fingerprint: str | None
-    """8 hexadecimal digits for the held token."""
-    issued_at: float | None
-    renew_at: float | None
-    """From when on the next call has the token renewed, in this process."""
-    expires_at: float | None
-    last_failure: str | None
-    """Why the last attempt failed, in words; None if it did not."""
-    retry_in: float | None
-    """Seconds until the next attempt may be made, None if one may be made now."""
-    mints: int
-    """How many tokens this process has minted for this key."""
+__all__ = ["TokenSource"]
 
 
 class _Waiting(NamedTuple):
-    """Wait for this flight, ``timeout`` seconds at most, then look again; ``spare`` is good meanwhile."""
+    """Wait for this flight, ``timeout`` seconds at most, then look again."""
 
     flight: Flight
     timeout: float
-    spare: AccessToken | None
 
 
 class TokenSource:
@@ -80,6 +68,7 @@ class TokenSource:
         encryption_keys: keys (16 bytes or more) for what leaves the process; the first seals, all open. By
             default the key is derived from the client's own credential.
         policy: when tokens are renewed and how long anybody waits.
+        budget: how many tokens this client may mint; None: as many as it takes.
         transport: how the token endpoint is reached: a ``requests.Session``, an ``httpx.Client``, or a callable.
         clock: the clocks; for tests.
         on_event: called with every :class:`~m2m_auth.events.Event`, on the thread where it happens.
@@ -103,6 +92,7 @@ class TokenSource:
         cache: str | TokenCache | None = None,
         encryption_keys: Sequence[str | bytes] | None = None,
         policy: RenewalPolicy | None = None,
+        budget: MintBudget | None = None,
         transport: Any = None,
         clock: Clock | None = None,
         on_event: Subscriber | None = None,
@@ -119,23 +109,29 @@ class TokenSource:
             resource=resource,
             extra_parameters=extra_parameters,
         )
-        self._secret_source = checked_secret_source(client_secret)
-        self._keys = checked_keys(encryption_keys)
-        self._cache = _checked_cache(cache)
+        secret = checked_secret_source(client_secret)
+        keys = checked_keys(encryption_keys)
+        self._cache = checked_cache(cache)
         self._policy = (policy or RenewalPolicy()).checked()
         self._clock = clock or Clock()
-        self._custom_clock = clock
+        self._identities = Identities(request, secret, keys, self._cache, self._policy, clock)
         reporter = Reporter(request.client_id, on_event)
-        self._kit = Kit(request, self._policy, as_transport(transport), self._clock, reporter, self._changed_secret)
+        ledger = Ledger(LedgerNames(request.token_endpoint, request.client_id), self._clock.wall)
+        self._kit = Kit(
+            request,
+            self._policy,
+            as_transport(transport),
+            self._clock,
+            reporter,
+            budget.checked() if budget is not None else None,
+            ledger,
+            self._changed_secret,
+        )
         self.monotonic, self.wall = self._clock.monotonic, self._clock.wall
         self._asked_for: Pause | None = None
-        self._identity: Identity | None = None
-        self.slot: Slot
+        self._identity = self._identities.first()
+        self.slot = self._identity.slot if self._identity is not None else Slot()
         """The engine's own; plugins read ``slot.held`` on their hot path."""
-        if callable(self._secret_source):
-            self.slot = Slot()
-        else:
-            self._become(self._identify(self._secret_source))
 
     # a token
 
@@ -151,7 +147,7 @@ class TokenSource:
         give_up = self.monotonic() + self._policy.max_wait
         step = self._step(give_up)
         while isinstance(step, _Waiting):
-            _wait(step)
+            step.flight.wait(step.timeout)
             step = self._step(give_up, step)
         return step
 
@@ -187,7 +183,7 @@ class TokenSource:
         before = slot.held
         flight = self._fly(FORCED, before)
         if flight is not None:
-            _wait(_Waiting(flight, self._policy.max_wait, None))
+            flight.wait(self._policy.max_wait)
         slot = self.slot
         if slot.held is not None and slot.held is not before:
             return slot.held.token
@@ -208,7 +204,7 @@ class TokenSource:
         if slot.bar is not None and now < slot.bar.until:
             return
         report = self._kit.report
-        if self.wall() - token.issued_at < YOUNG and now < held.edges.expires_at:
+        if held.age(now) < YOUNG:
             bar = slot.bar = next_bar(slot.bar, now)
             report.tell("rejection_barred", held.mark, seconds=bar.until - now)
             if self._cache is not None:
@@ -229,10 +225,39 @@ class TokenSource:
                 return held.token
         return None
 
+    # kept fresh by timer
+
+    def watch(self) -> TokenWatcher:
+        """Keeps the token fresh by timer from now on, even when nobody calls; a context manager.
+
+        ``with source.watch() as watcher: watcher.wait_until_ready(10)`` starts a long-running service warm.
+        """
+        from .watcher import TokenWatcher
+
+        return TokenWatcher(self)
+
+    def is_ready(self) -> bool:
+        """True if a good token is held."""
+        held = self.slot.held
+        return held is not None and held.now(self.monotonic(), self.wall()) < held.edges.expires_at
+
+    def look(self) -> tuple[float, Future[None] | None]:
+        """For watchers: starts a flight if one is due; the seconds until the next look, and the running flight."""
+        slot, now = self.slot, self.monotonic()
+        held, pause, flight = slot.held, slot.pause, slot.flight
+        if flight is None and pause is not None and now < pause.until and not self._may_ask_again(pause):
+            return pause.until - now, None
+        if held is not None:
+            left = held.edges.renew_at - held.now(now, self.wall())
+            if left > 0:
+                return left, None
+        flight = flight or self._fly(self._reason(slot), held)
+        return (math.inf, flight.future) if flight else (0.0, None)
+
     # what it is doing
 
     def status(self) -> SourceStatus:
-        """What this process knows now; no I/O."""
+        """What this process knows now, and the ledger, which is read from the shared cache."""
         slot, now = self.slot, self.monotonic()
         held, pause = slot.held, slot.pause
         failure = pause.failure if pause is not None else None
@@ -245,7 +270,16 @@ class TokenSource:
             last_failure=failure.message if failure else None,
             retry_in=pause.until - now if pause is not None and pause.until > now else None,
             mints=slot.mints,
+            ledger=self._ledger(),
         )
+
+    def _ledger(self) -> LedgerReport:
+        identity, report = self._identity, self._kit.report
+        shared = identity.shared if identity is not None else SharedState.absent()
+        try:
+            return self._kit.ledger.read(shared, report)
+        finally:
+            shared.release_thread()
 
     def close(self) -> None:
         """Closes the cache's connections. They open again if the source is used again."""
@@ -307,8 +341,8 @@ class TokenSource:
             if flight is None:
                 continue  # the second look: the held token has changed in the meantime
             if action is Action.WAIT:
-                return _Waiting(flight, max(decision.until - now, 0.0), held.token if held else None)
-            return _Waiting(flight, max(give_up - now, 0.0), None)
+                return _Waiting(flight, max(decision.until - now, 0.0))
+            return _Waiting(flight, max(give_up - now, 0.0))
 
     def _reason(self, slot: Slot) -> str:
         if slot.out is not None:
@@ -322,7 +356,7 @@ class TokenSource:
         return self._fly_with(Renewal(self._kit, identity, reason).run, reason, seen)
 
     def _fly_with(self, work: Any, reason: str, seen: Held | None) -> Flight | None:
-        return self.slot.fly(work, reason, self.monotonic(), seen, self._policy.lease)
+        return self.slot.fly(work, reason, self.monotonic(), seen, self._policy.flight_deadline)
 
     def _raise(self, pause: Pause, now: float) -> NoReturn:
         failure = pause.failure
@@ -339,102 +373,41 @@ class TokenSource:
 
     # which secret, and so which key
 
-    def _identify(self, secret: Secret | None) -> Identity:
-        """The identity of this secret; computing it does no I/O."""
-        request = self._kit.request
-        credential = request.authentication.credential(secret)
-        generation = hmac.new(credential, b"m2m-auth credential generation", hashlib.sha256).digest()
-        mark_key = hmac.new(credential, b"m2m-auth token fingerprint", hashlib.sha256).digest()
-        names = CacheNames(request.digest(generation))
-        seal = Seal(self._keys or (Secret(credential),))
-        key = (names.digest, Same(self._cache), self._policy, Same(self._custom_clock))
-        slot = slot_for(key, Slot)
-        shared = SharedState(self._cache, seal, names, self.monotonic, self.wall)
-        return Identity(secret, mark_key, slot, shared)
-
     def _become(self, identity: Identity) -> None:
         self._identity = identity
         self.slot = identity.slot
 
-    def _fetch_secret(self) -> Secret | Failure:
-        """Asks the secret source; its exceptions are described by type, since a message might hold the secret."""
-        source = self._secret_source
-        problem = ""
-        try:
-            if callable(source):
-                return checked_secret("what the client_secret callable returned", source())
-        except ConfigurationError as error:
-            problem = str(error)
-        except Exception as error:
-            problem = f"the client_secret callable raised {type(error).__name__}"
-        return Failure(Kind.UNAVAILABLE, "TokenUnavailable", f"No client secret: {problem}", "secret_unavailable")
-
     def _resolve(self) -> None:
         """The first flight of a source whose secret must be fetched: fetch it, then fly for its key."""
         bootstrap = self.slot
-        secret = self._fetch_secret()
+        secret = self._identities.fetch()
         if isinstance(secret, Failure):
-            attempts = bootstrap.pause.failure.attempts + 1 if bootstrap.pause and bootstrap.pause.failure else 1
-            secret = secret._replace(attempts=attempts)
+            previous = bootstrap.pause.failure if bootstrap.pause else None
+            secret = secret.following(previous)
             hold = hold_off(secret, self._policy.lead(self._policy.default_lifetime), self._clock.uniform())
             bootstrap.pause = Pause(self.monotonic() + hold, secret)
             self._kit.report.tell("renewal_failed", reason=secret.cause_code, seconds=hold)
             return
-        self._become(self._identify(secret))
-        slot = self.slot
-        if slot.held is None:
+        self._become(self._identities.of(secret))
+        if self.slot.held is None:
             flight = self._fly(COLD, None)
             if flight is not None:
-                flight.future.result(self._policy.max_wait)
+                flight.wait(self._policy.max_wait)
 
     def _may_ask_again(self, pause: Pause) -> bool:
         """True once per recorded refusal of the credentials, if the secret can be fetched anew."""
         failure = pause.failure
-        if failure is None or failure.kind is not Kind.CREDENTIALS or self._asked_for is pause:
-            return False
-        return callable(self._secret_source)
+        refused = failure is not None and failure.kind is Kind.CREDENTIALS
+        return refused and self._identities.can_fetch and self._asked_for is not pause
 
     def _changed_secret(self, identity: Identity) -> Identity | None:
-        if not callable(self._secret_source):
+        """Asks the secret source again after a refusal; the new identity, or None if there is no other secret."""
+        if not self._identities.can_fetch:
             return None
         self._asked_for = identity.slot.pause
-        secret = self._fetch_secret()
+        secret = self._identities.fetch()
         if isinstance(secret, Failure) or secret == identity.secret:
             return None
-        changed = self._identify(secret)
+        changed = self._identities.of(secret)
         self._become(changed)
         return changed
-
-
-def _wait(waiting: _Waiting) -> None:
-    from concurrent.futures import TimeoutError as TimedOut
-
-    try:
-        waiting.flight.future.result(waiting.timeout)
-    except TimedOut:
-        return
-
-
-def _checked_cache(cache: str | TokenCache | None) -> TokenCache | None:
-    if isinstance(cache, str):
-        cache = _opened(cache)
-    if cache is None:
-        return None
-    if not isinstance(cache, TokenCache):
-        raise ConfigurationError(
-            f"cache={type(cache).__name__} is neither a URL such as 'disk:' nor an object with the TokenCache protocol"
-        )
-    if cache.capabilities.shared:
-        require_cryptography()
-    return cache
-
-
-_open_caches: dict[str, TokenCache] = {}
-
-
-def _opened(url: str) -> TokenCache:
-    """One cache per URL and process, so that equal sources share it."""
-    cache = _open_caches.get(url)
-    if cache is None:
-        cache = _open_caches.setdefault(url, from_url(url))
-    return cache

@@ -1,0 +1,106 @@
+"""From a secret to an identity: the cache keys, the seal, the fingerprints' key and the process's slot."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from .caches import TokenCache, from_url
+from .clock import Clock
+from .errors import ConfigurationError
+from .failure import Failure, Kind
+from .kit import Identity
+from .lifecycle import RenewalPolicy
+from .options import SecretSource, TokenRequest
+from .seal import Seal, require_cryptography
+from .shared import CacheNames, SharedState
+from .slot import Same, Slot, slot_for
+from .token import Secret, checked_secret
+
+__all__ = ["Identities", "checked_cache"]
+
+
+class Identities:
+    """Makes the identity of each generation of one client's credential.
+
+    Args:
+        request: what the client asks for.
+        secret: the secret, a callable that fetches it, or None for methods without one.
+        keys: the user's own encryption keys; none: the credential's.
+        cache: the shared cache, or None.
+        policy: a part of the process's key: sources with other policies keep other schedules.
+        clock: the user's clock, or None for the system's; a part of that key, too.
+    """
+
+    def __init__(
+        self,
+        request: TokenRequest,
+        secret: Secret | SecretSource | None,
+        keys: Sequence[Secret],
+        cache: TokenCache | None,
+        policy: RenewalPolicy,
+        clock: Clock | None,
+    ) -> None:
+        self._request, self._secret, self._keys = request, secret, tuple(keys)
+        self.cache, self._policy, self._own_clock = cache, policy, clock
+        self._clock = clock or Clock()
+
+    def __repr__(self) -> str:
+        return "<Identities>"
+
+    def first(self) -> Identity | None:
+        """The identity that is known without I/O; None where the secret must be fetched."""
+        return None if callable(self._secret) else self.of(self._secret)
+
+    def of(self, secret: Secret | None) -> Identity:
+        """The identity of this secret; no I/O. Raises ConfigurationError where the method needs another one."""
+        request = self._request
+        credential = request.authentication.credential(secret)
+        generation = hmac.new(credential, b"m2m-auth credential generation", hashlib.sha256).digest()
+        mark_key = hmac.new(credential, b"m2m-auth token fingerprint", hashlib.sha256).digest()
+        names = CacheNames(request.digest(generation))
+        seal = Seal(self._keys or (Secret(credential),))
+        slot = slot_for((names.digest, Same(self.cache), self._policy, Same(self._own_clock)), Slot)
+        shared = SharedState(self.cache, seal, names, self._clock.monotonic, self._clock.wall)
+        return Identity(secret, mark_key, slot, shared)
+
+    @property
+    def can_fetch(self) -> bool:
+        """True if the secret comes from a callable, which may know a newer one."""
+        return callable(self._secret)
+
+    def fetch(self) -> Secret | Failure:
+        """Asks the callable. Its exceptions are described by type: a message might hold the secret."""
+        problem = ""
+        try:
+            if callable(self._secret):
+                return checked_secret("what the client_secret callable returned", self._secret())
+        except ConfigurationError as error:
+            problem = str(error)
+        except Exception as error:
+            problem = f"the client_secret callable raised {type(error).__name__}"
+        return Failure(Kind.UNAVAILABLE, "TokenUnavailable", f"No client secret: {problem}", "secret_unavailable")
+
+
+def checked_cache(cache: str | TokenCache | None) -> TokenCache | None:
+    """The cache behind ``cache=``. Raises ConfigurationError for what is none."""
+    opened = _opened(cache) if isinstance(cache, str) else cache
+    if opened is None:
+        return None
+    if not isinstance(opened, TokenCache):
+        raise ConfigurationError(
+            f"cache={type(opened).__name__} is neither a URL such as 'disk:' nor an object with the TokenCache protocol"
+        )
+    if opened.capabilities.shared:
+        require_cryptography()
+    return opened
+
+
+_open_caches: dict[str, TokenCache] = {}
+
+
+def _opened(url: str) -> TokenCache:
+    """One cache per URL and process, so that equal sources share it."""
+    cache = _open_caches.get(url)
+    return cache if cache is not None else _open_caches.setdefault(url, from_url(url))

@@ -1,0 +1,57 @@
+"""Step ⑤ of a flight: one token request, and what its answer is worth."""
+
+from __future__ import annotations
+
+from .endpoint import HttpRequest, TokenGrant, TransportError, build, parse
+from .failure import Failure, Kind
+from .kit import Identity, Kit
+
+__all__ = ["ask"]
+
+
+def ask(kit: Kit, identity: Identity, sent_wall: float) -> TokenGrant | Failure:
+    """One token request. Whatever the transport raises is described, never kept: it holds the request."""
+    request = _http_request(kit, identity, sent_wall)
+    problem: tuple[str, str] | None = None
+    try:
+        response = kit.transport(request)
+    except TransportError as error:
+        problem = str(error), error.cause_code
+    if problem is not None:
+        message, code = problem
+        return Failure(Kind.UNAVAILABLE, "TokenEndpointUnavailable", message, code)
+    answer = parse(
+        response,
+        sent_at=sent_wall,
+        default_lifetime=kit.policy.default_lifetime,
+        max_lifetime=kit.policy.max_lifetime,
+    )
+    return answer if isinstance(answer, Failure) else _check_scope(kit, answer)
+
+
+def _http_request(kit: Kit, identity: Identity, now: float) -> HttpRequest:
+    request = kit.request
+    credentials = request.authentication.authenticate(request.client_id, identity.secret, request.token_endpoint, now)
+    return build(
+        request.token_endpoint,
+        [*request.parameters(), *credentials.parameters],
+        credentials.headers,
+        request.grant.encoding,
+        kit.policy.mint_deadline,
+    )
+
+
+def _check_scope(kit: Kit, grant: TokenGrant) -> TokenGrant | Failure:
+    """Less scope than asked is worth a warning (RFC 6749 §3.3); absent, more or reordered is fine."""
+    granted = (grant.scope or "").split()
+    missing = [scope for scope in kit.request.scopes if granted and scope not in granted]
+    if not missing:
+        return grant
+    if kit.policy.require_scope:
+        message = (
+            f"The server granted less scope than asked; missing: {' '.join(missing)}. "
+            "Fix: allow this client the scope, or policy.require_scope=False"
+        )
+        return Failure(Kind.CONFIGURATION, "TokenUnavailable", message, "scope_narrowed")
+    kit.report.tell("scope_narrowed", reason=" ".join(missing))
+    return grant
