@@ -2,6 +2,7 @@
 # and uv installs exactly what requirements/dev.lock names, by hash.
 PYTHON ?= python3
 VENV ?= .venv
+BENCH_VENV ?= .venv-bench
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE =
 
@@ -24,6 +25,16 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@
 
+# A venv of its own: the peers are there, and Django is not, since diskcache imports it where it is installed.
+$(BENCH_VENV)/bin/uv:
+	$(PYTHON) -m venv $(BENCH_VENV)
+	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+$(BENCH_VENV)/.installed: requirements/bench.lock pyproject.toml | $(BENCH_VENV)/bin/uv
+	$(BENCH_VENV)/bin/uv pip install --quiet --python $(BENCH_VENV)/bin/python --require-hashes -r requirements/bench.lock
+	$(BENCH_VENV)/bin/uv pip install --quiet --python $(BENCH_VENV)/bin/python --no-deps --editable .
+	@touch $@
+
 demo: $(VENV)/.installed
 	@$(BIN)/python example_projects/demo/demo.py
 
@@ -42,11 +53,12 @@ types: $(VENV)/.installed
 docs-check: $(VENV)/.installed
 	$(BIN)/python -X dev -W error -m pytest README.md docs -p no:randomly
 
-bench: $(VENV)/.installed
-	$(BIN)/python bench/run.py
+bench: $(BENCH_VENV)/.installed
+	@$(BENCH_VENV)/bin/python bench/run.py $(ARGS)
 
 lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev --upgrade -o requirements/dev.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header --group bench --upgrade -o requirements/bench.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

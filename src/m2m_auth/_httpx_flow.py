@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import AsyncGenerator, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .endpoint import MAX_BODY, HttpRequest, HttpResponse, Transport, TransportError, describe
-from .errors import TokenUnavailable, also_a
+from .errors import ConfigurationError, TokenUnavailable, also_a
 from .options import SecretSource, SourceOptions
 from .origins import Origin, OriginPolicy, same_origin
 from .rejection import RejectionRule, bearer_rejection
@@ -101,8 +103,12 @@ class HttpxFlow:
             failure = error
         if failure is not None:
             raise also_a(failure, self.library.HTTPError, _request=request)
-        start = _attached(request, token)
-        response = yield request
+        start = self._attached(request, token)
+        try:
+            response = yield request
+        except GeneratorExit as ended:
+            self._look_at(ended.__context__, origin)
+            raise
         if not self._refused(response, origin, token):
             return
         replay = self._replay(response, start)
@@ -115,12 +121,18 @@ class HttpxFlow:
         if replacement == token:
             return
         replay.headers["Authorization"] = replacement.authorization
+        # The client reads a response before it sends another request; this one's body may have no end.
+        response.stream.close()
+        response.stream = self.library.ByteStream(b"")
         second = yield replay
         self._refused(second, origin, replacement)
 
-    async def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
+    def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
         """Called by ``AsyncClient`` for each call; the same, awaiting."""
         origin = self._origin(request)
+        return _Told(self._async_flow(request, origin), partial(self._look_at, origin=origin))
+
+    async def _async_flow(self, request: Any, origin: Origin) -> AsyncGenerator[Any, Any]:
         failure: TokenUnavailable | None = None
         try:
             token = await self.source.atoken()
@@ -128,7 +140,7 @@ class HttpxFlow:
             failure = error
         if failure is not None:
             raise also_a(failure, self.library.HTTPError, _request=request)
-        start = _attached(request, token)
+        start = self._attached(request, token)
         response = yield request
         if not self._refused(response, origin, token):
             return
@@ -142,6 +154,8 @@ class HttpxFlow:
         if replacement == token:
             return
         replay.headers["Authorization"] = replacement.authorization
+        await response.stream.aclose()
+        response.stream = self.library.ByteStream(b"")
         second = yield replay
         self._refused(second, origin, replacement)
 
@@ -151,7 +165,7 @@ class HttpxFlow:
         parts = (url.scheme, url.host, url.port)
         origin = self._checked.get(parts)
         if origin is None:
-            origin = self._origins.check(str(url))
+            origin = self._origins.check(_target(url))
             if len(self._checked) < 64:
                 self._checked[parts] = origin
         return origin
@@ -162,33 +176,67 @@ class HttpxFlow:
         if status != 401 and self._is_rejection is bearer_rejection:
             return False
         sent = response.request  # a redirect's target, if the client followed one
-        if sent.headers.get("Authorization") != token.authorization or not same_origin(str(sent.url), origin):
+        if sent.headers.get("Authorization") != token.authorization or not same_origin(_target(sent.url), origin):
             return False
         if not self._is_rejection(status, response.headers):
             return False
         self.source.reject(token)
         return True
 
+    def _look_at(self, error: BaseException | None, origin: Origin) -> None:
+        """The call ended without a response for the flow: an event hook may have raised for a refusing one.
+
+        There is no replay then, but the next call must not carry the same token.
+        """
+        if isinstance(error, self.library.HTTPStatusError):
+            token = self.source.token_behind(error.response.request.headers.get("Authorization"))
+            if token is not None:
+                self._refused(error.response, origin, token)
+
+    def _attached(self, request: Any, token: AccessToken) -> int | None:
+        """Sets the header; gives where the body starts, if it is a file that can be wound back there."""
+        request.headers["Authorization"] = token.authorization
+        body = getattr(request.stream, "_stream", None)
+        if body is None or isinstance(body, bytes) or not isinstance(request.stream, self.library.SyncByteStream):
+            return None
+        try:
+            return int(body.tell()) if body.seekable() else None
+        except (AttributeError, OSError, ValueError):
+            return None
+
     def _replay(self, response: Any, start: int | None) -> Any:
         """The refused request once more, with its body as it was; None if that is gone."""
         sent = response.request
         if not _rewound(sent.stream, self.library.ByteStream, start):
             return None
-        return self.library.Request(
+        replay = self.library.Request(
             sent.method, sent.url, headers=sent.headers, stream=sent.stream, extensions=sent.extensions
         )
+        if isinstance(sent.stream, self.library.ByteStream):
+            replay.read()  # so that event hooks find its content, as on any request
+        return replay
 
 
-def _attached(request: Any, token: AccessToken) -> int | None:
-    """Sets the header; gives where the body starts, if it is a file that can be wound back there."""
-    request.headers["Authorization"] = token.authorization
-    body = getattr(request.stream, "_stream", None)
-    if body is None or isinstance(body, bytes):
-        return None
-    try:
-        return int(body.tell()) if body.seekable() else None
-    except (AttributeError, OSError, ValueError):
-        return None
+def _target(url: Any) -> str:
+    """What the library connects to; the whole URL as a string may read differently (``https:////host``)."""
+    return f"{url.scheme}://{url.netloc.decode()}/"
+
+
+class _Told(AsyncGenerator[Any, Any]):
+    """An auth flow that is told with which exception its client gives up; an async generator alone is not."""
+
+    def __init__(self, flow: AsyncGenerator[Any, Any], told: Callable[[BaseException | None], None]) -> None:
+        self._flow, self._told = flow, told
+
+    def asend(self, value: Any) -> Any:
+        return self._flow.asend(value)
+
+    def athrow(self, *error: Any) -> Any:
+        return self._flow.athrow(*error)
+
+    async def aclose(self) -> None:
+        self._told(sys.exc_info()[1])
+        await self._flow.aclose()
 
 
 def _rewound(stream: Any, byte_stream: type, start: int | None) -> bool:
@@ -220,6 +268,11 @@ def transport_over(library: Any, client: Any) -> Transport:
 
     Token requests are rare, and a connection kept between them would not survive a fork.
     """
+    if client is not None and not isinstance(client, library.Client):
+        raise ConfigurationError(
+            f"transport={type(client).__name__} of {library.__name__} cannot send a token request: flights run on a "
+            f"thread of their own. Fix: pass a {library.__name__}.Client"
+        )
 
     def transport(request: HttpRequest) -> HttpResponse:
         if client is not None:
@@ -256,6 +309,8 @@ def _send(library: Any, client: Any, request: HttpRequest) -> HttpResponse:
                 if time.monotonic() > deadline:
                     raise library.ReadTimeout("deadline")
             return HttpResponse(response.status_code, response.headers, bytes(body[:MAX_BODY]))
+    except library.HTTPStatusError as error:  # raised by an event hook of the user's client
+        return HttpResponse(error.response.status_code, error.response.headers, b"")
     except library.TimeoutException:
         problem = f"no answer within {request.timeout:g} s", "timeout"
     except (library.HTTPError, library.InvalidURL) as error:

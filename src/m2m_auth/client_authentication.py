@@ -84,7 +84,7 @@ class ClientSecretBasic:
         self,
         client_id: str,
         client_secret: Secret | None,
-        token_endpoint: str,
+        token_endpoint: str,  # noqa: ARG002
         now: float,  # noqa: ARG002
     ) -> Credentials:
         """An ``Authorization: Basic`` header."""
@@ -108,7 +108,7 @@ class ClientSecretPost:
         self,
         client_id: str,
         client_secret: Secret | None,
-        token_endpoint: str,
+        token_endpoint: str,  # noqa: ARG002
         now: float,  # noqa: ARG002
     ) -> Credentials:
         """``client_id`` and ``client_secret`` parameters."""
@@ -138,11 +138,11 @@ class PrivateKeyJwt:
         audience: str | None = None,
         lifetime: float = 60,
     ) -> None:
-        if algorithm.lower() == "none" or algorithm.upper().startswith("HS"):
+        if not isinstance(algorithm, str) or algorithm.lower() == "none" or algorithm.upper().startswith("HS"):
             raise ConfigurationError(
                 f"PrivateKeyJwt: algorithm={algorithm!r} is not one with a private key, e.g. 'RS256'"
             )
-        if not 0 < lifetime <= 3600:
+        if not isinstance(lifetime, (int, float)) or not 0 < lifetime <= 3600:
             raise ConfigurationError(f"PrivateKeyJwt: lifetime={lifetime!r} must be between 0 and 3600 seconds")
         self._key = Secret(_pem(key))
         self._signing_key = _signing_key(self._key, algorithm)
@@ -162,7 +162,7 @@ class PrivateKeyJwt:
     def authenticate(
         self,
         client_id: str,
-        client_secret: Secret | None,
+        client_secret: Secret | None,  # noqa: ARG002
         token_endpoint: str,
         now: float,
     ) -> Credentials:
@@ -199,10 +199,17 @@ def _signing_key(key: Secret, algorithm: str) -> Any:
         import jwt
     except ImportError as error:
         raise ConfigurationError(missing_extra("private_key_jwt", error, "jwt")) from None
+    try:
+        signer: Any = jwt.get_algorithm_by_name(algorithm)
+    except NotImplementedError:
+        raise ConfigurationError(
+            f"PrivateKeyJwt: algorithm={algorithm!r} is not one that PyJWT knows here. "
+            "Fix: a JWS algorithm such as 'RS256' or 'ES256', and pip install 'm2m-auth[jwt]'"
+        ) from None
     problem = ""
     try:
-        return jwt.get_algorithm_by_name(algorithm).prepare_key(key.reveal_bytes())
-    except (jwt.PyJWTError, NotImplementedError, ValueError, TypeError) as error:
+        return signer.prepare_key(key.reveal_bytes())
+    except (jwt.PyJWTError, ValueError, TypeError) as error:
         problem = type(error).__name__
     raise ConfigurationError(f"PrivateKeyJwt: the key is not an unencrypted private key for {algorithm} ({problem})")
 
@@ -211,14 +218,15 @@ def _pem(key: str | bytes | Path) -> bytes:
     if isinstance(key, bytes):
         pem = key
     elif isinstance(key, str) and "-----BEGIN" in key:
-        pem = key.encode()
+        pem = key.encode(errors="replace")
     else:
+        pem, problem = b"", ""
         try:
             pem = Path(key).read_bytes()
-        except (OSError, ValueError) as error:
-            raise ConfigurationError(
-                f"PrivateKeyJwt: key is neither PEM text nor a file that can be read ({type(error).__name__})"
-            ) from None
+        except (OSError, ValueError, TypeError) as error:
+            problem = type(error).__name__
+        if problem:  # outside of the except clause: the file name there may be the key
+            raise ConfigurationError(f"PrivateKeyJwt: key is neither PEM text nor a file that can be read ({problem})")
     if b"PRIVATE KEY-----" not in pem:
         raise ConfigurationError("PrivateKeyJwt: key holds no '-----BEGIN … PRIVATE KEY-----'. Is it the public key?")
     return pem
@@ -250,6 +258,7 @@ def by_name(method: object) -> ClientAuthentication:
         )
     if isinstance(method, type) or not isinstance(method, ClientAuthentication):
         raise ConfigurationError(
-            f"client_authentication={method!r} has no method, credential() and authenticate(); see ClientAuthentication"
+            f"client_authentication={type(method).__name__} has no method, credential() and authenticate(). "
+            "Fix: a name such as 'client_secret_post', or an object with the ClientAuthentication protocol"
         )
     return method

@@ -11,7 +11,7 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
 
 from .failure import Failure, Kind
@@ -51,7 +51,7 @@ class HttpRequest:
 
 
 class HttpResponse:
-    """What a transport got: ``status``, ``headers`` (names in lower case) and at most :data:`MAX_BODY` bytes of ``body``."""
+    """What a transport got: ``status``, ``headers`` (names in lower case), :data:`MAX_BODY` bytes of ``body`` at most."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -146,7 +146,7 @@ def parse(
     error = data.get("error") if data else None
     if response.status == 200 and data is not None and "access_token" in data:
         return _grant(data, sent_at, default_lifetime, max_lifetime)
-    if response.status == 200 and not isinstance(error, str):
+    if response.status == 200 and not (isinstance(error, str) and error):
         shown = content_type if _MEDIA_TYPE.fullmatch(content_type) else "no or an odd content type"
         return _malformed(f"it is not a JSON object with an access_token ({len(response.body)} bytes, {shown})")
     return _refusal(response, data or {}, content_type, sent_at)
@@ -154,7 +154,8 @@ def parse(
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}")
 _SHOWN = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
-_B64TOKEN = re.compile(r"[\x21-\x7e]+")
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
+_TYPE_NAME = re.compile(r"[A-Za-z0-9_-]{1,20}")
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
@@ -162,7 +163,7 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
         data = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    return data if isinstance(data, dict) else None
+    return cast("dict[str, Any]", data) if isinstance(data, dict) else None
 
 
 def _malformed(why: str) -> Failure:
@@ -172,11 +173,11 @@ def _malformed(why: str) -> Failure:
 
 def _grant(data: dict[str, Any], sent_at: float, default_lifetime: float, max_lifetime: float) -> TokenGrant | Failure:
     value, token_type, scope = data["access_token"], data.get("token_type", "Bearer"), data.get("scope")
-    if not isinstance(value, str) or not _B64TOKEN.fullmatch(value):
+    if not isinstance(value, str) or not _HEADER_SAFE.fullmatch(value):
         return _malformed("its access_token is empty or has characters that no header may carry")
     if not isinstance(token_type, str) or token_type.lower() != "bearer":
-        kind = _SHOWN.sub("?", str(token_type))[:40]
-        return _malformed(f"its token_type is {kind!r}, and only a Bearer token may be sent as one")
+        shown = repr(token_type) if isinstance(token_type, str) and _TYPE_NAME.fullmatch(token_type) else "an odd one"
+        return _malformed(f"its token_type is {shown}, and only a Bearer token may be sent as one")
     try:
         lifetime = granted_lifetime(data.get("expires_in"), _jwt_claims(value), sent_at, default_lifetime)
     except ValueError as error:
@@ -193,15 +194,23 @@ def granted_lifetime(expires_in: object, claims: Mapping[str, Any], sent_at: flo
     by_jwt = _jwt_lifetime(claims, sent_at)
     if expires_in is None:
         return default if by_jwt is None else by_jwt
-    try:
-        if isinstance(expires_in, bool) or not isinstance(expires_in, (int, float, str)):
-            raise ValueError
-        lifetime = float(expires_in)
-    except (ValueError, OverflowError):
-        raise ValueError("its expires_in is not a number") from None
-    if not math.isfinite(lifetime) or lifetime <= 0:
+    lifetime = _number(expires_in)
+    if lifetime is None:
+        raise ValueError("its expires_in is not a number")
+    if lifetime <= 0:
         raise ValueError("its expires_in is not a positive number of seconds")
     return lifetime if by_jwt is None else min(lifetime, by_jwt)
+
+
+def _number(value: object) -> float | None:
+    """A JSON number, or the string of one, as a finite float; None for anything else, a bool included."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _jwt_lifetime(claims: Mapping[str, Any], sent_at: float) -> float | None:
@@ -210,12 +219,11 @@ def _jwt_lifetime(claims: Mapping[str, Any], sent_at: float) -> float | None:
     Servers cut ``iat`` to whole seconds, which makes a token look up to a second longer than it is: where the
     two clocks agree anyhow, ``exp`` counts from the moment of the request.
     """
-    exp, iat = claims.get("exp"), claims.get("iat", sent_at)
-    if any(isinstance(value, bool) or not isinstance(value, (int, float)) for value in (exp, iat)):
+    exp, iat = _number(claims.get("exp")), _number(claims.get("iat", sent_at))
+    if exp is None or iat is None:
         return None
-    start = max(float(iat), sent_at) if 0 <= sent_at - float(iat) < 1 else float(iat)
-    lifetime = float(exp) - start  # type: ignore[arg-type]
-    return lifetime if 0 < lifetime < math.inf else None
+    lifetime = exp - (sent_at if 0 <= sent_at - iat < 1 else iat)
+    return lifetime if lifetime > 0 else None
 
 
 def _jwt_claims(token: str) -> dict[str, Any]:
@@ -228,7 +236,7 @@ def _jwt_claims(token: str) -> dict[str, Any]:
         return {}
     try:
         claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError):
+    except (jwt.PyJWTError, ValueError, RecursionError):
         return {}
     return claims
 
@@ -276,7 +284,10 @@ def _refusal_message(status: int, error: str | None, description: str | None, co
         said = f": {description}" if description else ""
         return f"The token endpoint answered {status} {error}{said}. {_FIXES.get(error, 'Check the token request')}."
     if 300 <= status < 400:
-        return f"The token endpoint answered {status}, a redirect; a secret is never sent on. Fix: set token_endpoint to its target."
+        return (
+            f"The token endpoint answered {status}, a redirect; a secret is never sent on. "
+            "Fix: set token_endpoint to its target."
+        )
     kind = content_type if _MEDIA_TYPE.fullmatch(content_type) else "no content type"
     fix = (
         "Check client_id and client_secret"

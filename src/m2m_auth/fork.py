@@ -1,9 +1,8 @@
 """After ``fork()`` the child starts clean: locks and flights are new, held tokens stay.
 
 A lock that another thread of the parent held would stay locked for ever in the child, so every object with
-a lock registers here and gets a new one. Lazy imports in a flight take :func:`importing`'s gate, and a fork
-waits for it: CPython does not release a vanished thread's module locks, so a child forked in the middle of an
-import would hang at the same import.
+a lock registers here and gets a new one. Not every lock is ours: CPython's module locks and SQLite's mutexes would
+hang the child too. So lazy imports and disk operations say :func:`forks_wait`, and a fork waits for their end.
 """
 
 from __future__ import annotations
@@ -15,9 +14,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-__all__ = ["StartsClean", "importing", "on_fork"]
+__all__ = ["StartsClean", "forks_wait", "importing", "on_fork"]
 
-_gate = threading.RLock()
+PATIENCE = 5.0
+"""A fork waits at most this many seconds."""
+
+_gate = threading.Condition()
+_inside: list[int] = []
+"""The threads that a fork waits for; one that has entered twice is there twice."""
+_forking = 0
+"""How many threads are about to fork; while one is, nobody else goes in, or its turn might never come."""
 _children: weakref.WeakSet[StartsClean] = weakref.WeakSet()
 
 
@@ -35,23 +41,41 @@ def on_fork(target: StartsClean) -> None:
 
 
 @contextmanager
-def importing() -> Iterator[None]:
-    """Holds off forks while a flight imports a library."""
+def forks_wait() -> Iterator[None]:
+    """Holds off forks while this thread is where a child could not go on: in an import, or in SQLite."""
+    me = threading.get_ident()
     with _gate:
+        _gate.wait_for(lambda: not _forking or me in _inside)
+        _inside.append(me)
+    try:
         yield
+    finally:
+        with _gate:
+            _inside.remove(me)
+            _gate.notify_all()
+
+
+importing = forks_wait
 
 
 def _before() -> None:
+    global _forking
     _gate.acquire()
+    _forking += 1
+    _gate.wait_for(lambda: all(thread == threading.get_ident() for thread in _inside), PATIENCE)
 
 
 def _after_in_parent() -> None:
+    global _forking
+    _forking -= 1
+    _gate.notify_all()
     _gate.release()
 
 
 def _after_in_child() -> None:
-    global _gate
-    _gate = threading.RLock()
+    global _gate, _forking
+    _gate, _forking = threading.Condition(), 0
+    _inside[:] = [thread for thread in _inside if thread == threading.get_ident()]
     for target in list(_children):
         target.after_fork()
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import httpx
-
 from . import _httpx_flow
 from .endpoint import Transport
+from .errors import missing_extra
+
+try:
+    import httpx
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(missing_extra("m2m_auth.httpx", error, "httpx"), name=error.name) from None
 
 __all__ = ["M2MAuth"]
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-import httpx2
-
 from . import _httpx_flow
 from .endpoint import Transport
+from .errors import missing_extra
+
+try:
+    import httpx2
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(missing_extra("m2m_auth.httpx2", error, "httpx2"), name=error.name) from None
 
 __all__ = ["M2MAuth"]
 

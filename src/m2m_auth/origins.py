@@ -46,6 +46,8 @@ def is_loopback(host: str) -> bool:
 
 def _text(origin: Origin) -> str:
     scheme, host, port = origin
+    if not host:
+        return "a URL without an origin"
     bracketed = f"[{host}]" if ":" in host else host
     return f"{scheme}://{bracketed}" + ("" if _DEFAULT_PORTS.get(scheme) == port else f":{port}")
 
@@ -70,6 +72,9 @@ class OriginPolicy:
             raise ConfigurationError(
                 f"allowed_origins={allowed_origins!r} must be a list of origins. Fix: [{allowed_origins!r}]"
             )
+        if allowed_origins is not None and not isinstance(allowed_origins, Iterable):
+            kind = type(allowed_origins).__name__
+            raise ConfigurationError(f"allowed_origins must be a list of origins, not {kind}. Fix: ['https://…']")
         if allowed_origins is not None:
             self._allowed = frozenset(self._parse(entry) for entry in allowed_origins)
             if not self._allowed:
@@ -87,7 +92,8 @@ class OriginPolicy:
                 f"allowed_origins: {entry!r} is not an origin like 'https://api.example.com'"
             ) from None
         if rest.path not in ("", "/") or rest.query or rest.fragment or rest.username is not None:
-            raise ConfigurationError(f"allowed_origins: {entry!r} has more than an origin. Fix: {_text(origin)!r}")
+            shown = repr(entry) if rest.username is None else "an entry with credentials"
+            raise ConfigurationError(f"allowed_origins: {shown} has more than an origin. Fix: {_text(origin)!r}")
         return origin
 
     def check(self, url: str) -> Origin:

@@ -1,4 +1,4 @@
-"""Does this response say that the token is out? (RFC 6750 §3; RFC 9110 §11.6.1.)"""
+"""Whether a response says that the token is out (RFC 6750 §3; RFC 9110 §11.6.1)."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ __all__ = ["RejectionRule", "bearer_rejection", "challenges"]
 RejectionRule = Callable[[int, Mapping[str, str]], bool]
 """``is_rejection=``: from status and headers to "this token is out"."""
 
-_TOKEN = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # noqa: S105 - RFC 9110's token, a grammar
-_PARAMETER = re.compile(rf'({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
-_SCHEME = re.compile(rf"({_TOKEN})(?=\s|,|$)(?!\s*=)")
-_BETWEEN = re.compile(r"[\s,]+|[A-Za-z0-9._~+/-]+=*(?=\s*(?:,|$))|.", re.DOTALL)
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|[^\s,="]+|=+|,|\s+', re.DOTALL)
+"""A quoted string (perhaps not closed), a word, equals signs, a comma, white space: some piece always matches."""
 
 
 def challenges(header: str) -> list[tuple[str, dict[str, str]]]:
@@ -23,24 +22,28 @@ def challenges(header: str) -> list[tuple[str, dict[str, str]]]:
     more than linear time.
     """
     found: list[tuple[str, dict[str, str]]] = []
-    position = 0
-    while position < len(header):
-        parameter = _PARAMETER.match(header, position)
-        if parameter:
-            name, quoted, bare = parameter.groups()
+    pieces = [piece for piece in _PIECE.findall(header) if not piece.isspace()]
+    pieces += ["", ""]
+    position, after_scheme = 0, False
+    while pieces[position]:
+        word, sign, value = pieces[position : position + 3] if pieces[position + 1] else (pieces[position], "", "")
+        after_scheme, had_scheme = False, after_scheme
+        if not _NAME.fullmatch(word):
+            position += 1
+        elif sign == "=" and value not in ("", ","):
             if found:
-                value = re.sub(r"\\(.)", r"\1", quoted) if quoted is not None else bare
-                found[-1][1].setdefault(name.lower(), value)
-            position = parameter.end()
-            continue
-        scheme = _SCHEME.match(header, position)
-        if scheme:
-            found.append((scheme.group(1).lower(), {}))
-            position = scheme.end()
-            continue
-        between = _BETWEEN.match(header, position)
-        position = between.end() if between else len(header)
+                found[-1][1].setdefault(word.lower(), _unquoted(value))
+            position += 3
+        elif sign.startswith("=") or (had_scheme and sign in ("", ",")):
+            position += 1  # token68
+        else:
+            found.append((word.lower(), {}))
+            position, after_scheme = position + 1, True
     return found
+
+
+def _unquoted(value: str) -> str:
+    return re.sub(r'\\(.)|"', r"\1", value, flags=re.DOTALL) if value.startswith('"') else value
 
 
 def bearer_rejection(status: int, headers: Mapping[str, str]) -> bool:

@@ -7,16 +7,20 @@ from collections.abc import Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import requests
-from requests.auth import AuthBase
-from requests.utils import rewind_body
-
 from .endpoint import MAX_BODY, HttpRequest, HttpResponse, Transport, TransportError, describe
-from .errors import TokenUnavailable, also_a
+from .errors import ConfigurationError, TokenUnavailable, also_a, missing_extra
 from .options import SecretSource, SourceOptions
 from .origins import Origin, OriginPolicy, same_origin
 from .rejection import RejectionRule, bearer_rejection
 from .source import TokenSource
+
+try:
+    import requests
+    from requests.auth import AuthBase
+    from requests.utils import rewind_body
+    from urllib3.exceptions import HTTPError, TimeoutError  # noqa: A004 - what reading a response raises
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(missing_extra("m2m_auth.requests", error, "requests"), name=error.name) from None
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response, Session
@@ -166,7 +170,7 @@ def _rewound(request: PreparedRequest) -> bool:
         return False
     try:
         rewind_body(request)
-    except requests.exceptions.UnrewindableBodyError:
+    except (requests.exceptions.UnrewindableBodyError, ValueError):  # ValueError: the file is closed
         return False
     return True
 
@@ -181,6 +185,8 @@ def transport_over(session: Session | None) -> Transport:
 
     Token requests are rare, and a connection kept between them would not survive a fork.
     """
+    if session is not None and not isinstance(session, requests.Session):
+        raise ConfigurationError(f"transport={type(session).__name__} is not a requests.Session")
 
     def transport(request: HttpRequest) -> HttpResponse:
         if session is not None:
@@ -208,9 +214,11 @@ def _send(session: Session, request: HttpRequest) -> HttpResponse:
             return HttpResponse(response.status_code, response.headers, _read(response, deadline))
     except requests.exceptions.SSLError as error:
         problem = f"TLS failed: {describe(error)}", "tls"
-    except requests.exceptions.Timeout:
+    except requests.exceptions.HTTPError as error:  # raised by a hook of the user's session
+        return HttpResponse(error.response.status_code, error.response.headers, b"")
+    except (requests.exceptions.Timeout, TimeoutError):
         problem = f"no answer within {request.timeout:g} s", "timeout"
-    except requests.exceptions.RequestException as error:
+    except (requests.exceptions.RequestException, HTTPError) as error:
         problem = describe(error), "connection"
     # Outside of the except clause, so that the library's exception, which holds the request, is not chained.
     raise TransportError(f"The token endpoint {request.url} cannot be reached: {problem[0]}", problem[1])

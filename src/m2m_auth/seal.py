@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from .errors import ConfigurationError, missing_extra
 from .fork import importing
-from .token import Secret
+from .token import Secret, encodable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -78,9 +78,12 @@ def checked_keys(encryption_keys: Sequence[str | bytes] | None) -> tuple[Secret,
     """The user's own keys. Raises ConfigurationError for none, short ones, or a bare string."""
     if encryption_keys is None:
         return ()
-    if isinstance(encryption_keys, (str, bytes)):
+    if isinstance(encryption_keys, (str, bytes)) or not isinstance(encryption_keys, Iterable):
         raise ConfigurationError("encryption_keys must be a list: the first seals, all open. Fix: [key]")
-    keys = tuple(Secret(key) for key in encryption_keys)
+    given = list(encryption_keys)
+    if not all(isinstance(key, bytes) or (isinstance(key, str) and encodable(key)) for key in given):
+        raise ConfigurationError("encryption_keys: a key is neither text nor bytes. Fix: secrets.token_urlsafe(32)")
+    keys = tuple(Secret(key) for key in given)
     if not keys:
         raise ConfigurationError("encryption_keys is empty. Fix: leave it out, or name at least one key")
     if any(len(key.reveal_bytes()) < 16 for key in keys):

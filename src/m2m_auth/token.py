@@ -68,7 +68,7 @@ class AccessToken:
         self,
         value: str,
         *,
-        token_type: str = "Bearer",
+        token_type: str = "Bearer",  # noqa: S107 - RFC 6750's name, no password
         scope: str | None = None,
         issued_at: float,
         expires_at: float,
@@ -103,6 +103,9 @@ class AccessToken:
         return self._mark[:8]
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"an AccessToken cannot be changed: {name}")
+
+    def __delattr__(self, name: str) -> NoReturn:
         raise AttributeError(f"an AccessToken cannot be changed: {name}")
 
     def __eq__(self, other: object) -> bool:
@@ -140,4 +143,14 @@ def checked_secret(name: str, secret: object) -> Secret:
         raise ConfigurationError(
             f"{name} begins or ends with white space (a line break from a file?). Fix: {name}.strip()"
         )
+    if not encodable(secret):
+        raise ConfigurationError(
+            f"{name} has characters that are not UTF-8 (a lone surrogate: bytes from the environment?). "
+            "Fix: read it with the encoding that it was written in"
+        )
     return Secret(secret)
+
+
+def encodable(text: str) -> bool:
+    """True if ``text`` has a UTF-8 form; the exception of one that has not would carry the text along."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

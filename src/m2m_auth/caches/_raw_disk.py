@@ -1,14 +1,16 @@
-"""diskcache's storage, reduced to raw values in the database: nothing is unpickled, no file is opened or removed."""
+"""diskcache, reduced to raw values in one SQLite file: nothing is unpickled, no other file is opened or removed."""
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import threading
 from typing import Any
 
 import diskcache
 from diskcache.core import MODE_RAW
 
-__all__ = ["RawDisk"]
+__all__ = ["RawCache", "RawDisk"]
 
 
 class _Refused(OSError):
@@ -44,3 +46,56 @@ class RawDisk(diskcache.Disk):  # type: ignore[misc]
 
     def remove(self, file_path: str) -> None:
         """Nothing: no row of ours has a file, and a planted name must not delete one."""
+
+
+class RawCache(diskcache.Cache):  # type: ignore[misc]
+    """diskcache's operations on its table, with the settings here and not in the database, where anybody may put them.
+
+    Opening it is a look at the schema, where diskcache runs thirty transactions and waits a minute for each. No
+    write-ahead log: SQLite maps that one's index into memory, and a process dies of SIGBUS when somebody truncates it.
+    """
+
+    statistics = 0
+    eviction_policy = "none"
+    cull_limit = 10
+
+    def __init__(self, database: str, timeout: float) -> None:
+        # All that diskcache's operations use; its own constructor would obey a planted Settings table.
+        self._database, self._timeout = database, timeout
+        self._directory = os.path.dirname(database)  # noqa: PTH120 - pathlib is not needed here
+        self._disk = RawDisk(self._directory)
+        self._local, self._txn_id = threading.local(), None
+
+    def follows(self, file: os.stat_result) -> bool:
+        """True if this thread's connection is to this file, which another may have replaced."""
+        return getattr(self._local, "file", None) == (file.st_dev, file.st_ino)
+
+    def connect(self, file: os.stat_result) -> None:
+        """Opens this thread's connection, to this file."""
+        self.close()
+        connection = self._local.con = sqlite3.connect(self._database, timeout=self._timeout, isolation_level=None)
+        self._local.file = (file.st_dev, file.st_ino)
+        for statement in _SCHEMA:
+            connection.execute(statement)
+
+    def close(self) -> None:
+        """Closes this thread's connection."""
+        connection, self._local.con, self._local.file = getattr(self._local, "con", None), None, None
+        if connection is not None:
+            connection.close()
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        return self._local.con  # type: ignore[no-any-return]
+
+
+# A power cut may cost the tokens in it, never a call: a file that is no database any more is put aside.
+_SCHEMA = (
+    "PRAGMA synchronous = OFF",
+    "PRAGMA journal_mode = TRUNCATE",
+    "CREATE TABLE IF NOT EXISTS Cache (rowid INTEGER PRIMARY KEY, key BLOB, raw INTEGER, store_time REAL,"
+    " expire_time REAL, access_time REAL, access_count INTEGER DEFAULT 0, tag BLOB, size INTEGER DEFAULT 0,"
+    " mode INTEGER DEFAULT 0, filename TEXT, value BLOB)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS Cache_key_raw ON Cache(key, raw)",
+    "CREATE INDEX IF NOT EXISTS Cache_expire_time ON Cache (expire_time)",
+)

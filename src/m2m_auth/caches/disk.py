@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import CacheUnavailable, ConfigurationError
-from ..fork import importing, on_fork
+from ..fork import forks_wait, on_fork
 from . import Capabilities
 
 if TYPE_CHECKING:
-    import diskcache
+    from ._raw_disk import RawCache
 
 __all__ = ["DiskTokenCache"]
 
@@ -46,13 +46,14 @@ class DiskTokenCache:
     def __init__(self, folder: str | os.PathLike[str] | None = None, timeout: float = 2.0) -> None:
         _require_diskcache()
         self._folder = Path(folder) if folder is not None else _user_folder()
+        self._database = self._folder / _DATABASE
         self._timeout = timeout
         problem = _insecurity(self._folder)
         if problem:
             raise ConfigurationError(problem)
         self._lock = threading.Lock()
-        self._cache: diskcache.Cache | None = None
-        self._inherited: list[diskcache.Cache] = []
+        self._cache: RawCache | None = None
+        self._inherited: list[RawCache] = []
         on_fork(self)
 
     @classmethod
@@ -90,7 +91,7 @@ class DiskTokenCache:
     def delete_if(self, key: str, value: bytes) -> bool:
         """Deletes the key if it still holds this value; one transaction (``diskcache.Lock`` does not compare)."""
 
-        def compare(cache: diskcache.Cache) -> bool:
+        def compare(cache: RawCache) -> bool:
             with cache.transact(retry=False):
                 return cache.get(key) == value and bool(cache.delete(key))
 
@@ -99,7 +100,7 @@ class DiskTokenCache:
     def increment(self, key: str, ttl: float) -> int:
         """Adds one and returns the count; one transaction."""
 
-        def count(cache: diskcache.Cache) -> int:
+        def count(cache: RawCache) -> int:
             with cache.transact(retry=False):
                 cache.add(key, 0, expire=ttl)
                 return int(cache.incr(key))
@@ -113,58 +114,66 @@ class DiskTokenCache:
     def release_thread(self) -> None:
         """Closes the connection that diskcache keeps for this thread."""
         if self._cache is not None:
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(Exception), forks_wait():
                 self._cache.close()
 
-    def _do(self, operation: Callable[[diskcache.Cache], _T]) -> _T:
+    def _do(self, operation: Callable[[RawCache], _T]) -> _T:
         """One operation. Whatever SQLite, the file system or diskcache has to say is a CacheUnavailable."""
         problem = ""
-        try:
-            return operation(self._open())
-        except CacheUnavailable:
-            raise
-        except Exception as error:  # sqlite3.Error, OSError, Timeout, and what a foreign database makes diskcache do
-            problem = f"{self!r}: {type(error).__name__}: {error}"
-            self._discard_if_spoilt(error)
+        with forks_wait():
+            cache = self._raw()
+            try:
+                self._connect(cache)
+                return operation(cache)
+            except CacheUnavailable:
+                raise
+            except (
+                Exception
+            ) as error:  # sqlite3.Error, OSError, Timeout, and what a foreign database makes diskcache do
+                problem = f"{self!r}: {type(error).__name__}: {error}"
+                self._let_go(cache, error)
         raise CacheUnavailable(problem)
 
-    def _open(self) -> diskcache.Cache:
-        cache = self._cache
-        if cache is not None and (self._folder / _DATABASE).exists():
-            return cache
+    def _raw(self) -> RawCache:
         with self._lock:
-            if self._cache is None or not (self._folder / _DATABASE).exists():
-                self._cache = self._create()
+            if self._cache is None:
+                from ._raw_disk import RawCache
+
+                self._cache = RawCache(str(self._database), self._timeout)
             return self._cache
 
-    def _create(self) -> diskcache.Cache:
-        with importing():
-            import diskcache
+    def _connect(self, cache: RawCache) -> None:
+        """Has this thread connected to the file that is there now: another process may have replaced it."""
+        with contextlib.suppress(OSError):
+            if cache.follows(self._database.stat()):
+                return
+        cache.connect(self._create())
 
-            from ._raw_disk import RawDisk
-
+    def _create(self) -> os.stat_result:
+        """Makes what is missing of the folder and the file, both private."""
         _make_private(self._folder)
         problem = _insecurity(self._folder)
         if problem:
             raise CacheUnavailable(problem)
-        # SQLite gives its -wal and -shm files the mode of the database, so that one is made first.
-        os.close(os.open(self._folder / _DATABASE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600))
-        (self._folder / _DATABASE).chmod(0o600)
-        return diskcache.Cache(
-            str(self._folder), timeout=self._timeout, disk=RawDisk, eviction_policy="none", statistics=0, tag_index=0
-        )
+        # SQLite gives its journal the mode of the database, so that one is made first.
+        handle = os.open(self._database, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            os.fchmod(handle, 0o600)
+            return os.fstat(handle)
+        finally:
+            os.close(handle)
 
-    def _discard_if_spoilt(self, error: Exception) -> None:
+    def _let_go(self, cache: RawCache, error: Exception) -> None:
         """A file that is no database never becomes one again: put it aside, and the next operation starts afresh."""
         import sqlite3
 
-        if isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.OperationalError):
-            with self._lock, contextlib.suppress(OSError):
-                self._cache = None
-                for suffix in ("", "-wal", "-shm"):
-                    spoilt = self._folder / (_DATABASE + suffix)
-                    if spoilt.exists():
-                        spoilt.replace(self._folder / f"spoilt{suffix or '.db'}")
+        passing = isinstance(error, (sqlite3.OperationalError, sqlite3.ProgrammingError))
+        spoilt = isinstance(error, sqlite3.DatabaseError) and not passing
+        with self._lock, contextlib.suppress(OSError):
+            ours = spoilt and cache.follows(self._database.stat())
+            cache.close()
+            if ours:  # or another process has put it aside by now
+                self._database.replace(self._folder / "spoilt.db")
 
 
 def _require_diskcache() -> None:
@@ -181,11 +190,14 @@ def _user_folder() -> Path:
 
 
 def _make_private(folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    """Makes the folder, and what is missing above it, for this user alone, whatever the umask."""
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
         return
+    except FileNotFoundError:
+        _make_private(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
     folder.chmod(0o700)
 
 
@@ -199,11 +211,16 @@ def _insecurity(folder: Path) -> str:
         return _parent_insecurity(folder)
     mode = stat.S_IMODE(found.st_mode)
     if stat.S_ISLNK(found.st_mode):
-        return f"cache folder {folder} is a symlink, so another user may choose where it leads. Fix: name the folder itself"
+        return (
+            f"cache folder {folder} is a symlink, and others may choose where it leads. Fix: name the folder itself"
+        )
     if not stat.S_ISDIR(found.st_mode):
         return f"cache folder {folder} is not a folder. Fix: name a folder"
     if found.st_uid != os.getuid():
-        return f"cache folder {folder} belongs to user {found.st_uid}, not to {os.getuid()}. Fix: name a folder of your own"
+        return (
+            f"cache folder {folder} belongs to user {found.st_uid} (mode {mode:04o}), not to {os.getuid()}. "
+            "Fix: name a folder of your own"
+        )
     if mode & 0o077:
         return (
             f"cache folder {folder} is open to others (mode {mode:04o}, owner {found.st_uid}). Fix: chmod 0700 {folder}"
@@ -219,7 +236,8 @@ def _parent_insecurity(folder: Path) -> str:
     mode = stat.S_IMODE(found.st_mode)
     if mode & 0o022 and not mode & stat.S_ISVTX:
         return (
-            f"cache folder {folder}: others may replace it, since {folder.parent} has mode {mode:04o}. "
+            f"cache folder {folder}: others may replace it, since {folder.parent} has mode {mode:04o} "
+            f"(owner {found.st_uid}). "
             f"Fix: chmod go-w {folder.parent}, or choose another folder"
         )
     return ""
