@@ -4,7 +4,8 @@ from m2m_auth.requests import M2MAuth     # or m2m_auth.httpx, m2m_auth.httpx2
 session.auth = M2MAuth("https://tenant.example/oauth/token", client_id="…", client_secret="…")
 """
 
-from .budget import MintBudget
+from typing import TYPE_CHECKING, Any
+
 from .errors import (
     CacheUnavailable,
     ConfigurationError,
@@ -19,8 +20,11 @@ from .errors import (
 )
 from .lifecycle import RenewalPolicy
 from .source import TokenSource
-from .status import SourceStatus
 from .token import AccessToken
+
+if TYPE_CHECKING:
+    from .budget import MintBudget
+    from .status import SourceStatus
 
 __version__ = "0.1.0"
 
@@ -42,3 +46,16 @@ __all__ = [
     "TokenUnavailable",
     "__version__",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """The two names whose modules few processes need: imported when first used."""
+    if name == "MintBudget":
+        from .budget import MintBudget
+
+        return MintBudget
+    if name == "SourceStatus":
+        from .status import SourceStatus
+
+        return SourceStatus
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

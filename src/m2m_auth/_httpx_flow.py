@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .endpoint import MAX_BODY, HttpRequest, HttpResponse, Transport, TransportError, describe
-from .errors import ConfigurationError, TokenUnavailable, also_a
+from ._httpx_transport import transport_over
+from .errors import TokenUnavailable, also_a
 from .options import SecretSource, SourceOptions
 from .origins import Origin, OriginPolicy, same_origin
 from .rejection import RejectionRule, bearer_rejection
@@ -57,7 +56,7 @@ class HttpxFlow:
     ) -> None:
         if options.get("transport") is None:
             options["transport"] = transport_over(self.library, None)
-        source = TokenSource(token_endpoint, client_id, client_secret, **options)
+        source = TokenSource(token_endpoint, client_id, client_secret, **options)  # pyright: ignore[reportArgumentType]
         self._attach(source, allowed_origins, allow_insecure_http, is_rejection)
 
     @classmethod
@@ -84,7 +83,7 @@ class HttpxFlow:
         self.source = source
         """The token source behind it; share it between plugins."""
         self._origins = OriginPolicy(allowed_origins, allow_insecure_http)
-        self._checked: dict[tuple[str, str, int | None], Origin] = {}
+        self._checked: dict[tuple[Any, ...], Origin] = {}
         self._is_rejection = is_rejection or bearer_rejection
 
     def __repr__(self) -> str:
@@ -96,13 +95,13 @@ class HttpxFlow:
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Called by ``Client`` for each call."""
         origin = self._origin(request)
-        failure: TokenUnavailable | None = None
+        token: AccessToken | TokenUnavailable
         try:
             token = self.source.token()
         except TokenUnavailable as error:
-            failure = error
-        if failure is not None:
-            raise also_a(failure, self.library.HTTPError, _request=request)
+            token = error
+        if isinstance(token, TokenUnavailable):
+            raise also_a(token, self.library.HTTPError, _request=request)
         start = self._attached(request, token)
         try:
             response = yield request
@@ -133,13 +132,13 @@ class HttpxFlow:
         return _Told(self._async_flow(request, origin), partial(self._look_at, origin=origin))
 
     async def _async_flow(self, request: Any, origin: Origin) -> AsyncGenerator[Any, Any]:
-        failure: TokenUnavailable | None = None
+        token: AccessToken | TokenUnavailable
         try:
             token = await self.source.atoken()
         except TokenUnavailable as error:
-            failure = error
-        if failure is not None:
-            raise also_a(failure, self.library.HTTPError, _request=request)
+            token = error
+        if isinstance(token, TokenUnavailable):
+            raise also_a(token, self.library.HTTPError, _request=request)
         start = self._attached(request, token)
         response = yield request
         if not self._refused(response, origin, token):
@@ -162,7 +161,11 @@ class HttpxFlow:
     def _origin(self, request: Any) -> Origin:
         """The request's origin, if a token may go there; remembered, since calls go to the same few."""
         url = request.url
-        parts = (url.scheme, url.host, url.port)
+        try:
+            # Both libraries' parsed URL: scheme, userinfo, host, port. Their public properties cost ten times as much.
+            parts = url._uri_reference[:4]
+        except AttributeError:
+            parts = (url.scheme, url.userinfo, url.host, url.port)
         origin = self._checked.get(parts)
         if origin is None:
             origin = self._origins.check(_target(url))
@@ -183,7 +186,7 @@ class HttpxFlow:
         self.source.reject(token)
         return True
 
-    def _look_at(self, error: BaseException | None, origin: Origin) -> None:
+    def _look_at(self, error: Any, origin: Origin) -> None:
         """The call ended without a response for the flow: an event hook may have raised for a refusing one.
 
         There is no replay then, but the next call must not carry the same token.
@@ -261,60 +264,3 @@ def _seekable(file: Any) -> bool:
         return bool(file.seekable())
     except (AttributeError, ValueError):
         return False
-
-
-def transport_over(library: Any, client: Any) -> Transport:
-    """A transport over the user's client, or over a new private one for each token request.
-
-    Token requests are rare, and a connection kept between them would not survive a fork.
-    """
-    if client is not None and not isinstance(client, library.Client):
-        raise ConfigurationError(
-            f"transport={type(client).__name__} of {library.__name__} cannot send a token request: flights run on a "
-            f"thread of their own. Fix: pass a {library.__name__}.Client"
-        )
-
-    def transport(request: HttpRequest) -> HttpResponse:
-        if client is not None:
-            return _send(library, client, request)
-        with library.Client() as private:
-            return _send(library, private, request)
-
-    return transport
-
-
-def _no_auth(request: Any) -> Any:
-    """Keeps the client's own ``auth`` away from the token request."""
-    return request
-
-
-def _send(library: Any, client: Any, request: HttpRequest) -> HttpResponse:
-    deadline = time.monotonic() + request.timeout
-    problem: tuple[str, str]
-    try:
-        with client.stream(
-            request.method,
-            request.url,
-            content=request.body,
-            headers=dict(request.headers),
-            auth=_no_auth,
-            timeout=request.timeout,
-            follow_redirects=False,
-        ) as response:
-            body = bytearray()
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    break
-                if time.monotonic() > deadline:
-                    raise library.ReadTimeout("deadline")
-            return HttpResponse(response.status_code, response.headers, bytes(body[:MAX_BODY]))
-    except library.HTTPStatusError as error:  # raised by an event hook of the user's client
-        return HttpResponse(error.response.status_code, error.response.headers, b"")
-    except library.TimeoutException:
-        problem = f"no answer within {request.timeout:g} s", "timeout"
-    except (library.HTTPError, library.InvalidURL) as error:
-        words = describe(error)
-        problem = (f"TLS failed: {words}", "tls") if "SSL" in words else (words, "connection")
-    # Outside of the except clause, so that the library's exception, which holds the request, is not chained.
-    raise TransportError(f"The token endpoint {request.url} cannot be reached: {problem[0]}", problem[1])

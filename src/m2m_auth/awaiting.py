@@ -23,6 +23,7 @@ async def landed(future: Future[None], timeout: float) -> None:
     call_soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
 
     def wake(_: Future[None]) -> None:
+        """Called on the flight's thread."""
         # RuntimeError: the loop has ended, and with it whoever waited (trio's RunFinishedError is one too).
         with contextlib.suppress(RuntimeError):
             call_soon(event.set)

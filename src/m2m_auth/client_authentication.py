@@ -17,7 +17,7 @@ from urllib.parse import quote
 from .errors import ConfigurationError, missing_extra, nearest
 from .token import Secret
 
-__all__ = ["ClientAuthentication", "ClientSecretBasic", "ClientSecretPost", "Credentials", "PrivateKeyJwt", "by_name"]
+__all__ = ["ClientAuthentication", "ClientSecretBasic", "ClientSecretPost", "Credentials", "PrivateKeyJWT", "by_name"]
 
 
 class Credentials(NamedTuple):
@@ -116,7 +116,7 @@ class ClientSecretPost:
         return Credentials({}, (("client_id", client_id), ("client_secret", secret.reveal())))
 
 
-class PrivateKeyJwt:
+class PrivateKeyJWT:
     """``private_key_jwt``: a signed assertion instead of a secret (RFC 7523 §2.2). Needs the ``jwt`` extra.
 
     Args:
@@ -140,20 +140,20 @@ class PrivateKeyJwt:
     ) -> None:
         if not isinstance(algorithm, str) or algorithm.lower() == "none" or algorithm.upper().startswith("HS"):
             raise ConfigurationError(
-                f"PrivateKeyJwt: algorithm={algorithm!r} is not one with a private key, e.g. 'RS256'"
+                f"PrivateKeyJWT: algorithm={algorithm!r} is not one with a private key, e.g. 'RS256'"
             )
         if not isinstance(lifetime, (int, float)) or not 0 < lifetime <= 3600:
-            raise ConfigurationError(f"PrivateKeyJwt: lifetime={lifetime!r} must be between 0 and 3600 seconds")
+            raise ConfigurationError(f"PrivateKeyJWT: lifetime={lifetime!r} must be between 0 and 3600 seconds")
         self._key = Secret(_pem(key))
         self._signing_key = _signing_key(self._key, algorithm)
         self.algorithm, self.key_id, self.audience, self.lifetime = algorithm, key_id, audience, lifetime
         self.method = f"private_key_jwt:{algorithm}:{audience or ''}"
 
     def __repr__(self) -> str:
-        return f"<PrivateKeyJwt {self.algorithm} key_id={self.key_id!r}>"
+        return f"<PrivateKeyJWT {self.algorithm} key_id={self.key_id!r}>"
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("a PrivateKeyJwt is not pickled: the key would leave the process in the clear")
+        raise TypeError("a PrivateKeyJWT is not pickled: the key would leave the process in the clear")
 
     def credential(self, client_secret: Secret | None) -> bytes:  # noqa: ARG002
         """A digest of the private key."""
@@ -203,7 +203,7 @@ def _signing_key(key: Secret, algorithm: str) -> Any:
         signer: Any = jwt.get_algorithm_by_name(algorithm)
     except NotImplementedError:
         raise ConfigurationError(
-            f"PrivateKeyJwt: algorithm={algorithm!r} is not one that PyJWT knows here. "
+            f"PrivateKeyJWT: algorithm={algorithm!r} is not one that PyJWT knows here. "
             "Fix: a JWS algorithm such as 'RS256' or 'ES256', and pip install 'm2m-auth[jwt]'"
         ) from None
     problem = ""
@@ -211,7 +211,7 @@ def _signing_key(key: Secret, algorithm: str) -> Any:
         return signer.prepare_key(key.reveal_bytes())
     except (jwt.PyJWTError, ValueError, TypeError) as error:
         problem = type(error).__name__
-    raise ConfigurationError(f"PrivateKeyJwt: the key is not an unencrypted private key for {algorithm} ({problem})")
+    raise ConfigurationError(f"PrivateKeyJWT: the key is not an unencrypted private key for {algorithm} ({problem})")
 
 
 def _pem(key: str | bytes | Path) -> bytes:
@@ -226,9 +226,9 @@ def _pem(key: str | bytes | Path) -> bytes:
         except (OSError, ValueError, TypeError) as error:
             problem = type(error).__name__
         if problem:  # outside of the except clause: the file name there may be the key
-            raise ConfigurationError(f"PrivateKeyJwt: key is neither PEM text nor a file that can be read ({problem})")
+            raise ConfigurationError(f"PrivateKeyJWT: key is neither PEM text nor a file that can be read ({problem})")
     if b"PRIVATE KEY-----" not in pem:
-        raise ConfigurationError("PrivateKeyJwt: key holds no '-----BEGIN … PRIVATE KEY-----'. Is it the public key?")
+        raise ConfigurationError("PrivateKeyJWT: key holds no '-----BEGIN … PRIVATE KEY-----'. Is it the public key?")
     return pem
 
 
@@ -249,12 +249,12 @@ def by_name(method: object) -> ClientAuthentication:
             return _BY_NAME[method]()
         if method == "private_key_jwt":
             raise ConfigurationError(
-                "client_authentication='private_key_jwt' needs the key. Fix: client_authentication=PrivateKeyJwt(key), "
+                "client_authentication='private_key_jwt' needs the key. Fix: client_authentication=PrivateKeyJWT(key), "
                 "from m2m_auth.client_authentication"
             )
         raise ConfigurationError(
             f"client_authentication={method!r} is not known{nearest(method, _BY_NAME)}. "
-            f"Known: {', '.join(_BY_NAME)}, or an object such as PrivateKeyJwt(key)"
+            f"Known: {', '.join(_BY_NAME)}, or an object such as PrivateKeyJWT(key)"
         )
     if isinstance(method, type) or not isinstance(method, ClientAuthentication):
         raise ConfigurationError(

@@ -8,14 +8,13 @@ Nothing of a response body is ever shown, except an OAuth error's own fields in 
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlencode
 
 from .failure import Failure, Kind
-from .retry_hints import retry_after
+from .lifetime import granted_lifetime, jwt_claims
 
 __all__ = [
     "MAX_BODY",
@@ -26,7 +25,6 @@ __all__ = [
     "TransportError",
     "build",
     "describe",
-    "granted_lifetime",
     "parse",
 ]
 
@@ -51,7 +49,7 @@ class HttpRequest:
 
 
 class HttpResponse:
-    """What a transport got: ``status``, ``headers`` (names in lower case), :data:`MAX_BODY` bytes of ``body`` at most."""
+    """What a transport got: ``status``, ``headers`` (names in lower case), :data:`MAX_BODY` of ``body`` at most."""
 
     __slots__ = ("body", "headers", "status")
 
@@ -105,6 +103,8 @@ class TokenGrant(NamedTuple):
     token_type: str
     scope: str | None
     lifetime: float
+    thrifty: bool = False
+    """The server said that little is left of its quota: renew late."""
 
     def __repr__(self) -> str:
         return f"<TokenGrant {self.token_type} lifetime={self.lifetime:g}>"
@@ -145,15 +145,21 @@ def parse(
     data = _json_object(response.body)
     error = data.get("error") if data else None
     if response.status == 200 and data is not None and "access_token" in data:
-        return _grant(data, sent_at, default_lifetime, max_lifetime)
+        grant = _grant(data, sent_at, default_lifetime, max_lifetime)
+        if isinstance(grant, Failure):
+            return grant
+        from .retry_hints import quota_is_low
+
+        return grant._replace(thrifty=quota_is_low(response.headers))
     if response.status == 200 and not (isinstance(error, str) and error):
-        shown = content_type if _MEDIA_TYPE.fullmatch(content_type) else "no or an odd content type"
+        shown = content_type if re.fullmatch(_MEDIA_TYPE, content_type) else "no or an odd content type"
         return _malformed(f"it is not a JSON object with an access_token ({len(response.body)} bytes, {shown})")
     return _refusal(response, data or {}, content_type, sent_at)
 
 
-_MEDIA_TYPE = re.compile(r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}")
-_SHOWN = re.compile(r"[^\x20-\x21\x23-\x5b\x5d-\x7e]")
+# Compiled when first needed, by re: an import should not pay for it.
+_MEDIA_TYPE = r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}"
+_SHOWN = r"[^\x20-\x21\x23-\x5b\x5d-\x7e]"
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
 _TYPE_NAME = re.compile(r"[A-Za-z0-9_-]{1,20}")
 
@@ -179,66 +185,10 @@ def _grant(data: dict[str, Any], sent_at: float, default_lifetime: float, max_li
         shown = repr(token_type) if isinstance(token_type, str) and _TYPE_NAME.fullmatch(token_type) else "an odd one"
         return _malformed(f"its token_type is {shown}, and only a Bearer token may be sent as one")
     try:
-        lifetime = granted_lifetime(data.get("expires_in"), _jwt_claims(value), sent_at, default_lifetime)
+        lifetime = granted_lifetime(data.get("expires_in"), jwt_claims(value), sent_at, default_lifetime)
     except ValueError as error:
         return _malformed(str(error))
     return TokenGrant(value, "Bearer", scope if isinstance(scope, str) else None, min(lifetime, max_lifetime))
-
-
-def granted_lifetime(expires_in: object, claims: Mapping[str, Any], sent_at: float, default: float) -> float:
-    """Seconds a token lives: ``expires_in``, else the JWT's ``exp - iat``, else ``default``.
-
-    A JWT's ``exp`` may only shorten what ``expires_in`` says. Numeric strings are numbers, as some servers
-    send them. Raises ValueError for an ``expires_in`` that is not a positive number (RFC 6749 §5.1).
-    """
-    by_jwt = _jwt_lifetime(claims, sent_at)
-    if expires_in is None:
-        return default if by_jwt is None else by_jwt
-    lifetime = _number(expires_in)
-    if lifetime is None:
-        raise ValueError("its expires_in is not a number")
-    if lifetime <= 0:
-        raise ValueError("its expires_in is not a positive number of seconds")
-    return lifetime if by_jwt is None else min(lifetime, by_jwt)
-
-
-def _number(value: object) -> float | None:
-    """A JSON number, or the string of one, as a finite float; None for anything else, a bool included."""
-    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
-
-
-def _jwt_lifetime(claims: Mapping[str, Any], sent_at: float) -> float | None:
-    """``exp - iat``: both by the server's clock, so ours does not matter; without ``iat``, ours must do.
-
-    Servers cut ``iat`` to whole seconds, which makes a token look up to a second longer than it is: where the
-    two clocks agree anyhow, ``exp`` counts from the moment of the request.
-    """
-    exp, iat = _number(claims.get("exp")), _number(claims.get("iat", sent_at))
-    if exp is None or iat is None:
-        return None
-    lifetime = exp - (sent_at if 0 <= sent_at - iat < 1 else iat)
-    return lifetime if lifetime > 0 else None
-
-
-def _jwt_claims(token: str) -> dict[str, Any]:
-    """The claims of a token that is a signed JWT; of any other token, none. The signature is the API's to check."""
-    if token.count(".") != 2 or not token.startswith("eyJ"):
-        return {}
-    try:
-        import jwt
-    except ImportError:
-        return {}
-    try:
-        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError, RecursionError):
-        return {}
-    return claims
 
 
 _CREDENTIAL_ERRORS = {"invalid_client"}
@@ -250,6 +200,8 @@ def _refusal(response: HttpResponse, data: dict[str, Any], content_type: str, no
     error = _shown(data.get("error"), 60)
     description, uri = _shown(data.get("error_description"), 200), _shown(data.get("error_uri"), 200)
     if status == 429 or status == 408 or status >= 500 or error in _PASSING_ERRORS:
+        from .retry_hints import retry_after
+
         after = retry_after(response.headers, now) if status in (429, 503) else None
         kind = Kind.THROTTLED if status == 429 else Kind.UNAVAILABLE
         what = f"The token endpoint answered {status}" + (f" {error}" if error else "")
@@ -288,7 +240,7 @@ def _refusal_message(status: int, error: str | None, description: str | None, co
             f"The token endpoint answered {status}, a redirect; a secret is never sent on. "
             "Fix: set token_endpoint to its target."
         )
-    kind = content_type if _MEDIA_TYPE.fullmatch(content_type) else "no content type"
+    kind = content_type if re.fullmatch(_MEDIA_TYPE, content_type) else "no content type"
     fix = (
         "Check client_id and client_secret"
         if status in (400, 401, 403)
@@ -299,4 +251,4 @@ def _refusal_message(status: int, error: str | None, description: str | None, co
 
 def _shown(value: object, limit: int) -> str | None:
     """The server's words in RFC 6749 §5.2's characters, cut to ``limit``."""
-    return _SHOWN.sub("?", value)[:limit] if isinstance(value, str) and value else None
+    return re.sub(_SHOWN, "?", value)[:limit] if isinstance(value, str) and value else None

@@ -14,7 +14,12 @@ __all__ = ["Event", "EventKind", "Reporter", "Subscriber"]
 
 EventKind = Literal[
     "minted",
+    "renewed",
     "adopted",
+    "cache_hit",
+    "cache_miss",
+    "served_stale",
+    "quota_low",
     "renewal_failed",
     "renewal_noop",
     "rejected",
@@ -39,7 +44,8 @@ class Event(NamedTuple):
         client_id: the client it happened to.
         fingerprint: 8 hexadecimal digits for the token concerned, or ``""``.
         reason: why, in a word: ``cold``, ``renewal``, ``rejected``, ``forced``, or an error's cause code.
-        seconds: how long it took, or how long it holds; 0 where that makes no sense.
+        seconds: how long it took: a token request, a wait for a lease.
+        holds: for how many seconds from now it holds: a new token's life, the time to the next attempt, a bar.
     """
 
     kind: EventKind
@@ -47,6 +53,7 @@ class Event(NamedTuple):
     fingerprint: str = ""
     reason: str = ""
     seconds: float = 0.0
+    holds: float = 0.0
 
 
 Subscriber = Callable[[Event], object]
@@ -57,14 +64,23 @@ _Words = tuple[int, str, str]
 """Level, the topic within which a repetition is left out, and the sentence."""
 _WORDS: dict[EventKind, _Words] = {
     "minted": (logging.INFO, "token", "minted token %(fingerprint)s in %(seconds).2f s (%(reason)s)"),
+    "renewed": (logging.DEBUG, "", "token %(fingerprint)s replaces the held one (%(reason)s)"),
+    "cache_hit": (logging.DEBUG, "", "the shared cache has token %(fingerprint)s"),
+    "cache_miss": (logging.DEBUG, "", "the shared cache has no token"),
+    "served_stale": (
+        logging.WARNING,
+        "stale",
+        "serving token %(fingerprint)s for another %(holds).0f s while it cannot be renewed (%(reason)s)",
+    ),
+    "quota_low": (logging.WARNING, "quota", "the server says that little is left of its quota; renewing late"),
     "adopted": (logging.DEBUG, "", "took token %(fingerprint)s from the shared cache"),
-    "renewal_failed": (logging.WARNING, "token", "no new token (%(reason)s); next attempt in %(seconds).1f s"),
+    "renewal_failed": (logging.WARNING, "token", "no new token (%(reason)s); next attempt in %(holds).1f s"),
     "renewal_noop": (logging.INFO, "noop", "the server gave back a token that does not expire later (%(fingerprint)s)"),
     "rejected": (logging.WARNING, "", "an API refused token %(fingerprint)s"),
     "rejection_barred": (
         logging.WARNING,
         "",
-        "an API refuses new tokens too (%(fingerprint)s): no forced mint for %(seconds).0f s",
+        "an API refuses new tokens too (%(fingerprint)s): no forced mint for %(holds).0f s",
     ),
     "tombstone_hit": (logging.DEBUG, "", "the shared cache still held a refused token"),
     "lease_wait": (logging.DEBUG, "", "waited %(seconds).2f s for another process to mint"),
@@ -86,9 +102,11 @@ class Reporter:
         self._subscriber = subscriber
         self._last: dict[str, tuple[str, str]] = {}
 
-    def tell(self, kind: EventKind, fingerprint: str = "", reason: str = "", seconds: float = 0.0) -> None:
+    def tell(
+        self, kind: EventKind, fingerprint: str = "", reason: str = "", seconds: float = 0.0, holds: float = 0.0
+    ) -> None:
         """Logs the event and hands it to the subscriber."""
-        event = Event(kind, self.client_id, fingerprint[:8], reason, seconds)
+        event = Event(kind, self.client_id, fingerprint[:8], reason, seconds, holds)
         self._log(event)
         if self._subscriber is not None:
             try:

@@ -44,7 +44,7 @@ class Failure(NamedTuple):
     """The further attributes of the error: status, error, error_description, error_uri."""
 
     def following(self, previous: Failure | None) -> Failure:
-        """This failure, counted on from the one before if that was of the same kind."""
+        """The failure, counted on from the one before if that was of the same kind."""
         again = previous is not None and previous.kind is self.kind
         return self._replace(attempts=previous.attempts + 1) if previous is not None and again else self
 
@@ -63,7 +63,7 @@ class Failure(NamedTuple):
         after, attempts, facts = data["retry_after"], data["attempts"], data["facts"]
         error = getattr(errors, str(data["error_class"]), None)
         if not (isinstance(error, type) and issubclass(error, errors.TokenUnavailable)):
-            raise ValueError("not a failure's class")
+            raise ValueError("not a failure's class")  # noqa: TRY004 - a value that names no class
         if not isinstance(after, (int, float, type(None))) or not isinstance(attempts, int):
             raise TypeError("not a failure's numbers")
         words = str(data["message"]), str(data["cause_code"])

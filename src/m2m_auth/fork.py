@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -41,7 +41,7 @@ def on_fork(target: StartsClean) -> None:
 
 
 @contextmanager
-def forks_wait() -> Iterator[None]:
+def forks_wait() -> Generator[None, None, None]:
     """Holds off forks while this thread is where a child could not go on: in an import, or in SQLite."""
     me = threading.get_ident()
     with _gate:

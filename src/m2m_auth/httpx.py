@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import _httpx_flow
+from . import _httpx_flow, _httpx_transport
 from .endpoint import Transport
 from .errors import missing_extra
 
@@ -15,10 +15,12 @@ __all__ = ["M2MAuth"]
 
 
 class M2MAuth(_httpx_flow.HttpxFlow, httpx.Auth):
+    """The flow's documentation, word for word."""
+
     __doc__ = _httpx_flow.HttpxFlow.__doc__
     library = httpx
 
 
 def transport_over(client: httpx.Client | None) -> Transport:
     """A transport over the user's client, or over private ones."""
-    return _httpx_flow.transport_over(httpx, client)
+    return _httpx_transport.transport_over(httpx, client)

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from .budget import MintBudget
 from .clock import Clock
 from .endpoint import Transport
 from .events import Reporter
-from .ledger import Ledger
 from .lifecycle import RenewalPolicy
 from .options import TokenRequest
 from .shared import SharedState
 from .slot import Slot
 from .token import Secret
+
+if TYPE_CHECKING:
+    from .budget import MintBudget
 
 __all__ = ["COLD", "FORCED", "REJECTED", "RENEWAL", "Identity", "Kit"]
 
@@ -43,6 +44,5 @@ class Kit(NamedTuple):
     clock: Clock
     report: Reporter
     budget: MintBudget | None
-    ledger: Ledger
     changed_secret: Callable[[Identity], Identity | None]
     """Asks the secret source again; the new identity, or None if the secret is the same."""

@@ -12,9 +12,10 @@ from typing import NamedTuple
 from .budget import FAILED, PERIODS, LedgerNames, MintCounts
 from .caches.memory import MemoryTokenCache
 from .events import Reporter
+from .kit import Kit
 from .shared import SharedState
 
-__all__ = ["Ledger", "LedgerReport"]
+__all__ = ["Ledger", "LedgerReport", "ledger_of"]
 
 _ALL = "all"
 _REASONS = ("cold", "renewal", "rejected", "forced")
@@ -30,6 +31,11 @@ class LedgerReport(NamedTuple):
     """Attempts that failed."""
     reasons: dict[str, int]
     """This month's mints by reason: cold, renewal, rejected, forced."""
+
+
+def ledger_of(kit: Kit) -> Ledger:
+    """Return the page of this source's client."""
+    return Ledger(LedgerNames(kit.request.token_endpoint, kit.request.client_id), kit.clock.wall)
 
 
 class Ledger:

@@ -21,7 +21,21 @@ from typing import NamedTuple
 from .errors import ConfigurationError
 from .failure import Failure, Kind
 
-__all__ = ["Action", "Decision", "Pause", "RenewalPolicy", "Schedule", "decide", "hold_off", "schedule", "state"]
+__all__ = [
+    "BAR_MAX",
+    "YOUNG",
+    "Action",
+    "Bar",
+    "Decision",
+    "Pause",
+    "RenewalPolicy",
+    "Schedule",
+    "decide",
+    "hold_off",
+    "next_bar",
+    "schedule",
+    "state",
+]
 
 
 class RenewalPolicy(NamedTuple):
@@ -59,13 +73,17 @@ class RenewalPolicy(NamedTuple):
         """``W``: how long before its end a token becomes stale."""
         return min(lifetime * self.window, self.window_cap)
 
+    def last_stretch(self, lifetime: float) -> float:
+        """``M``: how long before its end a token is expiring."""
+        return min(lifetime * self.margin, self.margin_cap)
+
     @property
     def flight_deadline(self) -> float:
         """Seconds after which a flight that has not landed is given up on: it waited for a lease, and minted."""
         return self.lease + self.mint_deadline
 
     def checked(self) -> RenewalPolicy:
-        """This policy, or a ConfigurationError that names the field and the fix."""
+        """The policy itself, or a ConfigurationError that names the field and the fix."""
         for name, value in self._asdict().items():
             if name == "require_scope":
                 continue
@@ -73,7 +91,12 @@ class RenewalPolicy(NamedTuple):
                 raise ConfigurationError(f"policy.{name}={value!r} must be a number of at least 0")
         if not 0 < self.margin < self.window < 1:
             raise ConfigurationError(
-                f"policy: 0 < margin ({self.margin}) < window ({self.window}) < 1 must hold: both are shares of the lifetime"
+                f"policy: 0 < margin ({self.margin}) < window ({self.window}) < 1 must hold: "
+                "both are shares of the lifetime"
+            )
+        if self.margin_cap >= self.window_cap:
+            raise ConfigurationError(
+                f"policy.margin_cap={self.margin_cap:g} s must be shorter than policy.window_cap={self.window_cap:g} s"
             )
         if self.jitter > 0.5:
             raise ConfigurationError(f"policy.jitter={self.jitter} must be at most 0.5: half the window is for retries")
@@ -100,7 +123,7 @@ def schedule(start: float, lifetime: float, policy: RenewalPolicy, fraction: flo
     """
     end = start + lifetime
     lead = policy.lead(lifetime)
-    margin = min(lifetime * policy.margin, policy.margin_cap)
+    margin = policy.last_stretch(lifetime)
     renew_at = min(end - lead + lead * policy.jitter * fraction, end - margin)
     return Schedule(renew_at, end - margin, end)
 
@@ -186,3 +209,23 @@ def hold_off(failure: Failure, lead: float, fraction: float) -> float:
     cap = min(max(lead / 10, 1.0), 60.0)
     step = min(2.0**doublings, cap)
     return step / 2 + step / 2 * fraction
+
+
+YOUNG = 5.0
+"""A refused token younger than this many seconds does not cause another mint: the API refuses new ones too."""
+BAR, BAR_MAX = 60.0, 300.0
+"""Seconds that forced mints are barred then; doubles up to the second."""
+
+
+class Bar(NamedTuple):
+    """Forced mints are barred until a time (Unix time when shared): an API refuses new tokens too."""
+
+    until: float
+    level: int
+
+
+def next_bar(bar: Bar | None, now: float) -> Bar:
+    """The next bar against forced mints: 60 s, doubling to 5 min while they follow each other."""
+    follows = bar is not None and now < bar.until + BAR_MAX
+    level = bar.level + 1 if bar is not None and follows else 0
+    return Bar(now + min(BAR * 2.0**level, BAR_MAX), level)

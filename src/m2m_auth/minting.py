@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from .endpoint import HttpRequest, TokenGrant, TransportError, build, parse
+from .endpoint import HttpRequest, HttpResponse, TokenGrant, TransportError, build, parse
 from .failure import Failure, Kind
+from .fork import forks_wait
 from .kit import Identity, Kit
 
 __all__ = ["ask"]
@@ -12,20 +13,20 @@ __all__ = ["ask"]
 def ask(kit: Kit, identity: Identity, sent_wall: float) -> TokenGrant | Failure:
     """One token request. Whatever the transport raises is described, never kept: it holds the request."""
     request = _http_request(kit, identity, sent_wall)
-    problem: tuple[str, str] | None = None
+    response: HttpResponse | Failure
     try:
         response = kit.transport(request)
     except TransportError as error:
-        problem = str(error), error.cause_code
-    if problem is not None:
-        message, code = problem
-        return Failure(Kind.UNAVAILABLE, "TokenEndpointUnavailable", message, code)
-    answer = parse(
-        response,
-        sent_at=sent_wall,
-        default_lifetime=kit.policy.default_lifetime,
-        max_lifetime=kit.policy.max_lifetime,
-    )
+        response = Failure(Kind.UNAVAILABLE, "TokenEndpointUnavailable", str(error), error.cause_code)
+    if isinstance(response, Failure):
+        return response
+    with forks_wait():  # PyJWT is imported for the first JWT
+        answer = parse(
+            response,
+            sent_at=sent_wall,
+            default_lifetime=kit.policy.default_lifetime,
+            max_lifetime=kit.policy.max_lifetime,
+        )
     return answer if isinstance(answer, Failure) else _check_scope(kit, answer)
 
 

@@ -82,11 +82,10 @@ class TokenRequest(NamedTuple):
         scope: str | Iterable[str] | None,
         resource: str | Sequence[str] | None,
         extra_parameters: Mapping[str, str] | None,
-        allow_insecure_http: bool = False,
     ) -> TokenRequest:
         """The request that these options describe. Raises ConfigurationError for one that makes no sense."""
         return cls(
-            _endpoint(token_endpoint, allow_insecure_http),
+            _endpoint(token_endpoint),
             _text("client_id", client_id),
             by_name(client_authentication),
             _grant(grant),
@@ -161,7 +160,7 @@ def _text(name: str, value: object) -> str:
     return value
 
 
-def _endpoint(url: object, allow_insecure_http: bool) -> str:
+def _endpoint(url: object) -> str:
     text = _text("token_endpoint", url)
     try:
         parts = urlsplit(text)
@@ -176,7 +175,7 @@ def _endpoint(url: object, allow_insecure_http: bool) -> str:
         raise ConfigurationError(
             f"token_endpoint={text!r} has a fragment (RFC 6749 §3.2). Fix: drop '#{parts.fragment}'"
         )
-    if parts.scheme == "http" and not is_loopback(host) and not allow_insecure_http:
+    if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
             f"token_endpoint={text!r} is plain http, and the client secret goes there. Fix: use https (RFC 6749 §3.2)"
         )

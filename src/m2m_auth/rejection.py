@@ -10,8 +10,9 @@ __all__ = ["RejectionRule", "bearer_rejection", "challenges"]
 RejectionRule = Callable[[int, Mapping[str, str]], bool]
 """``is_rejection=``: from status and headers to "this token is out"."""
 
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_PIECE = re.compile(r'"(?:[^"\\]|\\.)*"?|[^\s,="]+|=+|,|\s+', re.DOTALL)
+# Compiled when first needed, by re: an import should not pay for it.
+_NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_PIECE = r'(?s)"(?:[^"\\]|\\.)*"?|[^\s,="]+|=+|,|\s+'
 """A quoted string (perhaps not closed), a word, equals signs, a comma, white space: some piece always matches."""
 
 
@@ -22,13 +23,13 @@ def challenges(header: str) -> list[tuple[str, dict[str, str]]]:
     more than linear time.
     """
     found: list[tuple[str, dict[str, str]]] = []
-    pieces = [piece for piece in _PIECE.findall(header) if not piece.isspace()]
+    pieces = [piece for piece in re.findall(_PIECE, header) if not piece.isspace()]
     pieces += ["", ""]
     position, after_scheme = 0, False
     while pieces[position]:
         word, sign, value = pieces[position : position + 3] if pieces[position + 1] else (pieces[position], "", "")
         after_scheme, had_scheme = False, after_scheme
-        if not _NAME.fullmatch(word):
+        if not re.fullmatch(_NAME, word):
             position += 1
         elif sign == "=" and value not in ("", ","):
             if found:

@@ -14,10 +14,11 @@ from .budget import Spending
 from .errors import ConfigurationError
 from .failure import Failure, Kind
 from .kit import FORCED, REJECTED, RENEWAL, Identity, Kit
-from .lifecycle import Pause, hold_off, schedule
+from .ledger import ledger_of
+from .lifecycle import BAR_MAX, Bar, Pause, Schedule, hold_off, next_bar, schedule
 from .minting import ask
-from .shared import Bar, Entry, Lease, new_owner
-from .slot import Held, Slot
+from .shared import Entry, Lease, new_owner
+from .slot import Held
 from .token import AccessToken, fingerprint
 
 __all__ = ["Renewal"]
@@ -26,10 +27,6 @@ LOOK_AGAIN = 0.25
 """Seconds until a process that found the lease held looks again."""
 POLL = (0.05, 0.1)
 """A process without a token polls for the lease holder's every 50 ms, plus up to 100."""
-YOUNG = 5.0
-"""A refused token younger than this many seconds does not cause another mint: the API refuses new ones too."""
-BAR, BAR_MAX = 60.0, 300.0
-"""Seconds that forced mints are barred then; doubles up to the second."""
 
 
 class Renewal:
@@ -87,32 +84,41 @@ class Renewal:
     def _adopt(self, entry: Entry | None) -> bool:
         """Takes the shared token in hand if it is better than ours: expires later, and nobody refused it."""
         mark = self._mark(entry)
-        if entry is None or entry.value is None or mark is None or mark in self._superseded:
+        if entry is None or entry.value is None or mark is None:
+            self._report.tell("cache_miss", reason=self._reason)
+            return False
+        self._report.tell("cache_hit", mark, self._reason)
+        if mark in self._superseded:
             return False
         if mark in entry.rejected or mark in self._slot.rejected:
             self._report.tell("tombstone_hit", mark)
             return False
-        monotonic, wall = self._monotonic(), self._wall()
-        age = wall - entry.issued_at
-        if age < -1.0:
-            # Another clock is ahead of ours, so neither tells the token's age; that it is still in the cache
-            # does. Trust that for a moment, then look again.
-            self._report.tell("clock_skew", mark, seconds=-age)
-            margin = schedule(0.0, entry.lifetime, self._kit.policy, 0.0)
-            age = entry.lifetime - (margin.expires_at - margin.expiring_at)
-        age = max(age, 0.0)
-        held = self._slot.held
-        expires_at = monotonic - age + entry.lifetime
-        if expires_at <= monotonic:
+        held, now = self._slot.held, self._monotonic()
+        edges, skewed = self._edges(entry, mark, now)
+        if edges.expires_at <= now:
             return False
-        if held is not None and (mark == held.mark or expires_at <= held.edges.expires_at) and self._usable(held):
+        known = (
+            held is not None and self._usable(held) and (mark == held.mark or edges.expires_at <= held.edges.expires_at)
+        )
+        if known and not (skewed and held is not None and mark == held.mark):
             return False
-        token = Entry(entry.value, entry.scope, wall - age, entry.lifetime)
-        self._take_in_hand(token, mark, monotonic - age)
-        self._report.tell("adopted", mark, self._reason)
+        self._take_in_hand(entry, mark, edges)
+        self._report.tell("adopted", mark, self._reason, holds=edges.expires_at - now)
         return True
 
-    def _take_in_hand(self, entry: Entry, mark: str, start: float) -> Held:
+    def _edges(self, entry: Entry, mark: str, now: float) -> tuple[Schedule, bool]:
+        """When a shared token ends for us, and whether that is a guess because the clocks disagree."""
+        policy = self._kit.policy
+        age = self._wall() - entry.issued_at
+        if age >= -1.0:
+            return schedule(now - max(age, 0.0), entry.lifetime, policy, self._kit.clock.uniform()), False
+        # Another clock is ahead of ours, so neither tells the token's age; that it is still in the cache tells that
+        # it lives. Trust that for M, and look again half-way.
+        self._report.tell("clock_skew", mark, seconds=-age)
+        margin = policy.last_stretch(entry.lifetime)
+        return Schedule(now + margin / 2, now + margin * 0.9, now + margin), True
+
+    def _take_in_hand(self, entry: Entry, mark: str, edges: Schedule) -> None:
         token = AccessToken(
             entry.value or "",
             scope=entry.scope,
@@ -120,12 +126,16 @@ class Renewal:
             expires_at=entry.issued_at + entry.lifetime,
             fingerprint=mark,
         )
-        edges = schedule(start, entry.lifetime, self._kit.policy, self._kit.clock.uniform())
-        held = Held(token, edges, self._wall() - self._monotonic(), mark)
+        if entry.thrifty:
+            edges = edges._replace(renew_at=max(edges.renew_at, edges.expiring_at))
         slot = self._slot
-        slot.previous = slot.held or slot.out
-        slot.held, slot.pause, slot.out = held, None, None
-        return held
+        if slot.held is not None and slot.held.mark != mark:
+            self._report.tell("renewed", mark, self._reason, holds=edges.expires_at - self._monotonic())
+            slot.previous = slot.held
+        elif slot.held is None:
+            slot.previous = slot.out
+        slot.held = Held(token, edges, self._wall() - self._monotonic(), mark)
+        slot.pause, slot.out = None, None
 
     def _usable(self, held: Held | None) -> bool:
         return held is not None and held.now(self._monotonic(), self._wall()) < held.edges.expires_at
@@ -192,15 +202,23 @@ class Renewal:
         return lease
 
     def _too_soon(self) -> bool:
-        """Without a working cache a process renews on its own, but a held token early only so often."""
-        held = self._slot.held
+        """True if a process that cannot ask for the lease had better not mint yet, since it holds a good token.
+
+        A fault may pass before the token ends, and somebody else may renew it: the first time it waits for half of
+        what is left to wait. If the cache stays away it mints on its own, though not often.
+        """
+        slot, held = self._slot, self._slot.held
         if held is None or not self._usable(held):
             return False
+        now = self._monotonic()
         lifetime = held.token.expires_at - held.token.issued_at
-        next_mint = min(self._slot.last_mint + max(10.0, lifetime / 10), held.edges.expires_at)
-        if self._monotonic() >= next_mint:
+        not_before = min(slot.last_mint + max(10.0, lifetime / 10), held.edges.expires_at)
+        if slot.unleased != held.mark:
+            slot.unleased = held.mark
+            not_before = max(not_before, now + (held.edges.expiring_at - now) / 2)
+        if now >= not_before:
             return False
-        self._slot.pause = Pause(next_mint)
+        slot.pause = Pause(not_before)
         return True
 
     # ⑤ and ⑥
@@ -210,7 +228,7 @@ class Renewal:
         budget = self._kit.budget
         if budget is None:
             return False
-        counts = self._kit.ledger.counts(self._shared, self._report)
+        counts = ledger_of(self._kit).counts(self._shared, self._report)
         spending = budget.spending(counts)
         if spending is Spending.FREE:
             return False
@@ -222,38 +240,43 @@ class Renewal:
         if not exhausted and not served_on:
             return False  # the reserve is for callers who would otherwise have no token
         renews_in = budget.renews_in(counts, self._wall())
-        if served_on and self._slot.held is not None and self._reason != FORCED:
-            self._slot.pause = Pause(min(self._slot.held.edges.expires_at, self._monotonic() + renews_in))
+        held, now = self._slot.held, self._monotonic()
+        if served_on and held is not None and self._reason != FORCED:
+            self._slot.pause = Pause(min(held.edges.expires_at, now + renews_in))
             return True
         message = f"The mint budget is used up ({counts.month} this month, {counts.hour} this hour; {budget})"
         failure = Failure(Kind.BUDGET, "MintBudgetExhausted", message, "budget_exhausted", renews_in)
-        hold = hold_off(failure, 0.0, 0.0)
-        self._slot.pause = Pause(self._monotonic() + hold, failure)
+        # A forced mint that is refused holds nobody up: the token is served on, and renew() tells its caller.
+        self._slot.pause = Pause(now if served_on else now + hold_off(failure, 0.0, 0.0), failure)
         return True
 
     def _mint(self, entry: Entry | None) -> None:
         sent, sent_wall = self._monotonic(), self._wall()
         answer = ask(self._kit, self._identity, sent_wall)
+        took = self._monotonic() - sent
         if isinstance(answer, Failure):
-            self._kit.ledger.record_failure(self._shared, self._report)
-            self._fail(answer)
+            ledger_of(self._kit).record_failure(self._shared, self._report)
+            self._fail(answer, took)
             if answer.kind is Kind.CREDENTIALS:
                 self._try_changed_secret()
             return
         mark = fingerprint(self._identity.mark_key, answer.access_token)
-        slot, took = self._slot, self._monotonic() - sent
-        self._kit.ledger.record(self._reason, self._shared, self._report)
+        slot = self._slot
+        ledger_of(self._kit).record(self._reason, self._shared, self._report)
         slot.last_mint = sent
         slot.mints += 1
-        self._report.tell("minted", mark, self._reason, took)
+        self._report.tell("minted", mark, self._reason, took, answer.lifetime - took)
+        if answer.thrifty:
+            self._report.tell("quota_low", mark)
         if self._no_better(mark, sent + answer.lifetime):
             return
         rejected = entry.rejected if entry else ()
-        minted = Entry(answer.access_token, answer.scope, sent_wall, answer.lifetime, rejected)
+        minted = Entry(answer.access_token, answer.scope, sent_wall, answer.lifetime, rejected, answer.thrifty)
         self._share(minted)
         if self._previous is not None:
             self._shared.clear_failure(self._report)
-        self._take_in_hand(minted, mark, sent)
+        edges = schedule(sent, minted.lifetime, self._kit.policy, self._kit.clock.uniform())
+        self._take_in_hand(minted, mark, edges)
 
     def _no_better(self, mark: str, expires_at: float) -> bool:
         """True if the server gave nothing new: the same token, one it refused, or one that ends earlier."""
@@ -294,15 +317,19 @@ class Renewal:
 
     # when it went wrong
 
-    def _fail(self, failure: Failure) -> None:
+    def _fail(self, failure: Failure, took: float = 0.0) -> None:
         """Holds off, here and in every process that shares the cache."""
         failure = failure.following(self._previous)
         policy, held = self._kit.policy, self._slot.held or self._slot.out
-        lifetime = held.edges.expires_at - held.edges.renew_at if held else policy.lead(policy.default_lifetime)
-        hold = hold_off(failure, lifetime, self._kit.clock.uniform())
+        lifetime = held.token.expires_at - held.token.issued_at if held else policy.default_lifetime
+        hold = hold_off(failure, policy.lead(lifetime), self._kit.clock.uniform())
         self._slot.pause = Pause(self._monotonic() + hold, failure)
         self._shared.write_failure(failure, hold, self._report)
-        self._report.tell("renewal_failed", reason=failure.cause_code, seconds=hold)
+        self._report.tell("renewal_failed", reason=failure.cause_code, seconds=took, holds=hold)
+        served = self._slot.held
+        if served is not None and self._usable(served):
+            left = served.edges.expires_at - served.now(self._monotonic(), self._wall())
+            self._report.tell("served_stale", served.mark, failure.cause_code, holds=left)
 
     def _try_changed_secret(self) -> None:
         """Refused credentials: a secret source may know a newer secret. It has a key, and a slot, of its own."""
@@ -316,13 +343,6 @@ class Renewal:
         flight = slot.fly(work, self._reason, self._monotonic(), slot.held, self._kit.policy.flight_deadline)
         if flight is not None:
             flight.wait(self._kit.policy.max_wait)
-
-
-def next_bar(bar: Bar | None, now: float) -> Bar:
-    """The next bar against forced mints: 60 s, doubling to 5 min while they follow each other."""
-    follows = bar is not None and now < bar.until + BAR_MAX
-    level = bar.level + 1 if bar is not None and follows else 0
-    return Bar(now + min(BAR * 2.0**level, BAR_MAX), level)
 
 
 def _mark(held: Held | None) -> str | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from functools import partial
+from time import monotonic
+from time import time as wall
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .endpoint import MAX_BODY, HttpRequest, HttpResponse, Transport, TransportError, describe
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["M2MAuth"]
 
 _REPLAYED = "_m2m_auth_replayed"
-_KNOWN_ORIGINS = 8
+_KNOWN_ORIGINS = 64
 """Origins whose check is remembered; a call to another one is checked each time."""
 
 
@@ -61,10 +62,9 @@ class M2MAuth(AuthBase):
         is_rejection: RejectionRule | None = None,
         **options: Unpack[SourceOptions],
     ) -> None:
-        options.setdefault("transport", None)
-        if options["transport"] is None:
+        if options.get("transport") is None:
             options["transport"] = transport_over(None)
-        source = TokenSource(token_endpoint, client_id, client_secret, **options)
+        source = TokenSource(token_endpoint, client_id, client_secret, **options)  # pyright: ignore[reportArgumentType]
         self._attach(source, allowed_origins, allow_insecure_http, is_rejection)
 
     @classmethod
@@ -90,10 +90,11 @@ class M2MAuth(AuthBase):
     ) -> None:
         self.source = source
         """The token source behind it; share it between plugins."""
-        self._monotonic, self._wall = source.monotonic, source.wall
         self._origins = OriginPolicy(allowed_origins, allow_insecure_http)
         self._is_rejection = is_rejection or bearer_rejection
-        self._known: tuple[tuple[str, partial[Response]], ...] = ()
+        self._checked: dict[str, partial[Response]] = {}
+        # No URL begins with a line break: nothing is known yet.
+        self._latest: tuple[str, int, partial[Response]] = ("\n", 1, partial(self._on_response, ("", "", 0)))
 
     def __repr__(self) -> str:
         return f"<M2MAuth of {self.source!r}>"
@@ -104,25 +105,32 @@ class M2MAuth(AuthBase):
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Called by requests for each request it prepares."""
         held = self.source.slot.held
+        prefix, length, hook = self._latest
         # Written out for speed, like TokenSource.token(): two clocks, a prefix, a header and a hook.
-        if held is not None and self._monotonic() < held.fresh_until and self._wall() < held.fresh_until_wall:
-            url = request.url
-            for prefix, hook in self._known:
-                if url.startswith(prefix):  # type: ignore[union-attr]
-                    request.headers["Authorization"] = held.authorization
-                    request.hooks["response"].append(hook)
-                    return request
+        if (
+            held is not None
+            and monotonic() < held.fresh_until
+            and wall() < held.fresh_until_wall
+            and request.url[:length] == prefix  # type: ignore[index]
+        ):
+            request.headers["Authorization"] = held.authorization
+            request.hooks["response"].append(hook)
+            return request
         return self._slowly(request)
 
     def _slowly(self, request: PreparedRequest) -> PreparedRequest:
         url = request.url or ""
-        origin = self._origins.check(url)
-        hook = partial(self._on_response, origin)
-        # Everything that begins like this has the origin just checked: the slash ends the authority.
+        # Everything that begins like this has the same origin: the slash ends the authority.
         scheme, _, rest = url.partition("://")
         authority, slash, _ = rest.partition("/")
-        if slash and len(self._known) < _KNOWN_ORIGINS and not set(authority) & set("@\\?#"):
-            self._known = (*self._known, (f"{scheme}://{authority}/", hook))
+        prefix = f"{scheme}://{authority}/"
+        hook = self._checked.get(prefix)
+        if hook is None:
+            hook = partial(self._on_response, self._origins.check(url))
+            if slash and len(self._checked) < _KNOWN_ORIGINS and not set(authority) & set("@\\?#"):
+                self._checked[prefix] = hook
+        if prefix in self._checked and self.source.on_system_clock:
+            self._latest = prefix, len(prefix), hook
         failure: TokenUnavailable | None = None
         try:
             request.headers["Authorization"] = self.source.token().authorization
@@ -198,7 +206,7 @@ def transport_over(session: Session | None) -> Transport:
 
 
 def _send(session: Session, request: HttpRequest) -> HttpResponse:
-    deadline = time.monotonic() + request.timeout
+    deadline = monotonic() + request.timeout
     problem: tuple[str, str]
     try:
         with session.request(
@@ -207,7 +215,7 @@ def _send(session: Session, request: HttpRequest) -> HttpResponse:
             data=request.body,
             headers=dict(request.headers),
             auth=_no_auth,
-            timeout=request.timeout,
+            timeout=(request.timeout * 0.3, request.timeout * 0.7),  # to connect, to answer
             allow_redirects=False,
             stream=True,
         ) as response:
@@ -233,6 +241,6 @@ def _read(response: Response, deadline: float) -> bytes:
         if not chunk:
             return bytes(body)
         body += chunk
-        if time.monotonic() > deadline:
+        if monotonic() > deadline:
             raise requests.exceptions.Timeout
     return bytes(body[:MAX_BODY])

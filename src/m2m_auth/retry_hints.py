@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
-__all__ = ["MAX_RETRY_AFTER", "retry_after"]
+__all__ = ["LITTLE", "MAX_RETRY_AFTER", "quota_is_low", "retry_after"]
 
 MAX_RETRY_AFTER = 3600.0
 """No server can silence a client for longer than this, in seconds."""
@@ -28,6 +28,21 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     )
     wait = next((wait for wait in waits if wait is not None), None)
     return None if wait is None else min(max(wait, 0.0), MAX_RETRY_AFTER)
+
+
+LITTLE = 0.1
+"""Of a quota this share, or less, is little."""
+_QUOTA_PART = re.compile(r"(?:^|;)\s*([qr])=(\d{1,18})\b")
+
+
+def quota_is_low(headers: Mapping[str, str]) -> bool:
+    """True if a bucket of a quota header (``b=per_hour;q=10;r=7;t=3540,b=per_day;…``) has little left."""
+    for name in _QUOTA_HEADERS:
+        for bucket in headers.get(name, "").split(","):
+            parts = {key: int(value) for key, value in _QUOTA_PART.findall(bucket)}
+            if "q" in parts and "r" in parts and parts["r"] <= parts["q"] * LITTLE:
+                return True
+    return False
 
 
 def _number(text: str | None) -> float | None:

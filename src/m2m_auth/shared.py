@@ -13,15 +13,16 @@ import os
 import time
 from collections.abc import Callable
 from enum import Enum
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from .caches import TokenCache
 from .errors import CacheUnavailable
 from .events import Reporter
 from .failure import Failure
+from .lifecycle import Bar
 from .seal import Seal
 
-__all__ = ["BREAKER", "Bar", "CacheNames", "Entry", "Lease", "SharedState"]
+__all__ = ["BREAKER", "CacheNames", "Entry", "Lease", "SharedState"]
 
 BREAKER = 5.0
 """Seconds that a cache is left alone after a fault."""
@@ -45,6 +46,8 @@ class Entry(NamedTuple):
     issued_at: float = 0.0
     lifetime: float = 0.0
     rejected: tuple[str, ...] = ()
+    thrifty: bool = False
+    """Renew it late: the server said that little is left of its quota."""
 
     def __repr__(self) -> str:
         return f"<Entry issued_at={self.issued_at:.0f} lifetime={self.lifetime:g}>"
@@ -52,13 +55,6 @@ class Entry(NamedTuple):
     def without(self, mark: str) -> Entry:
         """The tombstone: no token any more, and this one's mark remembered."""
         return Entry(rejected=(*(old for old in self.rejected if old != mark), mark)[-_KEPT_REJECTED:])
-
-
-class Bar(NamedTuple):
-    """Forced mints are barred until a time (Unix time when shared): an API refuses new tokens too."""
-
-    until: float
-    level: int
 
 
 class CacheNames:
@@ -120,7 +116,8 @@ class SharedState:
             if not (value is None or isinstance(value, str)) or not (scope is None or isinstance(scope, str)):
                 raise TypeError
             rejected = tuple(str(mark) for mark in data["rejected"])
-            return Entry(value, scope, float(data["issued_at"]), float(data["lifetime"]), rejected)
+            thrifty = bool(data.get("thrifty"))
+            return Entry(value, scope, float(data["issued_at"]), float(data["lifetime"]), rejected, thrifty)
         except (KeyError, TypeError, ValueError):
             report.tell("undecryptable", reason="schema")
             return None
@@ -206,13 +203,13 @@ class SharedState:
             report.tell("undecryptable", reason="seal")
             return None
         try:
-            data = json.loads(opened)
+            data: Any = json.loads(opened)
         except ValueError:
             data = None
         if not isinstance(data, dict):
             report.tell("undecryptable", reason="schema")
             return None
-        return data
+        return cast("dict[str, Any]", data)
 
     def _delete(self, name: str, report: Reporter) -> None:
         self._do(report, None, lambda cache: cache.delete(name))
@@ -233,7 +230,7 @@ class SharedState:
             self._broken_until = self._monotonic() + BREAKER
             self._faulty = True
             reason = str(error) if isinstance(error, CacheUnavailable) else type(error).__name__
-            report.tell("cache_fault", reason=reason, seconds=BREAKER)
+            report.tell("cache_fault", reason=reason, holds=BREAKER)
             return default
         if self._faulty:
             self._faulty = False

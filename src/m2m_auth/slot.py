@@ -5,9 +5,6 @@ Equal sources share one slot, so code that builds a new ``M2MAuth`` for every re
 
 from __future__ import annotations
 
-import contextlib
-import contextvars
-import logging
 import threading
 import weakref
 from collections import OrderedDict
@@ -15,16 +12,13 @@ from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
 from .fork import on_fork
-from .lifecycle import Pause, Schedule
-from .shared import Bar
+from .lifecycle import Bar, Pause, Schedule
 from .token import AccessToken
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
+    from .flight import Flight
 
-__all__ = ["Flight", "Held", "Same", "Slot", "forget_everything", "slot_for"]
-
-_log = logging.getLogger("m2m_auth")
+__all__ = ["Held", "Same", "Slot", "forget_everything", "slot_for"]
 
 
 class Held:
@@ -57,28 +51,6 @@ class Held:
         return max(monotonic, wall - self.offset)
 
 
-class Flight:
-    """One attempt to get a token, run by nobody's thread but its own; whoever needs it waits on ``future``."""
-
-    __slots__ = ("future", "reason", "started")
-
-    def __init__(self, started: float, reason: str) -> None:
-        from concurrent.futures import Future
-
-        self.started = started
-        self.reason = reason
-        self.future: Future[None] = Future()
-        # Running futures cannot be cancelled: a cancelled caller does not cancel the flight.
-        self.future.set_running_or_notify_cancel()
-
-    def wait(self, timeout: float) -> None:
-        """Blocks until it has landed, ``timeout`` seconds at most."""
-        from concurrent.futures import TimeoutError as TimedOut
-
-        with contextlib.suppress(TimedOut):
-            self.future.result(timeout)
-
-
 class Slot:
     """The state of one key in one process. Reads are plain attribute reads; changes belong to flights."""
 
@@ -94,6 +66,7 @@ class Slot:
         "pause",
         "previous",
         "rejected",
+        "unleased",
     )
 
     def __init__(self) -> None:
@@ -109,6 +82,8 @@ class Slot:
         self.bar: Bar | None = None
         self.last_mint = float("-inf")
         self.mints = 0
+        self.unleased = ""
+        """The mark of the token that could not be renewed because the cache could not give the lease."""
         self.lock = threading.Lock()
         on_fork(self)
 
@@ -124,6 +99,8 @@ class Slot:
 
         A flight older than ``deadline`` seconds is given up on: its thread may end when it likes.
         """
+        from .flight import Flight
+
         with self.lock:
             flight = self.flight
             if flight is not None and now - flight.started < deadline:
@@ -131,29 +108,8 @@ class Slot:
             if self.held is not seen:
                 return None
             flight = self.flight = Flight(now, reason)
-        self._start(flight, work)
+        flight.launch(self, work)
         return flight
-
-    def _start(self, flight: Flight, work: Callable[[], object]) -> None:
-        run = contextvars.copy_context().run
-
-        def body() -> None:
-            try:
-                run(work)
-            except BaseException as error:
-                # A bug of ours, or a user's clock or transport gone wild: waiters must not hang on it.
-                _log.error("a flight ended with %s; the next call starts another", type(error).__name__)
-            finally:
-                with self.lock:
-                    if self.flight is flight:
-                        self.flight = None
-                flight.future.set_result(None)
-
-        try:
-            threading.Thread(target=body, name="m2m-auth-flight", daemon=True).start()
-        except RuntimeError:
-            # The interpreter is shutting down, or the machine is out of threads.
-            body()
 
 
 class Same:

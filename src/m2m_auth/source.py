@@ -8,24 +8,20 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from . import lifecycle
-from .budget import LedgerNames, MintBudget
 from .caches import TokenCache
 from .client_authentication import ClientAuthentication
 from .clock import Clock
 from .errors import TokenUnavailable
 from .events import Reporter, Subscriber
 from .failure import Failure, Kind
+from .fork import importing
 from .grants import Grant
 from .identities import Identities, checked_cache
 from .kit import COLD, FORCED, REJECTED, RENEWAL, Identity, Kit
-from .ledger import Ledger, LedgerReport
-from .lifecycle import Action, Pause, RenewalPolicy, hold_off
+from .lifecycle import YOUNG, Action, Pause, RenewalPolicy, hold_off, next_bar
 from .options import SecretSource, TokenRequest, checked_secret_source, refuse_unknown
-from .renewal import YOUNG, Renewal, next_bar
 from .seal import checked_keys
-from .shared import SharedState
-from .slot import Flight, Held, Slot
-from .status import SourceStatus
+from .slot import Held, Slot
 from .token import AccessToken
 from .transports import as_transport
 
@@ -34,6 +30,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Never, Self
 
+    from .budget import MintBudget
+    from .flight import Flight
+    from .ledger import LedgerReport
+    from .renewal import Renewal
+    from .status import SourceStatus
     from .watcher import TokenWatcher
 
 __all__ = ["TokenSource"]
@@ -62,7 +63,7 @@ class TokenSource:
         resource: the ``resource`` parameter (RFC 8707), one URI or several.
         extra_parameters: further parameters of the token request.
         client_authentication: ``client_secret_basic``, ``client_secret_post``, or an object such as
-            :class:`~m2m_auth.client_authentication.PrivateKeyJwt`.
+            :class:`~m2m_auth.client_authentication.PrivateKeyJWT`.
         grant: the grant; client credentials by default.
         cache: None (this process's memory), a URL such as ``disk:``, or a :class:`~m2m_auth.caches.TokenCache`.
         encryption_keys: keys (16 bytes or more) for what leaves the process; the first seals, all open. By
@@ -116,7 +117,6 @@ class TokenSource:
         self._clock = clock or Clock()
         self._identities = Identities(request, secret, keys, self._cache, self._policy, clock)
         reporter = Reporter(request.client_id, on_event)
-        ledger = Ledger(LedgerNames(request.token_endpoint, request.client_id), self._clock.wall)
         self._kit = Kit(
             request,
             self._policy,
@@ -124,10 +124,12 @@ class TokenSource:
             self._clock,
             reporter,
             budget.checked() if budget is not None else None,
-            ledger,
             self._changed_secret,
         )
+        self.on_system_clock = clock is None
+        """For plugins' hot paths, which then read the clocks without a detour."""
         self.monotonic, self.wall = self._clock.monotonic, self._clock.wall
+        self._renewal = _renewal()
         self._asked_for: Pause | None = None
         self._identity = self._identities.first()
         self.slot = self._identity.slot if self._identity is not None else Slot()
@@ -206,7 +208,7 @@ class TokenSource:
         report = self._kit.report
         if held.age(now) < YOUNG:
             bar = slot.bar = next_bar(slot.bar, now)
-            report.tell("rejection_barred", held.mark, seconds=bar.until - now)
+            report.tell("rejection_barred", held.mark, holds=bar.until - now)
             if self._cache is not None:
                 self._fly_with(self._share_bar, "bar", held)
             return
@@ -258,6 +260,8 @@ class TokenSource:
 
     def status(self) -> SourceStatus:
         """What this process knows now, and the ledger, which is read from the shared cache."""
+        from .status import SourceStatus
+
         slot, now = self.slot, self.monotonic()
         held, pause = slot.held, slot.pause
         failure = pause.failure if pause is not None else None
@@ -274,10 +278,13 @@ class TokenSource:
         )
 
     def _ledger(self) -> LedgerReport:
+        from .ledger import ledger_of
+        from .shared import SharedState
+
         identity, report = self._identity, self._kit.report
         shared = identity.shared if identity is not None else SharedState.absent()
         try:
-            return self._kit.ledger.read(shared, report)
+            return ledger_of(self._kit).read(shared, report)
         finally:
             shared.release_thread()
 
@@ -353,7 +360,7 @@ class TokenSource:
         identity = self._identity
         if identity is None:
             return self._fly_with(self._resolve, reason, seen)
-        return self._fly_with(Renewal(self._kit, identity, reason).run, reason, seen)
+        return self._fly_with(self._renewal(self._kit, identity, reason).run, reason, seen)
 
     def _fly_with(self, work: Any, reason: str, seen: Held | None) -> Flight | None:
         return self.slot.fly(work, reason, self.monotonic(), seen, self._policy.flight_deadline)
@@ -386,7 +393,7 @@ class TokenSource:
             secret = secret.following(previous)
             hold = hold_off(secret, self._policy.lead(self._policy.default_lifetime), self._clock.uniform())
             bootstrap.pause = Pause(self.monotonic() + hold, secret)
-            self._kit.report.tell("renewal_failed", reason=secret.cause_code, seconds=hold)
+            self._kit.report.tell("renewal_failed", reason=secret.cause_code, holds=hold)
             return
         self._become(self._identities.of(secret))
         if self.slot.held is None:
@@ -411,3 +418,13 @@ class TokenSource:
         changed = self._identities.of(secret)
         self._become(changed)
         return changed
+
+
+def _renewal() -> type[Renewal]:
+    """What flights need, imported when the first source is built: not at import, and not on a flight (see fork.py)."""
+    with importing():
+        import encodings.idna  # noqa: F401 - for the socket module, which imports it to resolve the first name
+
+        from . import flight  # noqa: F401
+        from .renewal import Renewal
+    return Renewal

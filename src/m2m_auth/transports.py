@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
-from typing import Any
+from typing import Any, cast
 
 from .endpoint import Transport
 from .errors import ConfigurationError
@@ -30,8 +30,7 @@ def as_transport(given: Any) -> Transport:
     if given is None:
         return _default()
     if callable(given):
-        transport: Transport = given
-        return transport
+        return cast("Transport", given)
     for cls in type(given).__mro__:
         plugin = _PLUGINS.get(cls.__module__.partition(".")[0])
         if plugin is not None:
@@ -43,7 +42,7 @@ def as_transport(given: Any) -> Transport:
 
 
 def _default() -> Transport:
-    installed = [name for name in _PLUGINS if name in sys.modules]
+    installed = [name for name in _PLUGINS if sys.modules.get(name) is not None]
     installed += [name for name in _PLUGINS if importlib.util.find_spec(name) is not None]
     if not installed:
         raise ConfigurationError("no HTTP library for the token request. Fix: pip install 'm2m-auth[requests]'")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from typing import Any
+from typing import Any, cast
 
 import diskcache
 from diskcache.core import MODE_RAW
@@ -20,7 +20,7 @@ class _Refused(OSError):
 class RawDisk(diskcache.Disk):  # type: ignore[misc]
     """Bytes and integers under string keys, in the row itself."""
 
-    def put(self, key: Any) -> tuple[str, bool]:
+    def put(self, key: Any) -> tuple[str, bool]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """A key for the database."""
         if not isinstance(key, str):
             raise TypeError("keys are strings")
@@ -32,7 +32,12 @@ class RawDisk(diskcache.Disk):  # type: ignore[misc]
             raise _Refused("not a key of ours")
         return key
 
-    def store(self, value: Any, read: bool, key: Any = None) -> tuple[int, int, None, Any]:  # noqa: ARG002
+    def store(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        value: Any,
+        read: bool,
+        key: Any = None,  # noqa: ARG002
+    ) -> tuple[int, int, None, Any]:
         """Size, mode, file name and value for the row."""
         if read or not isinstance(value, (bytes, int)) or isinstance(value, bool):
             raise TypeError("values are bytes or integers")
@@ -42,7 +47,7 @@ class RawDisk(diskcache.Disk):  # type: ignore[misc]
         """The row's value; any other mode, a file name, or another type is refused."""
         if mode != MODE_RAW or filename is not None or read or not isinstance(value, (bytes, memoryview, int)):
             raise _Refused("not a value of ours")
-        return value if isinstance(value, int) else bytes(value)
+        return value if isinstance(value, int) else bytes(cast("bytes", value))
 
     def remove(self, file_path: str) -> None:
         """Nothing: no row of ours has a file, and a planted name must not delete one."""
@@ -70,10 +75,14 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
         """True if this thread's connection is to this file, which another may have replaced."""
         return getattr(self._local, "file", None) == (file.st_dev, file.st_ino)
 
-    def connect(self, file: os.stat_result) -> None:
-        """Opens this thread's connection, to this file."""
+    def connect(self) -> None:
+        """Opens this thread's connection to the file that is there now, or to a new one, for this user alone."""
         self.close()
         connection = self._local.con = sqlite3.connect(self._database, timeout=self._timeout, isolation_level=None)
+        # Not by a file descriptor of ours: closing that would drop every lock that SQLite has on the file in this
+        # process. The journal gets the database's mode.
+        os.chmod(self._database, 0o600)  # noqa: PTH101
+        file = os.stat(self._database)  # noqa: PTH116
         self._local.file = (file.st_dev, file.st_ino)
         for statement in _SCHEMA:
             connection.execute(statement)

@@ -13,7 +13,7 @@ import stat
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CacheUnavailable, ConfigurationError
 from ..fork import forks_wait, on_fork
@@ -73,7 +73,7 @@ class DiskTokenCache:
 
     def get(self, key: str) -> bytes | None:
         """The live value, or None."""
-        value = self._do(lambda cache: cache.get(key, retry=False))
+        value: bytes | int | None = self._do(lambda cache: cache.get(key, retry=False))
         return str(value).encode() if isinstance(value, int) else value
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
@@ -91,7 +91,7 @@ class DiskTokenCache:
     def delete_if(self, key: str, value: bytes) -> bool:
         """Deletes the key if it still holds this value; one transaction (``diskcache.Lock`` does not compare)."""
 
-        def compare(cache: RawCache) -> bool:
+        def compare(cache: Any) -> bool:
             with cache.transact(retry=False):
                 return cache.get(key) == value and bool(cache.delete(key))
 
@@ -100,9 +100,10 @@ class DiskTokenCache:
     def increment(self, key: str, ttl: float) -> int:
         """Adds one and returns the count; one transaction."""
 
-        def count(cache: RawCache) -> int:
+        def count(cache: Any) -> int:
             with cache.transact(retry=False):
-                cache.add(key, 0, expire=ttl)
+                if not isinstance(cache.get(key), int):
+                    cache.set(key, 0, expire=ttl)
                 return int(cache.incr(key))
 
         return self._do(count)
@@ -117,7 +118,7 @@ class DiskTokenCache:
             with contextlib.suppress(Exception), forks_wait():
                 self._cache.close()
 
-    def _do(self, operation: Callable[[RawCache], _T]) -> _T:
+    def _do(self, operation: Callable[[Any], _T]) -> _T:
         """One operation. Whatever SQLite, the file system or diskcache has to say is a CacheUnavailable."""
         problem = ""
         with forks_wait():
@@ -145,23 +146,15 @@ class DiskTokenCache:
     def _connect(self, cache: RawCache) -> None:
         """Has this thread connected to the file that is there now: another process may have replaced it."""
         with contextlib.suppress(OSError):
-            if cache.follows(self._database.stat()):
+            if cache.follows(self._database.lstat()):
                 return
-        cache.connect(self._create())
-
-    def _create(self) -> os.stat_result:
-        """Makes what is missing of the folder and the file, both private."""
         _make_private(self._folder)
         problem = _insecurity(self._folder)
         if problem:
             raise CacheUnavailable(problem)
-        # SQLite gives its journal the mode of the database, so that one is made first.
-        handle = os.open(self._database, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-        try:
-            os.fchmod(handle, 0o600)
-            return os.fstat(handle)
-        finally:
-            os.close(handle)
+        if self._database.is_symlink():
+            raise CacheUnavailable(f"{self._database} is a symlink. Fix: delete it")
+        cache.connect()
 
     def _let_go(self, cache: RawCache, error: Exception) -> None:
         """A file that is no database never becomes one again: put it aside, and the next operation starts afresh."""
@@ -211,9 +204,7 @@ def _insecurity(folder: Path) -> str:
         return _parent_insecurity(folder)
     mode = stat.S_IMODE(found.st_mode)
     if stat.S_ISLNK(found.st_mode):
-        return (
-            f"cache folder {folder} is a symlink, and others may choose where it leads. Fix: name the folder itself"
-        )
+        return f"cache folder {folder} is a symlink, and others may choose where it leads. Fix: name the folder itself"
     if not stat.S_ISDIR(found.st_mode):
         return f"cache folder {folder} is not a folder. Fix: name a folder"
     if found.st_uid != os.getuid():

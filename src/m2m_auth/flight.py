@@ -1,0 +1,62 @@
+"""A flight: one attempt to get a token, on a thread of its own, belonging to nobody.
+
+A caller that is cancelled, times out or dies does not stop it; whoever needs its outcome waits on ``future``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import contextvars
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TimedOut
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .slot import Slot
+
+__all__ = ["Flight"]
+
+_log = logging.getLogger("m2m_auth")
+
+
+class Flight:
+    """One flight of one slot, for a ``reason``, ``started`` at a time of the monotonic clock."""
+
+    __slots__ = ("future", "reason", "started")
+
+    def __init__(self, started: float, reason: str) -> None:
+        self.started = started
+        self.reason = reason
+        self.future: Future[None] = Future()
+        # Running futures cannot be cancelled: a cancelled caller does not cancel the flight.
+        self.future.set_running_or_notify_cancel()
+
+    def launch(self, slot: Slot, work: Callable[[], object]) -> None:
+        """Runs ``work``, in the caller's context (tracing), and lands: the slot has no flight then."""
+        run = contextvars.copy_context().run
+
+        def body() -> None:
+            try:
+                run(work)
+            except BaseException as error:
+                # A bug of ours, or a user's clock or transport gone wild: waiters must not hang on it.
+                _log.error("a flight ended with %s; the next call starts another", type(error).__name__)
+            finally:
+                with slot.lock:
+                    if slot.flight is self:
+                        slot.flight = None
+                self.future.set_result(None)
+
+        try:
+            threading.Thread(target=body, name="m2m-auth-flight", daemon=True).start()
+        except RuntimeError:
+            # The interpreter is shutting down, or the machine is out of threads.
+            body()
+
+    def wait(self, timeout: float) -> None:
+        """Blocks until it has landed, ``timeout`` seconds at most."""
+        with contextlib.suppress(TimedOut):
+            self.future.result(timeout)

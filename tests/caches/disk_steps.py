@@ -1,0 +1,59 @@
+"""Steps that tests of the disk cache share."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+from m2m_auth import TokenSource
+from m2m_auth.caches.disk import DiskTokenCache
+from m2m_auth.events import Event
+from m2m_auth.testing import FakeAuthorizationServer
+
+DATABASE = "cache.db"
+
+
+def source_on(
+    folder: Path, server: FakeAuthorizationServer, events: list[Event] | None = None, timeout: float = 2.0
+) -> TokenSource:
+    """A source with a disk cache object of its own: to the engine, another process."""
+    on_event = events.append if events is not None else None
+    cache = DiskTokenCache(folder, timeout=timeout)
+    return TokenSource(server.token_endpoint, "client", "secret", cache=cache, on_event=on_event)
+
+
+def rows(folder: Path) -> Iterator[sqlite3.Row]:
+    """Every row of the cache's table."""
+    with closing(sqlite3.connect(folder / DATABASE)) as database:
+        database.row_factory = sqlite3.Row
+        yield from database.execute("SELECT * FROM Cache").fetchall()
+
+
+def execute(folder: Path, *statements: str, parameters: tuple[object, ...] = ()) -> None:
+    """Runs SQL on the cache's database, as somebody would who may write there."""
+    with closing(sqlite3.connect(folder / DATABASE)) as database, database:
+        for statement in statements:
+            database.execute(statement, parameters)
+
+
+def run_python(code: str, *arguments: object, timeout: float = 60.0) -> str:
+    """What this code printed in a process of its own, where every warning is an error and nothing may be complained of."""
+    command = [sys.executable, "-X", "dev", "-W", "error", "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, done.stderr
+    return done.stdout.strip()
+
+
+def eventually(condition: object, timeout: float = 20.0) -> None:
+    """Waits until ``condition()`` is true."""
+    assert callable(condition)
+    until = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < until, "it never came true"
+        time.sleep(0.01)

@@ -1,0 +1,50 @@
+"""The two caches of this package pass the contract that every cache passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from m2m_auth.caches import TokenCache
+from m2m_auth.caches.disk import DiskTokenCache
+from m2m_auth.caches.memory import MemoryTokenCache
+from m2m_auth.errors import ConfigurationError
+from m2m_auth.testing import CacheContract
+
+
+class TestMemoryTokenCache(CacheContract):
+    """The contract over MemoryTokenCache, which lives in one process."""
+
+    @pytest.fixture
+    def cache(self) -> TokenCache:
+        """A cache of its own for each test."""
+        return MemoryTokenCache()
+
+
+class TestDiskTokenCache(CacheContract):
+    """The contract over DiskTokenCache, races between processes included."""
+
+    @pytest.fixture
+    def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
+        """Opens the same folder each time, in any process."""
+        return partial(DiskTokenCache, tmp_path / "cache")
+
+
+def test_memory_is_bounded() -> None:
+    """With more keys than max_entries, the ones written longest ago go first."""
+    cache = MemoryTokenCache(max_entries=3)
+    for key in "abcd":
+        cache.set(key, b"value", 60)
+    cache.add("b", b"held", 60)
+    cache.set("e", b"value", 60)
+    assert [key for key in "abcde" if cache.get(key)] == ["c", "d", "e"]
+
+
+@pytest.mark.parametrize("max_entries", [0, -1])
+def test_memory_needs_room(max_entries: int) -> None:
+    """A cache that could hold nothing is a mistake, said so at once."""
+    with pytest.raises(ConfigurationError, match=f"max_entries={max_entries}"):
+        MemoryTokenCache(max_entries)

@@ -1,0 +1,171 @@
+"""The disk cache's folder is this user's alone: made so, and refused where it is not."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from disk_steps import DATABASE, source_on
+
+from m2m_auth import TokenSource
+from m2m_auth.caches.disk import DiskTokenCache
+from m2m_auth.errors import CacheUnavailable, ConfigurationError
+from m2m_auth.testing import FakeAuthorizationServer
+
+
+@pytest.fixture
+def no_umask() -> Iterator[None]:
+    """umask 000: whatever is private then was made so on purpose."""
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def mode(path: Path) -> int:
+    """The permission bits."""
+    return stat.S_IMODE(path.lstat().st_mode)
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_folder_and_files_are_private_under_umask_000(tmp_path: Path) -> None:
+    """Folders are made 0700, missing ones above too, and every file 0600, in the middle of a transaction as well."""
+    folder = tmp_path / "above" / "cache"
+    cache = DiskTokenCache(folder)
+    cache.set("key", b"value", 60)
+    during: list[int] = []
+    connection = cache._cache._con  # type: ignore[union-attr]
+    connection.create_function("look", 0, lambda: during.extend(mode(path) for path in folder.iterdir()))
+    connection.execute("BEGIN IMMEDIATE")
+    connection.execute("UPDATE Cache SET value = x'00'")
+    connection.execute("SELECT look()")
+    connection.execute("COMMIT")
+    assert (mode(folder), mode(folder.parent)) == (0o700, 0o700)
+    assert {mode(path) for path in folder.iterdir()} == {0o600}
+    assert set(during) == {0o600}
+    cache.close()
+
+
+def test_an_open_database_file_is_closed_to_others(tmp_path: Path) -> None:
+    """A database that somebody made readable is made private again when it is opened."""
+    folder = tmp_path / "cache"
+    cache = DiskTokenCache(folder)
+    cache.set("key", b"value", 60)
+    cache.close()
+    (folder / DATABASE).chmod(0o666)
+    assert cache.get("key") == b"value"
+    assert mode(folder / DATABASE) == 0o600
+    cache.close()
+
+
+@pytest.mark.parametrize("open_mode", [0o750, 0o705, 0o777, 0o1777])
+def test_a_folder_open_to_others_is_refused(tmp_path: Path, open_mode: int) -> None:
+    """The message names the folder, its mode, its owner and the fix; nothing is made in it."""
+    folder = tmp_path / "cache"
+    folder.mkdir()
+    folder.chmod(open_mode)
+    with pytest.raises(ConfigurationError) as caught:
+        DiskTokenCache(folder)
+    for part in (str(folder), f"{open_mode:04o}", f"owner {os.getuid()}", "chmod 0700"):
+        assert part in str(caught.value)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_symlink_is_refused(tmp_path: Path) -> None:
+    """A symlink is refused, even to a private folder: others may choose where it leads."""
+    (tmp_path / "real").mkdir(mode=0o700)
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    with pytest.raises(ConfigurationError, match=r"link is a symlink.*Fix: "):
+        DiskTokenCache(tmp_path / "link")
+
+
+def test_a_file_is_refused(tmp_path: Path) -> None:
+    """A file where the folder should be is refused."""
+    (tmp_path / "cache").touch(0o700)
+    with pytest.raises(ConfigurationError, match=r"cache is not a folder\. Fix: "):
+        DiskTokenCache(tmp_path / "cache")
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder away")
+def test_a_foreign_owner_is_refused(tmp_path: Path) -> None:
+    """Another user's folder is refused, also by root; the message names both users and the mode."""
+    folder = tmp_path / "cache"
+    folder.mkdir(mode=0o700)
+    os.chown(folder, 12345, -1)
+    with pytest.raises(ConfigurationError, match=r"belongs to user 12345 \(mode 0700\), not to 0\. Fix: "):
+        DiskTokenCache(folder)
+
+
+@pytest.mark.parametrize("exists", [True, False], ids=["existing", "to be made"])
+@pytest.mark.parametrize("parent_mode", [0o770, 0o707, 0o777])
+def test_a_parent_that_others_may_write_to_is_refused(tmp_path: Path, parent_mode: int, exists: bool) -> None:
+    """In such a parent others could put their own folder in our folder's place; mode and owner are named."""
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    if exists:
+        (parent / "cache").mkdir(mode=0o700)
+    parent.chmod(parent_mode)
+    with pytest.raises(ConfigurationError) as caught:
+        DiskTokenCache(parent / "cache")
+    for part in (str(parent), f"{parent_mode:04o}", f"owner {os.getuid()}", "Fix: "):
+        assert part in str(caught.value)
+
+
+def test_a_sticky_parent_is_fine(tmp_path: Path) -> None:
+    """/tmp is open to all, and sticky: nobody can replace another's folder there."""
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    parent.chmod(0o1777)
+    cache = DiskTokenCache(parent / "cache")
+    cache.set("key", b"value", 60)
+    assert cache.get("key") == b"value"
+    cache.close()
+
+
+def test_a_folder_that_is_opened_up_later_is_not_used(tmp_path: Path) -> None:
+    """Calls go on, and nothing more is written, once the folder of a running process is open to others."""
+    folder = tmp_path / "cache"
+    with FakeAuthorizationServer() as server:
+        source = source_on(folder, server)
+        folder.mkdir(mode=0o700)
+        folder.chmod(0o777)
+        assert server.is_active(source.token().value)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_symlink_in_place_of_the_database_is_not_followed(tmp_path: Path) -> None:
+    """A planted link cannot make us write to another file."""
+    folder, victim = tmp_path / "cache", tmp_path / "victim"
+    folder.mkdir(mode=0o700)
+    victim.touch()
+    (folder / DATABASE).symlink_to(victim)
+    with pytest.raises(CacheUnavailable, match=r"cache\.db is a symlink\. Fix: "):
+        DiskTokenCache(folder).set("key", b"value", 60)
+    assert victim.read_bytes() == b""
+
+
+def test_tokens_and_secrets_are_sealed_on_disk(tmp_path: Path) -> None:
+    """No file holds the token, the secret, the client's id or the audience in the clear."""
+    folder = tmp_path / "cache"
+    with FakeAuthorizationServer(clients={"the-client-id": "the-client-secret"}) as server:
+        with TokenSource(
+            server.token_endpoint,
+            "the-client-id",
+            "the-client-secret",
+            audience="https://the.audience",
+            cache=f"disk:{folder}",
+        ) as source:
+            token = source.token().value
+            source.renew()
+        server.fail("invalid_client")
+        with TokenSource(server.token_endpoint, "the-client-id", "wrong-secret", cache=f"disk:{folder}") as other:
+            with pytest.raises(Exception, match="invalid_client"):
+                other.token()
+    written = b"".join(path.read_bytes() for path in folder.rglob("*"))
+    assert len(written) > 0
+    for word in (token, source.token().value, "the-client-secret", "wrong-secret", "the-client-id", "the.audience"):
+        assert word.encode() not in written
+    assert b"invalid_client" not in written
+    source.close()

@@ -1,0 +1,148 @@
+"""The disk cache between processes: forks with an open cache, and processes that are killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from contextlib import closing
+from pathlib import Path
+
+from disk_steps import DATABASE, run_python
+
+from m2m_auth.caches.disk import DiskTokenCache
+
+
+def test_fork_with_an_open_cache(tmp_path: Path) -> None:
+    """Parent and child go on, each with a connection of its own, and see what the other writes; both end in order."""
+    code = """if True:
+        import os, sys, warnings
+        from m2m_auth.caches.disk import DiskTokenCache
+        cache = DiskTokenCache(sys.argv[1])
+        cache.set("key", b"parent", 60)
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+        if child == 0:
+            assert cache.get("key") == b"parent"
+            cache.set("key", b"child", 60)
+            cache.close()
+            sys.exit(0)
+        _, status = os.waitpid(child, 0)
+        assert status == 0, status
+        assert cache.get("key") == b"child"
+        assert cache.add("lease", b"parent", 60)
+        cache.close()
+        print("done")
+    """
+    assert run_python(code, tmp_path / "cache") == "done"
+
+
+def test_forks_beside_busy_threads(tmp_path: Path) -> None:
+    """50 forks while four threads read and write all the time: every child works, none hangs on a lock of SQLite's."""
+    code = """if True:
+        import os, sys, threading, warnings
+        from m2m_auth.caches.disk import DiskTokenCache
+        warnings.simplefilter("ignore", DeprecationWarning)
+        cache = DiskTokenCache(sys.argv[1])
+        cache.get("key")  # a fork that waits for an import is another matter
+        over = threading.Event()
+        def work(name):
+            while not over.is_set():
+                cache.set(name, os.urandom(2000), 60)
+                assert len(cache.get(name)) == 2000
+                cache.close()
+        threads = [threading.Thread(target=work, args=(f"key{n}",)) for n in range(4)]
+        for thread in threads: thread.start()
+        for turn in range(50):
+            child = os.fork()
+            if child == 0:
+                try:
+                    assert cache.add(f"lease{turn}", b"child", 60)
+                    cache.close()
+                finally:
+                    os._exit(0 if cache.get(f"lease{turn}") == b"child" else 1)
+            _, status = os.waitpid(child, 0)
+            assert status == 0, status
+        over.set()
+        for thread in threads: thread.join()
+        assert cache.get("lease49") == b"child"
+        cache.close()
+        print("done")
+    """
+    assert run_python(code, tmp_path / "cache", timeout=50) == "done"
+    assert not (tmp_path / "cache" / "spoilt.db").exists()
+    with closing(sqlite3.connect(tmp_path / "cache" / DATABASE)) as database:
+        assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
+def test_a_process_killed_in_a_transaction_spoils_nothing(tmp_path: Path) -> None:
+    """After a SIGKILL in the middle of a write the next process rolls it back and goes on."""
+    folder = tmp_path / "cache"
+    cache = DiskTokenCache(folder)
+    cache.set("key", b"before", 60)
+    cache.close()
+    code = """if True:
+        import os, signal, sys
+        from m2m_auth.caches.disk import DiskTokenCache
+        cache = DiskTokenCache(sys.argv[1])
+        cache.get("key")
+        connection = cache._cache._con
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("UPDATE Cache SET value = x'00'")
+        for number in range(200):
+            connection.execute("INSERT INTO Cache (key, raw, value) VALUES (?, 1, randomblob(2000))", (str(number),))
+        os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert (folder / (DATABASE + "-journal")).stat().st_size > 0
+    assert cache.get("key") == b"before"
+    cache.set("key", b"after", 60)
+    assert cache.get("key") == b"after"
+    assert not (folder / "spoilt.db").exists()
+    cache.close()
+
+
+def test_threads_share_one_cache(tmp_path: Path) -> None:
+    """Threads that close their connections do not close each other's."""
+    cache = DiskTokenCache(tmp_path / "cache")
+    wrong: list[BaseException] = []
+
+    def work(name: str) -> None:
+        try:
+            for turn in range(30):
+                cache.set(name, str(turn).encode(), 60)
+                assert cache.get(name) == str(turn).encode()
+                cache.release_thread()
+        except BaseException as error:
+            wrong.append(error)
+
+    threads = [threading.Thread(target=work, args=(f"key{number}",)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert wrong == []
+    cache.close()
+
+
+def test_open_files_are_given_back(tmp_path: Path) -> None:
+    """A thousand short-lived threads leave no open file behind."""
+    cache = DiskTokenCache(tmp_path / "cache")
+    cache.set("key", b"value", 60)
+    before = len(os.listdir("/proc/self/fd"))
+
+    def work() -> None:
+        cache.get("key")
+        cache.release_thread()
+
+    for _ in range(200):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert len(os.listdir("/proc/self/fd")) <= before
+    cache.close()

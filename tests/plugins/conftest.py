@@ -1,0 +1,70 @@
+"""The parameters of the behaviour suite: seven clients, and a fake server that lives by a fake clock."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plugins_bodies import CONTENT, START
+from plugins_support import CALLERS, Caller, open_caller
+
+from m2m_auth.testing import FakeAuthorizationServer, FakeClock
+
+
+@pytest.fixture(params=CALLERS)
+def caller(request: pytest.FixtureRequest) -> Iterator[Caller]:
+    """Each client in turn."""
+    if importlib.util.find_spec(request.param.partition("-")[0]) is None:
+        pytest.skip("not installed on this Python")
+    with open_caller(request.param) as opened:
+        yield opened
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """The time of client and server."""
+    return FakeClock()
+
+
+@pytest.fixture
+def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
+    """A fake authorization server with an API."""
+    with FakeAuthorizationServer(clock=clock) as running:
+        yield running
+
+
+@pytest.fixture
+def elsewhere() -> Iterator[FakeAuthorizationServer]:
+    """Another origin, where every call is a 401."""
+    with FakeAuthorizationServer() as running:
+        running.accept_tokens = "none"
+        yield running
+
+
+@pytest.fixture
+def api(server: FakeAuthorizationServer) -> str:
+    """A URL of the server's API."""
+    return server.base_url + "/api/things"
+
+
+@pytest.fixture
+def auth(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock) -> Any:
+    """An M2MAuth on the caller's client; its token is a minute old."""
+    auth = caller.auth(server, clock)
+    caller.attach(auth)
+    auth.source.token()
+    clock.advance(60)
+    return auth
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Iterator[Any]:
+    """A real file whose first bytes have been read already."""
+    path = tmp_path / "upload.bin"
+    path.write_bytes(CONTENT)
+    with path.open("rb") as opened:
+        opened.seek(START)
+        yield opened

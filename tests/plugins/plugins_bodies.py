@@ -1,0 +1,48 @@
+"""Bodies, and what the server must have seen of one whose token was refused."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from plugins_support import Caller
+
+from m2m_auth.testing import FakeAuthorizationServer
+
+CONTENT = bytes(range(256)) * 700
+START = 1000
+
+
+class Pipe(io.RawIOBase):
+    """A stream that cannot be wound back, like a socket or a pipe."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._inner = io.BytesIO(CONTENT)
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Reads on."""
+        return self._inner.readinto(buffer)
+
+
+class Liar(io.BytesIO):
+    """Says that it is seekable, and is not."""
+
+    def seek(self, *_: Any) -> int:
+        """Fails, as a stream over a closed connection does."""
+        raise OSError("not any more")
+
+
+def refused_then_sent(caller: Caller, server: FakeAuthorizationServer, api: str, **body: Any) -> None:
+    """Posts with a revoked token, and checks that the replay carried what the first attempt did, and all of it."""
+    server.revoke_all()
+    answer = caller.post(api, **body)
+    assert (answer.status, answer.statuses) == (200, [401])
+    first, second = server.api_calls
+    assert (first.body_length, first.body_sha256) == (second.body_length, second.body_sha256)
+    assert first.headers.get("content-type") == second.headers.get("content-type")
+    assert first.body_length > 0
