@@ -23,7 +23,8 @@ ROOMS = {
     # between the engine and the caches
     "protocol": "caches",
     "caches": "caches.memory caches.disk caches._raw_disk",
-    "engine": "source flight renewal minting identities kit shared ledger slot seal status watcher transports awaiting",
+    "engine": "source flight renewal minting rotation identities kit shared ledger slot seal status "
+    "watcher transports awaiting",
     "flow": "_httpx_flow _httpx_transport",
     "plugins": "requests httpx httpx2",
     "public": "__init__",

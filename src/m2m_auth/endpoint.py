@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 
 from .failure import Failure, Kind
 from .lifetime import granted_lifetime, jwt_claims
+from .token import Secret
 
 __all__ = [
     "MAX_BODY",
@@ -103,6 +104,8 @@ class TokenGrant(NamedTuple):
     token_type: str
     scope: str | None
     lifetime: float
+    refresh_token: Secret | None = None
+    """What replaces the refresh token that was sent."""
     thrifty: bool = False
     """The server said that little is left of its quota: renew late."""
 
@@ -138,7 +141,12 @@ def _object(pairs: list[tuple[str, str]]) -> dict[str, str | list[str]]:
 
 
 def parse(
-    response: HttpResponse, *, sent_at: float, default_lifetime: float, max_lifetime: float
+    response: HttpResponse,
+    *,
+    sent_at: float,
+    default_lifetime: float,
+    max_lifetime: float,
+    keep_refresh_token: bool = False,
 ) -> TokenGrant | Failure:
     """The answer's token, or what went wrong. ``sent_at`` is Unix time in seconds; unknown fields are ignored."""
     content_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
@@ -150,7 +158,8 @@ def parse(
             return grant
         from .retry_hints import quota_is_low
 
-        return grant._replace(thrifty=quota_is_low(response.headers))
+        grant = grant._replace(thrifty=quota_is_low(response.headers))
+        return grant if keep_refresh_token else grant._replace(refresh_token=None)
     if response.status == 200 and not (isinstance(error, str) and error):
         shown = content_type if re.fullmatch(_MEDIA_TYPE, content_type) else "no or an odd content type"
         return _malformed(f"it is not a JSON object with an access_token ({len(response.body)} bytes, {shown})")
@@ -188,10 +197,17 @@ def _grant(data: dict[str, Any], sent_at: float, default_lifetime: float, max_li
         lifetime = granted_lifetime(data.get("expires_in"), jwt_claims(value), sent_at, default_lifetime)
     except ValueError as error:
         return _malformed(str(error))
-    return TokenGrant(value, "Bearer", scope if isinstance(scope, str) else None, min(lifetime, max_lifetime))
+    refresh = data.get("refresh_token")
+    return TokenGrant(
+        value,
+        "Bearer",
+        scope if isinstance(scope, str) else None,
+        min(lifetime, max_lifetime),
+        Secret(refresh) if isinstance(refresh, str) and refresh else None,
+    )
 
 
-_CREDENTIAL_ERRORS = {"invalid_client"}
+_CREDENTIAL_ERRORS = {"invalid_client", "invalid_grant"}
 _PASSING_ERRORS = {"server_error", "temporarily_unavailable"}
 
 
@@ -223,6 +239,7 @@ def _refusal(response: HttpResponse, data: dict[str, Any], content_type: str, no
 
 _FIXES = {
     "invalid_client": "Check client_id, client_secret and client_authentication",
+    "invalid_grant": "The refresh token was used, revoked or has ended: get a new one",
     "invalid_scope": "Ask only for scopes that this client is allowed",
     "unauthorized_client": "Allow this client the client-credentials grant at the server",
     "unsupported_grant_type": "Allow this client the client-credentials grant at the server",

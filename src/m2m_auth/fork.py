@@ -1,14 +1,17 @@
 """After ``fork()`` the child starts clean: locks and flights are new, held tokens stay.
 
 A lock that another thread of the parent held would stay locked for ever in the child, so every object with
-a lock registers here and gets a new one. Not every lock is ours: CPython's module locks and SQLite's mutexes would
-hang the child too. So lazy imports and disk operations say :func:`forks_wait`, and a fork waits for their end.
+a lock registers here and gets a new one. Not every lock is ours: a module that was being imported stays locked or half
+made, OpenSSL's and SQLite's mutexes stay taken, and the child hangs when it comes there. So a fork waits for whoever
+is in :func:`forks_wait`, and for flights to land. A flight holds up forks for :data:`PATIENCE` in all: if it is still
+under way, it waits for the network, and there a fork does no harm.
 """
 
 from __future__ import annotations
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -16,14 +19,18 @@ from typing import Protocol
 
 __all__ = ["StartsClean", "forks_wait", "importing", "on_fork"]
 
-PATIENCE = 5.0
-"""A fork waits at most this many seconds."""
+FLIGHT = "m2m-auth-flight"
+"""The name of flights' threads."""
+PATIENCE = 2.0
+"""Seconds that forks wait for one flight, or for whoever is in :func:`forks_wait`."""
 
 _gate = threading.Condition()
 _inside: list[int] = []
 """The threads that a fork waits for; one that has entered twice is there twice."""
 _forking = 0
 """How many threads are about to fork; while one is, nobody else goes in, or its turn might never come."""
+_waited_until: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
+"""How long forks wait for each flight that one has met; on the monotonic clock."""
 _children: weakref.WeakSet[StartsClean] = weakref.WeakSet()
 
 
@@ -62,7 +69,19 @@ def _before() -> None:
     global _forking
     _gate.acquire()
     _forking += 1
-    _gate.wait_for(lambda: all(thread == threading.get_ident() for thread in _inside), PATIENCE)
+    until = time.monotonic() + PATIENCE
+    while (_occupied() and time.monotonic() < until) or _in_flight(time.monotonic()):
+        _gate.wait(0.002)
+
+
+def _occupied() -> bool:
+    return any(thread != threading.get_ident() for thread in _inside)
+
+
+def _in_flight(now: float) -> bool:
+    flights = [thread for thread in threading.enumerate() if thread.name == FLIGHT]
+    me = threading.current_thread()
+    return any(now < _waited_until.setdefault(thread, now + PATIENCE) for thread in flights if thread is not me)
 
 
 def _after_in_parent() -> None:

@@ -2,17 +2,32 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from .endpoint import HttpRequest, HttpResponse, TokenGrant, TransportError, build, parse
 from .failure import Failure, Kind
 from .fork import forks_wait
+from .grants import first_refresh_token
 from .kit import Identity, Kit
+from .rotation import refreshed
+from .token import Secret
 
 __all__ = ["ask"]
 
 
 def ask(kit: Kit, identity: Identity, sent_wall: float) -> TokenGrant | Failure:
-    """One token request. Whatever the transport raises is described, never kept: it holds the request."""
-    request = _http_request(kit, identity, sent_wall)
+    """One token request, and what its answer is worth."""
+    first = first_refresh_token(kit.request.grant)
+    if first is None:
+        answer = _exchange(kit, identity, sent_wall, None)
+    else:
+        answer = refreshed(kit, identity, first, partial(_exchange, kit, identity, sent_wall))
+    return answer if isinstance(answer, Failure) else _check_scope(kit, answer)
+
+
+def _exchange(kit: Kit, identity: Identity, sent_wall: float, refresh_token: Secret | None) -> TokenGrant | Failure:
+    """To the server and back. Whatever the transport raises is described, never kept: it holds the request."""
+    request = _http_request(kit, identity, sent_wall, refresh_token)
     response: HttpResponse | Failure
     try:
         response = kit.transport(request)
@@ -21,21 +36,22 @@ def ask(kit: Kit, identity: Identity, sent_wall: float) -> TokenGrant | Failure:
     if isinstance(response, Failure):
         return response
     with forks_wait():  # PyJWT is imported for the first JWT
-        answer = parse(
+        return parse(
             response,
             sent_at=sent_wall,
             default_lifetime=kit.policy.default_lifetime,
             max_lifetime=kit.policy.max_lifetime,
+            keep_refresh_token=refresh_token is not None,
         )
-    return answer if isinstance(answer, Failure) else _check_scope(kit, answer)
 
 
-def _http_request(kit: Kit, identity: Identity, now: float) -> HttpRequest:
+def _http_request(kit: Kit, identity: Identity, now: float, refresh_token: Secret | None) -> HttpRequest:
     request = kit.request
     credentials = request.authentication.authenticate(request.client_id, identity.secret, request.token_endpoint, now)
+    refresh = [("refresh_token", refresh_token.reveal())] if refresh_token is not None else []
     return build(
         request.token_endpoint,
-        [*request.parameters(), *credentials.parameters],
+        [*request.parameters(), *refresh, *credentials.parameters],
         credentials.headers,
         request.grant.encoding,
         kit.policy.mint_deadline,

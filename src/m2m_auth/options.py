@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from .client_authentication import ClientAuthentication, by_name
 from .errors import ConfigurationError, nearest
-from .grants import ClientCredentials, Grant
+from .grants import ClientCredentials, Grant, first_refresh_token
 from .origins import is_loopback
 from .token import Secret, checked_secret, encodable
 
@@ -111,6 +111,7 @@ class TokenRequest(NamedTuple):
 
         ``generation`` stands for the secret, so a changed one starts afresh.
         """
+        refresh_token = first_refresh_token(self.grant)
         fields: list[str | bytes] = [
             _SCHEMA,
             self.token_endpoint,
@@ -120,6 +121,7 @@ class TokenRequest(NamedTuple):
             self.grant.grant_type,
             self.grant.encoding,
             *_counted(self.grant.parameters()),
+            b"" if refresh_token is None else hashlib.sha256(refresh_token.reveal_bytes()).digest(),
             "" if self.audience is None else "audience:" + self.audience,
             *_counted((scope,) for scope in sorted(self.scopes)),
             *_counted((resource,) for resource in self.resources),

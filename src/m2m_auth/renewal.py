@@ -180,7 +180,8 @@ class Renewal:
 
     def _take_lease(self, owner: bytes) -> Lease:
         """ACQUIRED or ERROR: mint. HELD: there is nothing left to do in this flight."""
-        since = self._monotonic()
+        since = holder_since = self._monotonic()
+        holder: bytes | None = None
         while True:
             lease = self._shared.take_lease(owner, self._kit.policy.lease, self._report)
             waited = self._monotonic() - since
@@ -189,10 +190,15 @@ class Renewal:
             if self._usable(self._slot.held) and self._reason == RENEWAL:
                 self._slot.pause = Pause(self._monotonic() + LOOK_AGAIN)
                 return lease
-            if waited >= self._kit.policy.lease:
-                # No lease lasts longer: the cache is lying.
-                lease = Lease.ERROR
-                break
+            if holder is None:
+                holder = self._shared.lease_holder(self._report)
+            if self._monotonic() - holder_since >= self._kit.policy.lease:
+                # No lease lasts longer: either another process has taken over, or the cache is lying.
+                successor = self._shared.lease_holder(self._report)
+                if successor == holder:
+                    lease = Lease.ERROR
+                    break
+                holder, holder_since = successor, self._monotonic()
             self._kit.clock.sleep(POLL[0] + POLL[1] * self._kit.clock.uniform())
             if self._adopt(self._shared.read(self._report)) or self._known_failure():
                 self._report.tell("lease_wait", reason=self._reason, seconds=self._monotonic() - since)
@@ -256,6 +262,8 @@ class Renewal:
         took = self._monotonic() - sent
         if isinstance(answer, Failure):
             ledger_of(self._kit).record_failure(self._shared, self._report)
+            if took >= self._kit.policy.mint_deadline and self._adopt(self._shared.read(self._report)):
+                return  # suspended while it waited: another process has taken over
             self._fail(answer, took)
             if answer.kind is Kind.CREDENTIALS:
                 self._try_changed_secret()

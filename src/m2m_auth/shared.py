@@ -21,11 +21,14 @@ from .events import Reporter
 from .failure import Failure
 from .lifecycle import Bar
 from .seal import Seal
+from .token import Secret
 
-__all__ = ["BREAKER", "CacheNames", "Entry", "Lease", "SharedState"]
+__all__ = ["BREAKER", "CacheNames", "Entry", "Lease", "Rotation", "SharedState"]
 
 BREAKER = 5.0
 """Seconds that a cache is left alone after a fault."""
+REFRESH_TOKEN_KEPT = 29 * 86400.0
+"""Seconds that a rotated refresh token is kept after its last use: some caches take no longer time to live."""
 _KEPT_REJECTED = 4
 _T = TypeVar("_T")
 
@@ -57,15 +60,22 @@ class Entry(NamedTuple):
         return Entry(rejected=(*(old for old in self.rejected if old != mark), mark)[-_KEPT_REJECTED:])
 
 
+class Rotation(NamedTuple):
+    """A refresh token, and how many exchanges led to it."""
+
+    generation: int
+    refresh_token: Secret
+
+
 class CacheNames:
     """The cache keys of one token request: one digest, one prefix per kind of entry; 50 ASCII characters."""
 
-    __slots__ = ("bar", "digest", "failure", "lease", "token")
+    __slots__ = ("bar", "digest", "failure", "lease", "refresh", "token")
 
     def __init__(self, digest: bytes) -> None:
         text = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
         self.digest = text
-        self.token, self.lease, self.failure, self.bar = (f"m2m1.{kind}.{text}" for kind in "tlfb")
+        self.token, self.lease, self.failure, self.bar, self.refresh = (f"m2m1.{kind}.{text}" for kind in "tlfbr")
 
 
 class _Sealer(Protocol):
@@ -165,6 +175,25 @@ class SharedState:
         """Shares the bar; kept longer than it lasts, so that it can double."""
         self._write(self._names.bar, bar._asdict(), bar.until - self._wall() + 600, report)
 
+    @property
+    def failing(self) -> bool:
+        """True while the cache is left alone after a fault."""
+        return self._monotonic() < self._broken_until
+
+    def read_rotation(self, report: Reporter) -> Rotation | None:
+        """The newest refresh token that a process has shared, or None."""
+        data = self._read(self._names.refresh, report)
+        try:
+            return None if data is None else Rotation(int(data["generation"]), Secret(str(data["refresh_token"])))
+        except (KeyError, TypeError, ValueError):
+            report.tell("undecryptable", reason="schema")
+            return None
+
+    def write_rotation(self, rotation: Rotation, report: Reporter) -> None:
+        """Shares a rotated refresh token, which replaces the one before."""
+        data = {"generation": rotation.generation, "refresh_token": rotation.refresh_token.reveal()}
+        self._write(self._names.refresh, data, REFRESH_TOKEN_KEPT, report)
+
     def take_lease(self, owner: bytes, ttl: float, report: Reporter) -> Lease:
         """Asks for the right to mint for ``ttl`` seconds."""
         cache = self._cache
@@ -172,6 +201,10 @@ class SharedState:
             return Lease.ACQUIRED
         won = self._do(report, None, lambda cache: cache.add(self._names.lease, owner, ttl))
         return Lease.ERROR if won is None else Lease.ACQUIRED if won else Lease.HELD
+
+    def lease_holder(self, report: Reporter) -> bytes | None:
+        """Whose lease it is; None if it is nobody's."""
+        return self._do(report, None, lambda cache: cache.get(self._names.lease))
 
     def release_lease(self, owner: bytes, report: Reporter) -> None:
         """Gives the lease back, if it is still this owner's."""

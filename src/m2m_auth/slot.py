@@ -17,6 +17,7 @@ from .token import AccessToken
 
 if TYPE_CHECKING:
     from .flight import Flight
+    from .shared import Rotation
 
 __all__ = ["Held", "Same", "Slot", "forget_everything", "slot_for"]
 
@@ -66,6 +67,7 @@ class Slot:
         "pause",
         "previous",
         "rejected",
+        "rotation",
         "unleased",
     )
 
@@ -77,6 +79,8 @@ class Slot:
         """A token that an API refused, until there is another."""
         self.previous: Held | None = None
         """The held token's predecessor: a call that is still under way may carry it."""
+        self.rotation: Rotation | None = None
+        """The newest refresh token that this process was given."""
         self.rejected: tuple[str, ...] = ()
         """The marks of the last few refused tokens."""
         self.bar: Bar | None = None

@@ -1,0 +1,100 @@
+"""What is measured, once for both libraries: the instruments, and what an event adds to which of them.
+
+Labels are bounded: the client, the audience, and words of ours. Never a fingerprint, never a message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+from ..events import Event, EventKind
+
+__all__ = ["INSTRUMENTS", "SECONDS", "ErrorTypes", "Instrument", "Measure", "is_token_request", "life", "measures"]
+
+
+class Instrument(NamedTuple):
+    """A histogram of seconds, or a counter."""
+
+    name: str
+    """Below ``m2m_auth.client``, as OpenTelemetry's semantic conventions form it."""
+    kind: Literal["seconds", "count"]
+    unit: str
+    description: str
+    labels: tuple[str, ...] = ()
+    """Beside the client and the audience."""
+
+
+class Measure(NamedTuple):
+    """One number for one instrument; ``labels`` in the order of the instrument's."""
+
+    instrument: Instrument
+    value: float
+    labels: tuple[str, ...] = ()
+
+
+REQUESTS = Instrument("token.request.duration", "seconds", "s", "Duration of token requests.", ("reason", "error.type"))
+WAITS = Instrument("lease.wait.duration", "seconds", "s", "Waits for another process that mints.", ("reason",))
+LOOKUPS = Instrument("cache.lookups", "count", "{lookup}", "Lookups of a token in the shared cache.", ("result",))
+REJECTIONS = Instrument("token.rejections", "count", "{token}", "Tokens that an API refused.")
+STALE = Instrument(
+    "token.served_stale",
+    "count",
+    "{attempt}",
+    "Failed attempts to renew after which the held token was served on.",
+    ("error.type",),
+)
+FAILURES = Instrument("token.failures", "count", "{attempt}", "Failed attempts to get a token.", ("error.type",))
+EVENTS = Instrument("events", "count", "{event}", "Everything that happened.", ("kind",))
+INSTRUMENTS = (REQUESTS, WAITS, LOOKUPS, REJECTIONS, STALE, FAILURES, EVENTS)
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
+"""The histograms' buckets: OpenTelemetry's for HTTP, to the longest that anybody waits."""
+_LOOKUPS: dict[EventKind, str] = {"cache_hit": "hit", "cache_miss": "miss", "cache_fault": "fault"}
+
+
+class ErrorTypes:
+    """At most so many error types, then ``_OTHER``: an OAuth error is whatever word the server sends."""
+
+    MANY = 32
+
+    def __init__(self) -> None:
+        self._known: set[str] = set()
+
+    def __call__(self, cause_code: str) -> str:
+        """The value for ``error.type``."""
+        if cause_code not in self._known:
+            if len(self._known) >= self.MANY:
+                return "_OTHER"
+            self._known.add(cause_code)
+        return cause_code
+
+
+def is_token_request(event: Event) -> bool:
+    """True if it ended a token request; some failures (a secret manager's, say) come before any."""
+    return event.kind == "minted" or (event.kind == "renewal_failed" and event.seconds > 0)
+
+
+def life(event: Event) -> float | None:
+    """For how long the token lives on that this event brought; None if it brought none."""
+    return event.holds if event.kind in ("minted", "adopted") else None
+
+
+def measures(event: Event, error_type: ErrorTypes) -> Iterator[Measure]:
+    """What this event adds to which instrument."""
+    yield Measure(EVENTS, 1, (event.kind,))
+    if event.kind == "minted":
+        yield Measure(REQUESTS, event.seconds, (event.reason, ""))
+    elif event.kind == "renewal_failed":
+        error = error_type(event.reason)
+        yield Measure(FAILURES, 1, (error,))
+        if is_token_request(event):
+            yield Measure(REQUESTS, event.seconds, ("", error))
+    elif event.kind in _LOOKUPS:
+        yield Measure(LOOKUPS, 1, (_LOOKUPS[event.kind],))
+    elif event.kind == "lease_wait":
+        yield Measure(WAITS, event.seconds, (event.reason,))
+    elif event.kind == "rejected":
+        yield Measure(REJECTIONS, 1)
+    elif event.kind == "served_stale":
+        yield Measure(STALE, 1, (error_type(event.reason),))
