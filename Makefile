@@ -3,10 +3,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 BENCH_VENV ?= .venv-bench
+SIM_VENV ?= .venv-sim
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test lint types bench docs-check lock clean
+.PHONY: help demo test lint types bench sim docs-check lock clean
 
 help:
 	@echo "make demo        the main job, live: one mint for 4 processes x 8 threads"
@@ -14,6 +15,7 @@ help:
 	@echo "make lint types  ruff and interrogate; mypy --strict and pyright strict"
 	@echo "make docs-check  runs the examples of README.md and docs/"
 	@echo "make bench       ratios against a hard-coded header and against peers"
+	@echo "make sim         1 to 10,000 simulated hosts on one shared cache; draws docs/images"
 	@echo "make lock        renews requirements/*.lock from pyproject.toml"
 
 $(BIN)/uv:
@@ -33,6 +35,15 @@ $(BENCH_VENV)/bin/uv:
 $(BENCH_VENV)/.installed: requirements/bench.lock pyproject.toml | $(BENCH_VENV)/bin/uv
 	$(BENCH_VENV)/bin/uv pip install --quiet --python $(BENCH_VENV)/bin/python --require-hashes -r requirements/bench.lock
 	$(BENCH_VENV)/bin/uv pip install --quiet --python $(BENCH_VENV)/bin/python --no-deps --editable .
+	@touch $@
+
+$(SIM_VENV)/bin/uv:
+	$(PYTHON) -m venv $(SIM_VENV)
+	$(SIM_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
+
+$(SIM_VENV)/.installed: requirements/sim.lock pyproject.toml | $(SIM_VENV)/bin/uv
+	$(SIM_VENV)/bin/uv pip install --quiet --python $(SIM_VENV)/bin/python --require-hashes -r requirements/sim.lock
+	$(SIM_VENV)/bin/uv pip install --quiet --python $(SIM_VENV)/bin/python --no-deps --editable .
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -56,9 +67,13 @@ docs-check: $(VENV)/.installed
 bench: $(BENCH_VENV)/.installed
 	@$(BENCH_VENV)/bin/python bench/run.py $(ARGS)
 
+sim: $(SIM_VENV)/.installed
+	@cd bench && "$(abspath $(SIM_VENV))/bin/python" -m simulation $(ARGS)
+
 lock: | $(BIN)/uv
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header --group dev --upgrade -o requirements/dev.lock
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header --group bench --upgrade -o requirements/bench.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header --group sim --upgrade -o requirements/sim.lock
 
 clean:
-	rm -rf $(VENV) $(BENCH_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(BENCH_VENV) $(SIM_VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -26,9 +26,10 @@ EXPORTED = {
     "m2m_auth.caches": "Capabilities TokenCache from_url",
     "m2m_auth.client_authentication": """ClientAuthentication ClientSecretBasic ClientSecretPost Credentials
         PrivateKeyJWT by_name""",
-    "m2m_auth.grants": "ClientCredentials Grant",
-    "m2m_auth.events": "Event EventKind Reporter Subscriber",
+    "m2m_auth.grants": "ClientCredentials Grant RefreshToken first_refresh_token",
+    "m2m_auth.events": "Event EventKind Reporter Subscriber all_of",
     "m2m_auth.clock": "Clock",
+    "m2m_auth.telemetry": "OpenTelemetrySubscriber PrometheusSubscriber",
     "m2m_auth.testing": """ApiCall CacheContract FailureMode FakeAuthorizationServer FakeClock FaultyCache
         RecordedRequest""",
 }

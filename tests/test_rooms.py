@@ -28,6 +28,8 @@ ROOMS = {
     "flow": "_httpx_flow _httpx_transport",
     "plugins": "requests httpx httpx2",
     "public": "__init__",
+    # what listens to on_event
+    "telemetry": "telemetry telemetry._measures telemetry.opentelemetry telemetry.prometheus",
     "tools": "testing testing.cache_contract testing.fake_authorization_server testing.fake_clock testing.faults "
     "testing.pytest_plugin testing._clients testing._contract_steps testing._endpoints testing._failures "
     "testing._http testing._protected_api testing._races testing._records testing._tokens",
@@ -41,6 +43,7 @@ MAY_IMPORT = {
     "flow": {"core", "engine", "flow"},
     "plugins": {"core", "engine", "flow"},
     "public": {"core", "engine"},
+    "telemetry": {"core", "process", "public", "telemetry"},
     "tools": {"core", "process", "protocol", "tools"},
 }
 SIBLINGS = {
@@ -52,6 +55,8 @@ THIRD_PARTY = {
     "httpx": {"httpx"},
     "httpx2": {"httpx2"},
     "caches._raw_disk": {"diskcache"},
+    "telemetry.opentelemetry": {"opentelemetry"},
+    "telemetry.prometheus": {"prometheus_client"},
     "testing.cache_contract": {"pytest"},
     "testing._contract_steps": {"pytest"},
     "testing.pytest_plugin": {"pytest"},
@@ -188,7 +193,7 @@ def test_importing_the_package_is_cheap() -> None:
     """None of the third parties, and none of the standard library's heavy ones."""
     heavy = {"asyncio", "anyio", "dataclasses", "ssl", "sqlite3", "inspect", "multiprocessing"}
     foreign = {"requests", "urllib3", "httpx", "httpx2", "django", "flask", "diskcache", "redis", "platformdirs"}
-    foreign |= {"jwt", "cryptography"}
+    foreign |= {"jwt", "cryptography", "opentelemetry", "prometheus_client"}
     assert loaded_by("import m2m_auth") & (heavy | foreign) == set()
 
 

@@ -123,7 +123,7 @@ def table(with_us: dict[str, Any], without: dict[str, Any]) -> str:
         ("added by the auth, p50", *(f"{run['p50']:.0f} us" for run in (with_us, without))),
         ("added by the auth, p99", *(f"{run['p99']:.0f} us" for run in (with_us, without))),
     ]
-    return "\n".join(f"  {name:24}{str(ours):>12}{str(theirs):>22}" for name, ours, theirs in rows)
+    return "\n".join(f"  {name:24}{ours!s:>12}{theirs!s:>22}" for name, ours, theirs in rows)
 
 
 def main() -> None:

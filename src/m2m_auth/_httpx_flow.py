@@ -13,7 +13,7 @@ from .options import SecretSource, SourceOptions
 from .origins import Origin, OriginPolicy, same_origin
 from .rejection import RejectionRule, bearer_rejection
 from .source import TokenSource
-from .token import AccessToken
+from .token import AccessToken, concealed
 
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
@@ -54,6 +54,8 @@ class HttpxFlow:
         is_rejection: RejectionRule | None = None,
         **options: Unpack[SourceOptions],
     ) -> None:
+        client_secret = concealed(client_secret)
+        options["encryption_keys"] = concealed(options.get("encryption_keys"))
         if options.get("transport") is None:
             options["transport"] = transport_over(self.library, None)
         source = TokenSource(token_endpoint, client_id, client_secret, **options)  # pyright: ignore[reportArgumentType]
@@ -87,7 +89,7 @@ class HttpxFlow:
         self._is_rejection = is_rejection or bearer_rejection
 
     def __repr__(self) -> str:
-        return f"<M2MAuth of {self.source!r}>"
+        return f"<M2MAuth of {getattr(self, 'source', None)!r}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an M2MAuth is not pickled: build it where it is used; equal ones share one token")

@@ -20,6 +20,10 @@ from .token import Secret
 __all__ = ["ClientAuthentication", "ClientSecretBasic", "ClientSecretPost", "Credentials", "PrivateKeyJWT", "by_name"]
 
 
+ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+"""What ``client_assertion_type`` says for a JWT (RFC 7523 §2.2)."""
+
+
 class Credentials(NamedTuple):
     """What a method adds to the token request. Its repr shows none of it."""
 
@@ -181,7 +185,7 @@ class PrivateKeyJWT:
             {},
             (
                 ("client_id", client_id),
-                ("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"),
+                ("client_assertion_type", ASSERTION_TYPE),
                 ("client_assertion", self._sign(claims)),
             ),
         )

@@ -3,8 +3,8 @@
 A lock that another thread of the parent held would stay locked for ever in the child, so every object with
 a lock registers here and gets a new one. Not every lock is ours: a module that was being imported stays locked or half
 made, OpenSSL's and SQLite's mutexes stay taken, and the child hangs when it comes there. So a fork waits for whoever
-is in :func:`forks_wait`, and for flights to land. A flight holds up forks for :data:`PATIENCE` in all: if it is still
-under way, it waits for the network, and there a fork does no harm.
+is in :func:`forks_wait`, and a moment for flights to land: one that is still under way then waits for the network,
+where a fork does no harm.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ __all__ = ["StartsClean", "forks_wait", "importing", "on_fork"]
 
 FLIGHT = "m2m-auth-flight"
 """The name of flights' threads."""
-PATIENCE = 2.0
-"""Seconds that forks wait for one flight, or for whoever is in :func:`forks_wait`."""
+PATIENCE = 10.0
+"""Seconds that a fork waits for whoever is in :func:`forks_wait`, at most."""
+MOMENT = 2.0
+"""Seconds that one fork waits for flights, and that all forks wait for one flight."""
 
 _gate = threading.Condition()
 _inside: list[int] = []
@@ -69,9 +71,10 @@ def _before() -> None:
     global _forking
     _gate.acquire()
     _forking += 1
-    until = time.monotonic() + PATIENCE
-    while (_occupied() and time.monotonic() < until) or _in_flight(time.monotonic()):
+    start = now = time.monotonic()
+    while (_occupied() and now < start + PATIENCE) or (_in_flight(now) and now < start + MOMENT):
         _gate.wait(0.002)
+        now = time.monotonic()
 
 
 def _occupied() -> bool:
@@ -81,7 +84,7 @@ def _occupied() -> bool:
 def _in_flight(now: float) -> bool:
     flights = [thread for thread in threading.enumerate() if thread.name == FLIGHT]
     me = threading.current_thread()
-    return any(now < _waited_until.setdefault(thread, now + PATIENCE) for thread in flights if thread is not me)
+    return any(now < _waited_until.setdefault(thread, now + MOMENT) for thread in flights if thread is not me)
 
 
 def _after_in_parent() -> None:

@@ -57,7 +57,7 @@ class RenewalPolicy(NamedTuple):
     max_wait: float = 20.0
     """How long a caller without a usable token waits."""
     expiring_wait: float = 2.0
-    """How old a flight may get before callers who still hold a good token stop waiting for it."""
+    """How old a flight may get before callers who still hold a good token stop waiting for it; ``M/4`` if shorter."""
     mint_deadline: float = 10.0
     """How long one token request may take, from connecting to the last byte."""
     lease: float = 15.0
@@ -173,7 +173,9 @@ def decide(
         return _USE
     if now < token.expiring_at:
         return _RENEW if flight_started is None else _USE
-    until = (now if flight_started is None else flight_started) + policy.expiring_wait
+    # Of a token that lives for seconds, two are half its life: a quarter of M is enough to wait.
+    patience = min(policy.expiring_wait, (token.expires_at - token.expiring_at) / 4)
+    until = (now if flight_started is None else flight_started) + patience
     return Decision(Action.WAIT, until) if now < until else _USE
 
 

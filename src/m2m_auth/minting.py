@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
+from urllib.parse import quote
 
+from .client_authentication import ASSERTION_TYPE
 from .endpoint import HttpRequest, HttpResponse, TokenGrant, TransportError, build, parse
 from .failure import Failure, Kind
 from .fork import forks_wait
@@ -27,7 +30,8 @@ def ask(kit: Kit, identity: Identity, sent_wall: float) -> TokenGrant | Failure:
 
 def _exchange(kit: Kit, identity: Identity, sent_wall: float, refresh_token: Secret | None) -> TokenGrant | Failure:
     """To the server and back. Whatever the transport raises is described, never kept: it holds the request."""
-    request = _http_request(kit, identity, sent_wall, refresh_token)
+    secrets: list[Secret] = [secret for secret in (identity.secret, refresh_token) if secret is not None]
+    request = _http_request(kit, identity, sent_wall, refresh_token, secrets)
     response: HttpResponse | Failure
     try:
         response = kit.transport(request)
@@ -37,7 +41,7 @@ def _exchange(kit: Kit, identity: Identity, sent_wall: float, refresh_token: Sec
         return response
     with forks_wait():  # PyJWT is imported for the first JWT
         return parse(
-            response,
+            _without(secrets, response),
             sent_at=sent_wall,
             default_lifetime=kit.policy.default_lifetime,
             max_lifetime=kit.policy.max_lifetime,
@@ -45,9 +49,15 @@ def _exchange(kit: Kit, identity: Identity, sent_wall: float, refresh_token: Sec
         )
 
 
-def _http_request(kit: Kit, identity: Identity, now: float, refresh_token: Secret | None) -> HttpRequest:
+def _http_request(
+    kit: Kit, identity: Identity, now: float, refresh_token: Secret | None, secrets: list[Secret]
+) -> HttpRequest:
+    """The request; what must not be shown of it is added to ``secrets``."""
     request = kit.request
     credentials = request.authentication.authenticate(request.client_id, identity.secret, request.token_endpoint, now)
+    public = (request.client_id, ASSERTION_TYPE)
+    secrets += (Secret(value) for _, value in credentials.parameters if value not in public)
+    secrets += (Secret(value.rpartition(" ")[2]) for value in credentials.headers.values())
     refresh = [("refresh_token", refresh_token.reveal())] if refresh_token is not None else []
     return build(
         request.token_endpoint,
@@ -56,6 +66,18 @@ def _http_request(kit: Kit, identity: Identity, now: float, refresh_token: Secre
         request.grant.encoding,
         kit.policy.mint_deadline,
     )
+
+
+def _without(secrets: list[Secret], response: HttpResponse) -> HttpResponse:
+    """A refusal in which the server repeats a secret, without it: its description is shown."""
+    if response.status == 200:
+        return response
+    body = response.body
+    for secret in secrets:
+        raw = secret.reveal_bytes()
+        for form in (raw, json.dumps(secret.reveal())[1:-1].encode(), quote(raw, safe="").encode()):
+            body = body.replace(form, b"***")
+    return HttpResponse(response.status, response.headers, body)
 
 
 def _check_scope(kit: Kit, grant: TokenGrant) -> TokenGrant | Failure:

@@ -65,7 +65,7 @@ class Renewal:
             return
         try:
             entry = self._shared.read(self._report)  # ④
-            if self._adopt(entry):
+            if self._adopt(entry) or self._known_failure():  # another process has landed since ①
                 return
             if self._reason == REJECTED and self._slot.out is not None:
                 out = self._slot.out
@@ -85,7 +85,8 @@ class Renewal:
         """Takes the shared token in hand if it is better than ours: expires later, and nobody refused it."""
         mark = self._mark(entry)
         if entry is None or entry.value is None or mark is None:
-            self._report.tell("cache_miss", reason=self._reason)
+            if self._shared.answers:
+                self._report.tell("cache_miss", reason=self._reason)
             return False
         self._report.tell("cache_hit", mark, self._reason)
         if mark in self._superseded:
@@ -319,7 +320,7 @@ class Renewal:
         if latest is not None and mark is not None and mark not in self._superseded | set(self._slot.rejected):
             # An entry from a clock ahead of ours would look later for ever.
             later = latest.issued_at + latest.lifetime > minted.issued_at + minted.lifetime
-            if later and latest.issued_at <= minted.issued_at + 1 and mark not in latest.rejected:
+            if later and latest.issued_at <= self._wall() + 1 and mark not in latest.rejected:
                 return
         self._shared.write(minted, minted.lifetime - (self._wall() - minted.issued_at), self._report)
 

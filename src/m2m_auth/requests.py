@@ -14,6 +14,7 @@ from .options import SecretSource, SourceOptions
 from .origins import Origin, OriginPolicy, same_origin
 from .rejection import RejectionRule, bearer_rejection
 from .source import TokenSource
+from .token import concealed
 
 try:
     import requests
@@ -62,6 +63,8 @@ class M2MAuth(AuthBase):
         is_rejection: RejectionRule | None = None,
         **options: Unpack[SourceOptions],
     ) -> None:
+        client_secret = concealed(client_secret)
+        options["encryption_keys"] = concealed(options.get("encryption_keys"))
         if options.get("transport") is None:
             options["transport"] = transport_over(None)
         source = TokenSource(token_endpoint, client_id, client_secret, **options)  # pyright: ignore[reportArgumentType]
@@ -97,7 +100,7 @@ class M2MAuth(AuthBase):
         self._latest: tuple[str, int, partial[Response]] = ("\n", 1, partial(self._on_response, ("", "", 0)))
 
     def __repr__(self) -> str:
-        return f"<M2MAuth of {self.source!r}>"
+        return f"<M2MAuth of {getattr(self, 'source', None)!r}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an M2MAuth is not pickled: build it where it is used; equal ones share one token")

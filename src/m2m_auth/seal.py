@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError, missing_extra
 from .fork import importing
-from .token import Secret, encodable
+from .token import Concealed, Secret, concealed, encodable
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -47,7 +47,8 @@ class Seal:
         """What was sealed for ``key``, or None: not ours, not for this key, not whole, or a newer version."""
         if len(sealed) <= _HEADER or sealed[:1] != _VERSION:
             return None
-        from cryptography.exceptions import InvalidTag
+        with importing():
+            from cryptography.exceptions import InvalidTag
 
         key_id, nonce = sealed[1:5], sealed[5:_HEADER]
         for known, cipher in self._derived():
@@ -74,21 +75,29 @@ class Seal:
         return self._ciphers
 
 
-def checked_keys(encryption_keys: Sequence[str | bytes] | None) -> tuple[Secret, ...]:
+def checked_keys(encryption_keys: object) -> tuple[Secret, ...]:
     """The user's own keys. Raises ConfigurationError for none, short ones, or a bare string."""
-    if encryption_keys is None:
-        return ()
-    if isinstance(encryption_keys, (str, bytes)) or not isinstance(encryption_keys, Iterable):
-        raise ConfigurationError("encryption_keys must be a list: the first seals, all open. Fix: [key]")
-    given = list(encryption_keys)
+    hidden = concealed(encryption_keys)
+    problem = _problem(hidden)
+    if problem:
+        raise ConfigurationError(f"encryption_keys {problem}")
+    return () if hidden is None else tuple(Secret(key) for key in hidden.given)
+
+
+def _problem(hidden: Any) -> str:
+    """What is wrong with the keys, in words; a function of its own, so that no frame of the traceback holds them."""
+    given = hidden.given if isinstance(hidden, Concealed) else hidden
+    if given is None:
+        return ""
+    if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):
+        return "must be a list: the first seals, all open. Fix: [key]"
     if not all(isinstance(key, bytes) or (isinstance(key, str) and encodable(key)) for key in given):
-        raise ConfigurationError("encryption_keys: a key is neither text nor bytes. Fix: secrets.token_urlsafe(32)")
-    keys = tuple(Secret(key) for key in given)
-    if not keys:
-        raise ConfigurationError("encryption_keys is empty. Fix: leave it out, or name at least one key")
-    if any(len(key.reveal_bytes()) < 16 for key in keys):
-        raise ConfigurationError("encryption_keys: a key is shorter than 16 bytes. Fix: secrets.token_urlsafe(32)")
-    return keys
+        return "has a key that is neither text nor bytes. Fix: secrets.token_urlsafe(32)"
+    if not given:
+        return "is empty. Fix: leave it out, or name at least one key"
+    if any(len(Secret(key).reveal_bytes()) < 16 for key in given):
+        return "has a key that is shorter than 16 bytes. Fix: secrets.token_urlsafe(32)"
+    return ""
 
 
 def require_cryptography() -> None:

@@ -176,6 +176,11 @@ class SharedState:
         self._write(self._names.bar, bar._asdict(), bar.until - self._wall() + 600, report)
 
     @property
+    def answers(self) -> bool:
+        """True if there is a cache, and it is not left alone after a fault."""
+        return self._cache is not None and not self.failing
+
+    @property
     def failing(self) -> bool:
         """True while the cache is left alone after a fault."""
         return self._monotonic() < self._broken_until

@@ -51,6 +51,11 @@ class Held:
         """The time to hold against ``edges``: the later of the two clocks."""
         return max(monotonic, wall - self.offset)
 
+    def edges_at(self, monotonic: float, wall: float) -> Schedule:
+        """``edges``, earlier by what only the wall clock has noticed; pauses and flights know the monotonic one."""
+        unnoticed = self.now(monotonic, wall) - monotonic
+        return self.edges if not unnoticed else Schedule(*(edge - unnoticed for edge in self.edges))
+
 
 class Slot:
     """The state of one key in one process. Reads are plain attribute reads; changes belong to flights."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
@@ -22,7 +21,7 @@ from .lifecycle import YOUNG, Action, Pause, RenewalPolicy, hold_off, next_bar
 from .options import SecretSource, TokenRequest, checked_secret_source, refuse_unknown
 from .seal import checked_keys
 from .slot import Held, Slot
-from .token import AccessToken
+from .token import AccessToken, concealed
 from .transports import as_transport
 
 if TYPE_CHECKING:
@@ -99,6 +98,7 @@ class TokenSource:
         on_event: Subscriber | None = None,
         **unknown: Never,
     ) -> None:
+        client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
         refuse_unknown(unknown)
         request = TokenRequest.checked(
             token_endpoint,
@@ -116,7 +116,7 @@ class TokenSource:
         self._policy = (policy or RenewalPolicy()).checked()
         self._clock = clock or Clock()
         self._identities = Identities(request, secret, keys, self._cache, self._policy, clock)
-        reporter = Reporter(request.client_id, on_event)
+        reporter = Reporter(request.client_id, on_event, request.audience)
         self._kit = Kit(
             request,
             self._policy,
@@ -253,8 +253,10 @@ class TokenSource:
             left = held.edges.renew_at - held.now(now, self.wall())
             if left > 0:
                 return left, None
-        flight = flight or self._fly(self._reason(slot), held)
-        return (math.inf, flight.future) if flight else (0.0, None)
+        flight = self._fly(self._reason(slot), held)
+        if flight is None:
+            return 0.0, None
+        return max(flight.started + self._policy.flight_deadline - now, 0.0), flight.future
 
     # what it is doing
 
@@ -310,7 +312,10 @@ class TokenSource:
         self.close()
 
     def __repr__(self) -> str:
-        request = self._kit.request
+        kit = getattr(self, "_kit", None)  # half built, in the traceback of a ConfigurationError
+        if kit is None:
+            return "<TokenSource>"
+        request = kit.request
         return f"<TokenSource {request.client_id!r} at {request.token_endpoint}>"
 
     def __reduce__(self) -> NoReturn:
@@ -323,10 +328,9 @@ class TokenSource:
         while True:
             slot, now = self.slot, self.monotonic()
             held, pause, flight = slot.held, slot.pause, slot.flight
-            effective = held.now(now, self.wall()) if held is not None else now
             decision = lifecycle.decide(
-                held.edges if held is not None else None,
-                effective,
+                held.edges_at(now, self.wall()) if held is not None else None,
+                now,
                 self._policy,
                 pause,
                 flight.started if flight is not None else None,

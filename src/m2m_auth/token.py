@@ -133,22 +133,51 @@ class _Redacted(str):
         raise TypeError("a token is not pickled: it would leave the process in the clear")
 
 
+class Concealed:
+    """What a user passed as a secret, of whatever type, out of sight of error reporters that print locals."""
+
+    __slots__ = ("given",)
+
+    def __init__(self, given: Any) -> None:
+        self.given = given
+
+    def __repr__(self) -> str:
+        return f"<concealed {type(self.given).__name__}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not pickled: it would leave the process in the clear")
+
+
+def concealed(given: Any) -> Any:
+    """``given`` out of sight, for the first line of a constructor; None and callables stay as they are."""
+    return given if given is None or callable(given) or isinstance(given, Concealed) else Concealed(given)
+
+
 def checked_secret(name: str, secret: object) -> Secret:
     """A secret that a user typed, or the ConfigurationError that says what is wrong with it."""
-    if not isinstance(secret, str):
-        raise ConfigurationError(f"{name} must be a string or a callable that returns one, not {type(secret).__name__}")
-    if not secret.strip():
-        raise ConfigurationError(f"{name} is blank. Fix: set it; an unset environment variable is the usual cause")
-    if secret != secret.strip():
-        raise ConfigurationError(
-            f"{name} begins or ends with white space (a line break from a file?). Fix: {name}.strip()"
-        )
-    if not encodable(secret):
-        raise ConfigurationError(
+    hidden: Any = concealed(secret)
+    secret = hidden
+    problem = _problem(name, hidden)
+    if problem:
+        raise ConfigurationError(problem)
+    return Secret(hidden.given)
+
+
+def _problem(name: str, secret: Any) -> str:
+    """What is wrong with it, in words; a function of its own, so that no frame of the traceback holds the secret."""
+    given = secret.given if isinstance(secret, Concealed) else secret
+    if not isinstance(given, str):
+        return f"{name} must be a string or a callable that returns one, not {type(given).__name__}"
+    if not given.strip():
+        return f"{name} is blank. Fix: set it; an unset environment variable is the usual cause"
+    if given != given.strip():
+        return f"{name} begins or ends with white space (a line break from a file?). Fix: {name}.strip()"
+    if not encodable(given):
+        return (
             f"{name} has characters that are not UTF-8 (a lone surrogate: bytes from the environment?). "
             "Fix: read it with the encoding that it was written in"
         )
-    return Secret(secret)
+    return ""
 
 
 def encodable(text: str) -> bool:

@@ -10,12 +10,13 @@ import heapq
 import itertools
 import logging
 import math
+import os
 import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from .fork import on_fork
+from . import fork as _fork  # noqa: F401 - its hook for forked children is registered first
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -51,15 +52,14 @@ class _Timer:
         self._heap: list[tuple[float, int, TokenWatcher]] = []
         self._order = itertools.count()
         self._thread: threading.Thread | None = None
-        on_fork(self)
+        self._watchers: set[TokenWatcher] = set()
 
     def after_fork(self) -> None:
         """In a forked child there is no thread: what was watched is watched on, by a thread of the child's own."""
         self._changed = threading.Condition(threading.Lock())
         self._thread = None
-        watchers = {watcher for _, _, watcher in self._heap}
         self._heap = []
-        for watcher in watchers:
+        for watcher in list(self._watchers):
             watcher.after_fork()
             self.schedule(watcher, 0.0)
 
@@ -70,6 +70,7 @@ class _Timer:
             if watcher.closed or when >= watcher.due:
                 return
             watcher.due = when
+            self._watchers.add(watcher)
             heapq.heappush(self._heap, (when, next(self._order), watcher))
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="m2m-auth-watcher", daemon=True)
@@ -81,6 +82,7 @@ class _Timer:
     def forget(self, watcher: TokenWatcher) -> None:
         """Drop a closed watcher; without any, the thread ends."""
         with self._changed:
+            self._watchers.discard(watcher)
             self._heap = [entry for entry in self._heap if entry[2] is not watcher]
             heapq.heapify(self._heap)
             self._changed.notify()
@@ -108,6 +110,9 @@ class _Timer:
 
 
 _timer = _Timer()
+if hasattr(os, "register_at_fork"):
+    # After fork.py's own hook: the new thread needs the locks and caches that others make anew there.
+    os.register_at_fork(after_in_child=_timer.after_fork)
 
 
 class TokenWatcher:
@@ -134,7 +139,9 @@ class TokenWatcher:
 
     def wait_until_ready(self, timeout: float) -> bool:
         """Block until a good token is held, ``timeout`` seconds at most; True if there is one. For readiness probes."""
-        return self._source.is_ready() or (self._ready.wait(timeout) and self._source.is_ready())
+        if not self._source.is_ready():
+            self._ready.clear()
+        return self._source.is_ready() or self._ready.wait(timeout) or self._source.is_ready()
 
     def look(self) -> float:
         """Look once, on the timer's thread; returns the seconds until the next look. Nothing that it meets stops it."""

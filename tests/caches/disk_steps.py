@@ -42,7 +42,7 @@ def execute(folder: Path, *statements: str, parameters: tuple[object, ...] = ())
 
 
 def run_python(code: str, *arguments: object, timeout: float = 60.0) -> str:
-    """What this code printed in a process of its own, where every warning is an error and nothing may be complained of."""
+    """What this code printed in a process of its own, which may complain of nothing."""
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     assert done.returncode == 0, done.stderr

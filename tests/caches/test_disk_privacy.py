@@ -12,7 +12,7 @@ from disk_steps import DATABASE, source_on
 
 from m2m_auth import TokenSource
 from m2m_auth.caches.disk import DiskTokenCache
-from m2m_auth.errors import CacheUnavailable, ConfigurationError
+from m2m_auth.errors import CacheUnavailable, ConfigurationError, TokenRequestRejected
 from m2m_auth.testing import FakeAuthorizationServer
 
 
@@ -160,9 +160,11 @@ def test_tokens_and_secrets_are_sealed_on_disk(tmp_path: Path) -> None:
             token = source.token().value
             source.renew()
         server.fail("invalid_client")
-        with TokenSource(server.token_endpoint, "the-client-id", "wrong-secret", cache=f"disk:{folder}") as other:
-            with pytest.raises(Exception, match="invalid_client"):
-                other.token()
+        with (
+            TokenSource(server.token_endpoint, "the-client-id", "wrong-secret", cache=f"disk:{folder}") as other,
+            pytest.raises(TokenRequestRejected, match="invalid_client"),
+        ):
+            other.token()
     written = b"".join(path.read_bytes() for path in folder.rglob("*"))
     assert len(written) > 0
     for word in (token, source.token().value, "the-client-secret", "wrong-secret", "the-client-id", "the.audience"):

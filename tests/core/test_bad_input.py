@@ -84,7 +84,7 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
     ({"encryption_keys": 5}, ["encryption_keys must be a list", "Fix: [key]"]),
     ({"encryption_keys": []}, ["encryption_keys is empty", "Fix: leave it out"]),
     ({"encryption_keys": ["short-s3cr3t"]}, ["shorter than 16 bytes", "Fix: secrets.token_urlsafe(32)"]),
-    ({"encryption_keys": ["0123456789abcdef", None]}, ["a key is neither text nor bytes", "Fix: secrets."]),
+    ({"encryption_keys": ["0123456789abcdef", None]}, ["a key that is neither text nor bytes", "Fix: secrets."]),
     ({"policy": RenewalPolicy(lease=9)}, ["policy.lease=9 s", "policy.mint_deadline=10 s", "Fix: lease="]),
     ({"transport": 5}, ["transport=int is neither a callable", "requests.Session"]),
     ({"audiance": "a"}, ["unknown option 'audiance'", "did you mean 'audience'?", "Known: token_endpoint, client_id"]),

@@ -33,7 +33,7 @@ def test_every_kind_has_its_words(kind: EventKind, caplog: pytest.LogCaptureFixt
 
 def test_an_outage_is_two_lines_not_ten_thousand(caplog: pytest.LogCaptureFixture) -> None:
     """The same failure again is not news; its end is, and so is the next one."""
-    reporter = Reporter("client", None)
+    reporter = Reporter("an-hour-of-outage", None)
     with caplog.at_level(logging.INFO, NAME):
         for _ in range(10_000):
             reporter.tell("renewal_failed", reason="timeout", seconds=1.0)
@@ -51,5 +51,5 @@ def test_a_subscriber_that_raises_breaks_nothing(caplog: pytest.LogCaptureFixtur
         raise RuntimeError("canary")
 
     with caplog.at_level(logging.WARNING, NAME):
-        Reporter("client", subscriber).tell("adopted")
+        Reporter("raises", subscriber).tell("adopted")
     assert caplog.messages == ["on_event raised RuntimeError; ignored"]

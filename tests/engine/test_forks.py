@@ -77,16 +77,17 @@ check(child)
 
 
 def test_fork_at_every_moment_of_a_flight(server: FakeAuthorizationServer, cache: str) -> None:
-    """30 forks spread over flights, imports and disk operations included: every child gets a token."""
+    """15 forks spread over flights, imports and disk operations included: every child gets a token."""
     server.latency = 0.02
     body = """
 children = []
 def ask():
     for _ in range(15):
         source.renew()
+        time.sleep(0.02)
 caller = threading.Thread(target=ask)
 caller.start()
-for number in range(30):
+for number in range(15):
     time.sleep(0.007 * (number % 5))
     children.append(in_child(lambda: (source.token(), source.renew())))
 for child in children: check(child)

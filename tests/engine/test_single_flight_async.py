@@ -56,8 +56,8 @@ def test_a_thousand_tasks(server: FakeAuthorizationServer, backend: str) -> None
     assert len(tokens) == 1000
     assert len({token.value for token in tokens}) == 1
     assert server.token_requests == 1
-    # Twenty ticks in half a second: far fewer than fifty, far more than a blocked loop could have.
-    assert ticks >= 15
+    # Fifty ticks in half a second on a quiet machine; a loop that was blocked would have one or two.
+    assert ticks >= 5
 
 
 def test_a_cancelled_task_stops_nothing(server: FakeAuthorizationServer, backend: str) -> None:

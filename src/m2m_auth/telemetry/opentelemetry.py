@@ -9,6 +9,7 @@ from .. import __version__
 from ..clock import Clock
 from ..errors import missing_extra
 from ..events import Event
+from ..fork import forks_wait
 from ._measures import INSTRUMENTS, SECONDS, ErrorTypes, Instrument, Measure, is_token_request, life, measures
 
 try:
@@ -60,13 +61,14 @@ class OpenTelemetrySubscriber:
 
     def __call__(self, event: Event) -> None:
         """Records the event."""
-        for measure in measures(event, self._error_type):
-            self._record(event, measure)
-        lives = life(event)
-        if lives is not None:
-            self._expires_at[event.client_id, event.audience] = self._clock.wall() + lives
-        if is_token_request(event):
-            self._span(event)
+        with forks_wait():  # the SDK's locks would stay locked in the child
+            for measure in measures(event, self._error_type):
+                self._record(event, measure)
+            lives = life(event)
+            if lives is not None:
+                self._expires_at[event.client_id, event.audience] = self._clock.wall() + lives
+            if is_token_request(event):
+                self._span(event)
 
     def _record(self, event: Event, measure: Measure) -> None:
         attributes = _client(event.client_id, event.audience)

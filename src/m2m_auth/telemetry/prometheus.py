@@ -5,6 +5,7 @@ from __future__ import annotations
 from ..clock import Clock
 from ..errors import ConfigurationError, missing_extra
 from ..events import Event
+from ..fork import forks_wait
 from ._measures import INSTRUMENTS, SECONDS, ErrorTypes, Instrument, life, measures
 
 try:
@@ -63,6 +64,10 @@ class PrometheusSubscriber:
 
     def __call__(self, event: Event) -> None:
         """Records the event."""
+        with forks_wait():  # prometheus_client's lock would stay locked in the child
+            self._record(event)
+
+    def _record(self, event: Event) -> None:
         client = event.client_id, event.audience
         for measure in measures(event, self._error_type):
             instrument = self._instruments[measure.instrument]

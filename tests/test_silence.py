@@ -1,0 +1,191 @@
+"""No token, secret, key or assertion shows: in reprs, logs, errors, tracebacks' locals, events, warnings or pickles."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+import requests
+
+import canaries
+from canaries import SECRET, TOKEN, Needles, recorded, shown_by, shown_by_error, shown_by_frame
+from m2m_auth import RenewalPolicy, TokenSource, TokenUnavailable
+from m2m_auth.caches.disk import DiskTokenCache
+from m2m_auth.slot import forget_everything
+from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
+
+LIBRARIES = [name for name in ("requests", "httpx", "httpx2") if importlib.util.find_spec(name)]
+CALLERS = [*LIBRARIES, *(f"{name}-async" for name in LIBRARIES if name != "requests"), "source"]
+POLICY = RenewalPolicy(mint_deadline=0.3, lease=1.0, max_wait=5.0)
+
+
+@pytest.fixture
+def needles() -> Needles:
+    """What must not show."""
+    return Needles(SECRET, TOKEN)
+
+
+@pytest.fixture
+def server() -> Iterator[FakeAuthorizationServer]:
+    """A server whose every token is the canary, and whose one client has the canary secret."""
+    forget_everything()
+    with FakeAuthorizationServer(clients={"client": SECRET}) as server:
+        server.extra_response["access_token"] = TOKEN
+        server.accept_tokens = "all"
+        yield server
+
+
+def get(caller: str, source: TokenSource, url: str) -> object:
+    """One API call through the plugin, or just a token; what came back."""
+    library, _, is_async = caller.partition("-")
+    if library == "source":
+        return source.token()
+    auth = importlib.import_module(f"m2m_auth.{library}").M2MAuth.from_source(source)
+    if library == "requests":
+        return requests.get(url, auth=auth, timeout=10)
+    http: Any = importlib.import_module(library)
+    if not is_async:
+        with http.Client(auth=auth) as client:
+            return client.get(url)
+
+    async def main() -> object:
+        async with http.AsyncClient(auth=auth) as client:
+            return await client.get(url)
+
+    return anyio.run(main)
+
+
+def source_of(server: FakeAuthorizationServer, **options: Any) -> TokenSource:
+    """A source with the canary secret."""
+    options = {"policy": POLICY, "client_secret": SECRET, **options}
+    return TokenSource(server.token_endpoint, "client", **options)
+
+
+# What goes wrong at the token endpoint; the answers hold the secret and the token wherever they can.
+Spoil = Callable[[FakeAuthorizationServer], None]
+ECHO = f"you sent {SECRET} for {TOKEN}"
+FAILURES: dict[str, Spoil] = {
+    "wrong secret": lambda server: server.clients.update(client="another"),
+    "invalid_client": lambda server: server.fail("invalid_client"),
+    "oauth error": lambda server: server.fail("oauth_error", error="invalid_scope", description="no such scope"),
+    "500 with an echo": lambda server: server.fail("500", body=ECHO),
+    "429": lambda server: server.fail("429", retry_after=5),
+    "empty 403": lambda server: server.fail("empty_403"),
+    "redirect": lambda server: server.fail("redirect", location="https://elsewhere.example/"),
+    "hang": lambda server: server.fail("hang"),
+    "slow drip": lambda server: server.fail("slow_drip", interval=0.05),
+    "reset": lambda server: server.fail("reset"),
+    "truncated token": lambda server: server.fail("truncated"),
+    "not JSON": lambda server: server.fail("not_json"),
+    "another token type": lambda server: server.extra_response.update(token_type=f"mac {TOKEN}"[:20]),
+    "odd lifetime": lambda server: server.extra_response.update(expires_in=f"{TOKEN}"),
+    "control characters": lambda server: server.extra_response.update(access_token=f"{TOKEN}\r\nX: y"),
+    "token in a list": lambda server: server.extra_response.update(access_token=[TOKEN]),
+    "nobody there": lambda server: server.stop(),
+}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
+@pytest.mark.parametrize("mode", FAILURES)
+def test_errors(server: FakeAuthorizationServer, needles: Needles, caller: str, method: str, mode: str) -> None:
+    """Every error that reaches a caller, with its chain, attributes and every local of its tracebacks."""
+    url = server.base_url + "/api/things"
+    FAILURES[mode](server)
+    with recorded() as record:
+        source = source_of(server, client_authentication=method, on_event=record.told)
+        with pytest.raises(TokenUnavailable) as caught:
+            get(caller, source, url)
+        record.shown += shown_by(source.status())
+    shown = [*record.shown, *shown_by_error(caught.value, __file__)]
+    assert [text for text in shown if needles.found_in(text)] == []
+    assert "m2m_auth" in record.loggers
+    assert not server.api_calls
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_a_server_that_echoes_the_secret(server: FakeAuthorizationServer, needles: Needles, caller: str) -> None:
+    """The server's words are shown, without the secret that it repeats."""
+    server.fail("oauth_error", error="invalid_client", description=f"you sent {SECRET}, and that is wrong", status=401)
+    with recorded() as record, pytest.raises(TokenUnavailable) as caught:
+        get(caller, source_of(server, on_event=record.told), server.base_url + "/api/things")
+    shown = [*record.shown, *shown_by_error(caught.value, __file__)]
+    assert "and that is wrong" in str(caught.value)
+    assert [text for text in shown if needles.found_in(text)] == []
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_success_replay_and_cache_faults(
+    server: FakeAuthorizationServer, needles: Needles, caller: str, tmp_path: Path
+) -> None:
+    """A mint, calls, a 401 with its replay, a renewal and a failing shared cache: nothing of it in any log."""
+    clock, cache = FakeClock(), FaultyCache(DiskTokenCache(tmp_path / "cache"))
+    url = server.base_url + "/api/things"
+    with recorded() as record:
+        source = source_of(server, on_event=record.told, cache=cache, clock=clock)
+        answer = get(caller, source, url)
+        clock.advance(100)
+        second = server.extra_response["access_token"] = TOKEN[::-1]
+        needles.add(second)
+        server.accept_tokens = "none"
+        get(caller, source, url)
+        cache.lie = "garbage"
+        clock.advance(3000)
+        source.renew()
+        cache.lie, cache.down = None, True
+        clock.advance(3000)
+        source.token()
+        record.shown += [*shown_by(source.status()), *shown_by(source.token()), *shown_by(cache)]
+    assert caller == "source" or server.api_calls[0].token == TOKEN
+    assert caller == "source" or repr(answer) == "<Response [200]>" or repr(answer) == "<Response [200 OK]>"
+    assert [text for text in record.shown if needles.found_in(text)] == []
+    source.close()
+
+
+@pytest.mark.parametrize("caller", [caller for caller in CALLERS if caller != "source"])
+def test_an_api_that_is_down(server: FakeAuthorizationServer, needles: Needles, caller: str) -> None:
+    """The library's own error of an API call holds its request, and so the header; our frames show nothing of it."""
+    with FakeAuthorizationServer() as api:
+        url = api.base_url + "/api/things"
+    with pytest.raises(Exception, match=r".") as caught:
+        get(caller, source_of(server), url)
+    texts = [str(caught.value), repr(caught.value), repr(getattr(caught.value, "request", None))]
+    for frame in canaries.frames(caught.value, __file__):
+        if frame.f_globals.get("__name__", "").startswith("m2m_auth"):
+            texts += shown_by_frame(frame)
+    assert [text for text in texts if needles.found_in(text)] == []
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_stacks_during_a_token_request(server: FakeAuthorizationServer, needles: Needles, library: str) -> None:
+    """While a request is under way, a profiler or a watchdog that prints our frames' locals sees no secret."""
+    transport = importlib.import_module(f"m2m_auth.{library}").transport_over(None)
+    server.fail("hang")
+    source = source_of(server, transport=transport, policy=RenewalPolicy(max_wait=0.2, mint_deadline=5, lease=6))
+    with pytest.raises(TokenUnavailable):
+        source.token()
+    running = list(canaries.stacks())
+    texts = [text for frame in running for text in shown_by_frame(frame, deep=False)]
+    server.recover()
+    assert "_exchange" in {frame.f_code.co_name for frame in running}
+    assert [text for text in texts if needles.found_in(text)] == []
+
+
+@pytest.mark.parametrize("broken", ["raises", "raises its secret as the exception", "blank"])
+def test_secret_callables(server: FakeAuthorizationServer, needles: Needles, broken: str) -> None:
+    """A secret manager's exception may hold anything: its type is told, not its words, and it is not chained."""
+
+    def fetch() -> str:
+        if broken == "blank":
+            return f" {SECRET} "
+        raise RuntimeError(SECRET)
+
+    with recorded() as record, pytest.raises(TokenUnavailable) as caught:
+        source_of(server, client_secret=fetch, on_event=record.told).token()
+    shown = [*record.shown, *shown_by_error(caught.value, __file__)]
+    assert [text for text in shown if needles.found_in(text)] == []
