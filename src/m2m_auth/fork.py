@@ -10,11 +10,13 @@ where a fork does no harm.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 import weakref
 from collections.abc import Generator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Protocol
 
 __all__ = ["StartsClean", "forks_wait", "importing", "on_fork"]
@@ -22,7 +24,7 @@ __all__ = ["StartsClean", "forks_wait", "importing", "on_fork"]
 FLIGHT = "m2m-auth-flight"
 """The name of flights' threads."""
 PATIENCE = 10.0
-"""Seconds that a fork waits for whoever is in :func:`forks_wait`, at most."""
+"""Seconds that a fork waits for imports and for whoever is in :func:`forks_wait`, at most."""
 MOMENT = 2.0
 """Seconds that one fork waits for flights, and that all forks wait for one flight."""
 
@@ -77,14 +79,27 @@ def _before() -> None:
         now = time.monotonic()
 
 
+def _flights() -> list[threading.Thread]:
+    me = threading.current_thread()
+    return [thread for thread in threading.enumerate() if thread.name == FLIGHT and thread is not me]
+
+
 def _occupied() -> bool:
-    return any(thread != threading.get_ident() for thread in _inside)
+    """True while a thread is in ``forks_wait()``, or a flight imports something: ours, or a library's."""
+    if any(thread != threading.get_ident() for thread in _inside):
+        return True
+    frames = sys._current_frames()
+    return any(_importing(frames.get(thread.ident or 0)) for thread in _flights())
+
+
+def _importing(frame: FrameType | None) -> bool:
+    while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
+        frame = frame.f_back
+    return frame is not None
 
 
 def _in_flight(now: float) -> bool:
-    flights = [thread for thread in threading.enumerate() if thread.name == FLIGHT]
-    me = threading.current_thread()
-    return any(now < _waited_until.setdefault(thread, now + MOMENT) for thread in flights if thread is not me)
+    return any(now < _waited_until.setdefault(thread, now + MOMENT) for thread in _flights())
 
 
 def _after_in_parent() -> None:

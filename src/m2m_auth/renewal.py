@@ -45,7 +45,7 @@ class Renewal:
             self._steps()
         except ConfigurationError as error:
             self._fail(Failure(Kind.CONFIGURATION, "TokenUnavailable", str(error), "configuration"))
-        except Exception as error:
+        except BaseException as error:  # SystemExit too: whoever waits must not start flight after flight
             # A bug, or a user's transport, clock or authentication object gone wild: the type is enough to
             # find it, and the message might hold a secret.
             what = f"{type(error).__name__} while getting a token{_place(error)}"
@@ -98,12 +98,20 @@ class Renewal:
         edges, skewed = self._edges(entry, mark, now)
         if edges.expires_at <= now:
             return False
-        known = (
-            held is not None and self._usable(held) and (mark == held.mark or edges.expires_at <= held.edges.expires_at)
-        )
-        if known and not (skewed and held is not None and mark == held.mark):
-            return False
-        self._take_in_hand(entry, mark, edges)
+        if held is not None and self._usable(held):
+            ours = held.edges_at(now, self._wall())
+            if skewed and mark != held.mark:
+                # Somebody has renewed: no reason to mint. We take it when our clock says that it is born.
+                born = now + entry.issued_at - self._wall()
+                if now < ours.expiring_at:
+                    self._slot.pause = Pause(min(born, ours.expiring_at))
+                    return True
+            elif mark == held.mark:
+                if not held.guessed:
+                    return False
+            elif edges.expires_at <= ours.expires_at:
+                return False
+        self._take_in_hand(entry, mark, edges, guessed=skewed)
         self._report.tell("adopted", mark, self._reason, holds=edges.expires_at - now)
         return True
 
@@ -119,7 +127,7 @@ class Renewal:
         margin = policy.last_stretch(entry.lifetime)
         return Schedule(now + margin / 2, now + margin * 0.9, now + margin), True
 
-    def _take_in_hand(self, entry: Entry, mark: str, edges: Schedule) -> None:
+    def _take_in_hand(self, entry: Entry, mark: str, edges: Schedule, *, guessed: bool = False) -> None:
         token = AccessToken(
             entry.value or "",
             scope=entry.scope,
@@ -135,7 +143,7 @@ class Renewal:
             slot.previous = slot.held
         elif slot.held is None:
             slot.previous = slot.out
-        slot.held = Held(token, edges, self._wall() - self._monotonic(), mark)
+        slot.held = Held(token, edges, self._wall() - self._monotonic(), mark, guessed=guessed)
         slot.pause, slot.out = None, None
 
     def _usable(self, held: Held | None) -> bool:
@@ -304,13 +312,12 @@ class Renewal:
             return True
         if held is None or not self._usable(held):
             return False
-        same = mark == held.mark
-        if not same and (self._reason != RENEWAL or expires_at > held.edges.expires_at):
+        same, now = mark == held.mark, self._monotonic()
+        ours = held.edges_at(now, self._wall())
+        if not same and (self._reason != RENEWAL or expires_at > ours.expires_at):
             return False
-        edges = held.edges
         self._report.tell("renewal_noop", mark, self._reason)
-        now = self._monotonic()
-        slot.pause = Pause(edges.expiring_at if now < edges.expiring_at else edges.expires_at)
+        slot.pause = Pause(ours.expiring_at if now < ours.expiring_at else ours.expires_at)
         return True
 
     def _share(self, minted: Entry) -> None:

@@ -81,12 +81,12 @@ def checked_keys(encryption_keys: object) -> tuple[Secret, ...]:
     problem = _problem(hidden)
     if problem:
         raise ConfigurationError(f"encryption_keys {problem}")
-    return () if hidden is None else tuple(Secret(key) for key in hidden.given)
+    return () if hidden is None else tuple(Secret(key) for key in hidden.reveal())
 
 
 def _problem(hidden: Any) -> str:
     """What is wrong with the keys, in words; a function of its own, so that no frame of the traceback holds them."""
-    given = hidden.given if isinstance(hidden, Concealed) else hidden
+    given = hidden.reveal() if isinstance(hidden, Concealed) else hidden
     if given is None:
         return ""
     if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):

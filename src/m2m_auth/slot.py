@@ -30,11 +30,13 @@ class Held:
         edges: its schedule on the monotonic clock.
         offset: wall clock minus monotonic clock when it was taken in hand. Where the two later disagree
             (a suspended machine, a jumped clock) the smaller remainder wins.
+        guessed: the edges are a guess, since another clock is ahead of ours.
     """
 
-    __slots__ = ("authorization", "edges", "fresh_until", "fresh_until_wall", "mark", "offset", "token")
+    __slots__ = ("authorization", "edges", "fresh_until", "fresh_until_wall", "guessed", "mark", "offset", "token")
 
-    def __init__(self, token: AccessToken, edges: Schedule, offset: float, mark: str) -> None:
+    def __init__(self, token: AccessToken, edges: Schedule, offset: float, mark: str, *, guessed: bool = False) -> None:
+        self.guessed = guessed
         self.token = token
         self.authorization = token.authorization
         self.edges = edges

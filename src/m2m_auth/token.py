@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from .errors import ConfigurationError
@@ -136,13 +137,13 @@ class _Redacted(str):
 class Concealed:
     """What a user passed as a secret, of whatever type, out of sight of error reporters that print locals."""
 
-    __slots__ = ("given",)
+    __slots__ = ("reveal",)
 
     def __init__(self, given: Any) -> None:
-        self.given = given
+        self.reveal: Callable[[], Any] = lambda: given  # an attribute could be printed
 
     def __repr__(self) -> str:
-        return f"<concealed {type(self.given).__name__}>"
+        return "<concealed>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a secret is not pickled: it would leave the process in the clear")
@@ -160,12 +161,12 @@ def checked_secret(name: str, secret: object) -> Secret:
     problem = _problem(name, hidden)
     if problem:
         raise ConfigurationError(problem)
-    return Secret(hidden.given)
+    return Secret(hidden.reveal())
 
 
 def _problem(name: str, secret: Any) -> str:
     """What is wrong with it, in words; a function of its own, so that no frame of the traceback holds the secret."""
-    given = secret.given if isinstance(secret, Concealed) else secret
+    given = secret.reveal() if isinstance(secret, Concealed) else secret
     if not isinstance(given, str):
         return f"{name} must be a string or a callable that returns one, not {type(given).__name__}"
     if not given.strip():

@@ -83,8 +83,8 @@ class Issued(NamedTuple):
     lifetime: float
     expires: float
     """In true time."""
-    wall_skew: float
-    """How wrong the wall clock was of the process that asked for it."""
+    wall_skews: list[float]
+    """How wrong the wall clocks were of the processes that asked for it."""
 
 
 OUTAGES: dict[str, HttpResponse | Exception] = {
@@ -108,28 +108,35 @@ class Server:
         self.repeats = False
         """It gives the same token again while half of its life is left."""
         self.accepted = {"secret-0"}
+        self.watchful = False
+        """It holds the whole fleet, as one, to the pause after each failure."""
+        self.pauses: dict[tuple[str, str], float] = {}
         self.tokens: dict[str, Issued] = {}
         self.latest: dict[tuple[str, str], str] = {}
 
     def respond(self, request: HttpRequest, clock: HostClock) -> tuple[HttpResponse | Exception, str, str]:
         """The response, the new or repeated token (or ``""``), and how it failed (or ``""``)."""
         sent = self.world.now
-        self.world.advance(self.latency)
-        if self.outage is not None:
-            return OUTAGES[self.outage], "", self.outage
         secret = unquote(base64.b64decode(request.headers["Authorization"].split()[1]).decode().split(":")[1])
         audience = parse_qs(request.body.decode())["audience"][0]
-        if secret not in self.accepted:
-            return refusal("invalid_client", 401), "", "invalid_client"
+        if self.watchful and sent < self.pauses.get((audience, secret), sent) - 1e-3:
+            self.world.faults.append("asked in a pause that the fleet shares")
+        self.world.advance(self.latency)
+        failed = self.outage or ("" if secret in self.accepted else "invalid_client")
+        if failed:
+            self.pauses[audience, secret] = self.world.now + HOLDS.get(failed, 0.5)
+            return OUTAGES.get(failed) or refusal("invalid_client", 401), "", failed
+        self.pauses.pop((audience, secret), None)
         value, left = self._token(audience, secret, sent, clock)
         return answer(200, {"access_token": value, "token_type": "Bearer", "expires_in": left}), value, ""
 
     def _token(self, audience: str, secret: str, sent: float, clock: HostClock) -> tuple[str, float]:
         latest = self.latest.get((audience, secret), "")
         if self.repeats and latest and self.tokens[latest].expires - sent > self.tokens[latest].lifetime / 2:
+            self.tokens[latest].wall_skews.append(clock.skew)
             return latest, self.tokens[latest].expires - sent
         value = f"token-{len(self.tokens)}-for-{audience}"
-        self.tokens[value] = Issued(audience, secret, sent, self.lifetime, sent + self.lifetime, clock.skew)
+        self.tokens[value] = Issued(audience, secret, sent, self.lifetime, sent + self.lifetime, [clock.skew])
         self.latest[audience, secret] = value
         return value, self.lifetime
 

@@ -28,6 +28,7 @@ START = """if True:
                 action()
             except BaseException as error:
                 os.write(2, repr(error).encode())
+                faulthandler.dump_traceback(2)
                 os._exit(1)
             os._exit(0)
         return child

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine_steps import ClockedStore, at_once, land, run_python, source
 
-from m2m_auth import RenewalPolicy, TokenSource
+from m2m_auth import RenewalPolicy
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.events import Event
-from m2m_auth.seal import Seal
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
-from m2m_auth.token import Secret
 
 
 @pytest.fixture
@@ -43,18 +41,17 @@ def test_a_stale_process_leaves_the_lease_to_its_holder(
     first = it.token()
     clock.advance(2750)
     store.set(store.key("l"), b"another", 15)
-    looked = [0.0]
+    looked: list[float] = []
     for _ in range(140):
-        before = len(it.slot.__class__.__slots__), it.slot.pause
+        before = it.slot.pause
         assert it.token() == first
         land(it)
-        if it.slot.pause is not before[1]:
+        if it.slot.pause is not before:
             looked.append(clock.monotonic())
         clock.advance(0.1)
-    gaps = [later - sooner for sooner, later in zip(looked[1:], looked[2:], strict=False)]
+    gaps = [later - sooner for sooner, later in pairwise(looked)]
     assert timed_server.token_requests == 1
-    assert gaps
-    assert min(gaps) >= 0.25 - 1e-6
+    assert min(gaps) >= 0.25
     clock.advance(5)
     it.token()
     land(it)
@@ -221,72 +218,6 @@ def test_foreign_exceptions_of_a_cache_are_faults(timed_server: FakeAuthorizatio
             raise ZeroDivisionError(key)
 
     assert timed_server.is_active(source(timed_server, clock=clock, cache=Wild()).token().value)
-
-
-def entry_for(it: TokenSource, store: ClockedStore, server: FakeAuthorizationServer) -> dict[str, Any]:
-    """The opened token entry, and how to write it back."""
-    it.token()
-    opened = SEAL.open(store.key("t"), store.entries[store.key("t")][0])
-    assert opened is not None
-    entry: dict[str, Any] = json.loads(opened)
-    return entry
-
-
-KEY = b"0123456789abcdef"
-SEAL = Seal([Secret(KEY)])
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"value": 1},
-        {"lifetime": "x"},
-        {"lifetime": None},
-        {"issued_at": []},
-        {"rejected": 1},
-        {"scope": {}},
-        {"schema": 99, "value": {"new": "shape"}},
-    ],
-)
-def test_a_newer_schema_is_a_miss_and_an_event(
-    timed_server: FakeAuthorizationServer,
-    clock: FakeClock,
-    store: ClockedStore,
-    events: list[Event],
-    change: dict[str, Any],
-) -> None:
-    """An entry that opens and makes no sense: a mint, and an event."""
-    options: dict[str, Any] = {"clock": clock, "encryption_keys": [KEY]}
-    entry = entry_for(source(timed_server, cache=store.beside(), **options), store, timed_server)
-    key = store.key("t")
-    store.set(key, SEAL.seal(key, json.dumps({**entry, **change}).encode()), 3000)
-    it = source(timed_server, cache=store, on_event=events.append, **options)
-    assert timed_server.is_active(it.token().value)
-    assert timed_server.token_requests == 2
-    assert "undecryptable" in kinds(events, "undecryptable")
-
-
-@pytest.mark.parametrize("sealed", ["garbage", "truncated", "other version", "other keys", "empty"])
-def test_what_does_not_open_is_a_miss_and_an_event(
-    timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, events: list[Event], sealed: str
-) -> None:
-    """Noise, a cut value, a newer version of the seal, somebody else's keys: a mint, an event, and shared again."""
-    source(timed_server, clock=clock, cache=store.beside()).token()
-    key = store.key("t")
-    value = store.entries[key][0]
-    changed = {
-        "garbage": b"\x01" + bytes(range(200)),
-        "truncated": value[:-1],
-        "other version": b"\x02" + value[1:],
-        "other keys": Seal([Secret(b"another key, as long")]).seal(key, b"{}"),
-        "empty": b"",
-    }
-    store.set(key, changed[sealed], 3000)
-    it = source(timed_server, clock=clock, cache=store.beside(), on_event=events.append)
-    token = it.token()
-    assert timed_server.token_requests == 2
-    assert "undecryptable" in kinds(events, "undecryptable")
-    assert source(timed_server, clock=clock, cache=store.beside()).token() == token
 
 
 def test_a_slow_cache_delays_only_the_flight(timed_server: FakeAuthorizationServer, clock: FakeClock) -> None:

@@ -230,3 +230,22 @@ def test_a_token_at_interpreter_shutdown(server: FakeAuthorizationServer, cache:
     url = cache if cache == "memory:" else f"disk:{tmp_path / 'cache'}"
     assert run_python(code, server.token_endpoint, url) == "True"
     assert server.mints == 1
+
+
+@pytest.mark.parametrize("wild", [SystemExit, KeyboardInterrupt, GeneratorExit])
+def test_a_transport_that_raises_what_nobody_catches(
+    server: FakeAuthorizationServer, wild: type[BaseException]
+) -> None:
+    """SystemExit, gevent's Timeout and the like are a failed attempt, recorded as such: not a storm of flights."""
+    calls: list[HttpRequest] = []
+
+    def transport(request: HttpRequest) -> HttpResponse:
+        calls.append(request)
+        raise wild("no words of this")
+
+    it = source(server, transport=transport, policy=RenewalPolicy(max_wait=0.5))
+    with pytest.raises(TokenUnavailable) as caught:
+        it.token()
+    assert len(calls) == 1
+    assert wild.__name__ in str(caught.value)
+    assert "no words" not in str(caught.value)

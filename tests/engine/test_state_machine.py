@@ -30,8 +30,8 @@ from machine_caller import Caller
 from machine_faults import CALLERS, LIFETIMES, SKEWS, Faults
 from machine_world import HostClock, Server, World
 
-from m2m_auth import MintBudget, TokenEndpointUnavailable
-from m2m_auth.slot import forget_everything
+from m2m_auth import AccessToken, MintBudget, TokenEndpointUnavailable
+from m2m_auth.slot import Slot, forget_everything
 from m2m_auth.testing import FakeClock
 
 BUDGETS = st.sampled_from([None, None, None, MintBudget(per_month=6)])
@@ -72,6 +72,9 @@ class Fleet(Faults):
             Caller(self.world, self.server, clock, audience, self.vault, budget) for clock, audience in homes
         ]
         self.calm = not (clocks_lie or caches_fail or server_lies)
+        self.server.watchful = self.calm
+        self.barred: dict[Slot, float] = {}
+        """Until when a process may force no mint, since its API refused a new token too."""
         self.out: set[str] = set()
         """Tokens that an API has refused."""
         self.api_refuses = False
@@ -86,8 +89,25 @@ class Fleet(Faults):
             token = self._one_for_all(caller, caller.call)
             if token is None or not self.api_refuses:
                 return
-            if caller.reject(token):
-                self.out.add(token.value)
+            self._refuse(caller, token)
+
+    def _refuse(self, caller: Caller, token: AccessToken) -> None:
+        slot, now = caller.source.slot, caller.clock.monotonic()
+        young = not self.clocks_lie and self.world.now < self.server.tokens[token.value].sent + 5
+        free = slot.bar is None or now >= slot.bar.until
+        if caller.reject(token):
+            self.out.add(token.value)
+            assert not young, "its API refuses new tokens"
+            assert now >= self.barred.get(slot, now), "an API that refuses every token burns the quota"
+        elif young and free:
+            self.barred[slot] = now + 60 - 1e-3
+
+    @rule(who=CALLERS, gap=st.sampled_from([0.05, 0.3, 1.0, 7.0]))
+    def steady_calls(self, who: int, gap: float) -> None:
+        """Ten calls, one after the other."""
+        for _ in range(10):
+            self.call(who)
+            self.world.advance(gap)
 
     @rule()
     def all_call(self) -> None:
@@ -100,8 +120,8 @@ class Fleet(Faults):
         """An API refuses this process's token, and takes a new one."""
         caller = self.callers[who]
         token = self._one_for_all(caller, caller.call)
-        if token is not None and caller.reject(token):
-            self.out.add(token.value)
+        if token is not None:
+            self._refuse(caller, token)
 
     @rule(who=CALLERS)
     def renew(self, who: int) -> None:

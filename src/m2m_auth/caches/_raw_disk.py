@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from typing import Any, cast
 
 import diskcache
@@ -54,10 +53,11 @@ class RawDisk(diskcache.Disk):  # type: ignore[misc]
 
 
 class RawCache(diskcache.Cache):  # type: ignore[misc]
-    """diskcache's operations on its table, with the settings here and not in the database, where anybody may put them.
+    """diskcache's operations on its table, over one connection; its own constructor is not called.
 
-    Opening it is a look at the schema, where diskcache runs thirty transactions and waits a minute for each. No
-    write-ahead log: SQLite maps that one's index into memory, and a process dies of SIGBUS when somebody truncates it.
+    The settings are here and not in the database, where anybody may put them. Opening it is a look at the schema, where
+    diskcache runs thirty transactions and waits a minute for each. No write-ahead log: SQLite maps that one's index
+    into memory, and a process dies of SIGBUS when somebody truncates it.
     """
 
     statistics = 0
@@ -65,37 +65,27 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
     cull_limit = 10
 
     def __init__(self, database: str, timeout: float) -> None:
-        # All that diskcache's operations use; its own constructor would obey a planted Settings table.
-        self._database, self._timeout = database, timeout
-        self._directory = os.path.dirname(database)  # noqa: PTH120 - pathlib is not needed here
-        self._disk = RawDisk(self._directory)
-        self._local, self._txn_id = threading.local(), None
-
-    def follows(self, file: os.stat_result) -> bool:
-        """True if this thread's connection is to this file, which another may have replaced."""
-        return getattr(self._local, "file", None) == (file.st_dev, file.st_ino)
-
-    def connect(self) -> None:
-        """Opens this thread's connection to the file that is there now, or to a new one, for this user alone."""
-        self.close()
-        connection = self._local.con = sqlite3.connect(self._database, timeout=self._timeout, isolation_level=None)
-        # Not by a file descriptor of ours: closing that would drop every lock that SQLite has on the file in this
-        # process. The journal gets the database's mode.
-        os.chmod(self._database, 0o600)  # noqa: PTH101
-        file = os.stat(self._database)  # noqa: PTH116
-        self._local.file = (file.st_dev, file.st_ino)
-        for statement in _SCHEMA:
-            connection.execute(statement)
+        # What diskcache's operations use.
+        self._disk = RawDisk(os.path.dirname(database))  # noqa: PTH120 - pathlib is not needed here
+        self._txn_id = None
+        self._connection = sqlite3.connect(database, timeout=timeout, isolation_level=None)
+        try:
+            # Not by a file descriptor of ours: closing that would drop every lock that SQLite has on the file in this
+            # process. The journal gets the database's mode.
+            os.chmod(database, 0o600)  # noqa: PTH101
+            for statement in _SCHEMA:
+                self._connection.execute(statement)
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
-        """Closes this thread's connection."""
-        connection, self._local.con, self._local.file = getattr(self._local, "con", None), None, None
-        if connection is not None:
-            connection.close()
+        """Closes the connection."""
+        self._connection.close()
 
     @property
     def _con(self) -> sqlite3.Connection:
-        return self._local.con  # type: ignore[no-any-return]
+        return self._connection
 
 
 # A power cut may cost the tokens in it, never a call: a file that is no database any more is put aside.

@@ -10,13 +10,12 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..errors import CacheUnavailable, ConfigurationError
-from ..fork import forks_wait, on_fork
+from ..fork import forks_wait
 from . import Capabilities
 
 if TYPE_CHECKING:
@@ -51,10 +50,6 @@ class DiskTokenCache:
         problem = _insecurity(self._folder)
         if problem:
             raise ConfigurationError(problem)
-        self._lock = threading.Lock()
-        self._cache: RawCache | None = None
-        self._inherited: list[RawCache] = []
-        on_fork(self)
 
     @classmethod
     def from_url(cls, rest: str) -> DiskTokenCache:
@@ -63,13 +58,6 @@ class DiskTokenCache:
 
     def __repr__(self) -> str:
         return f"DiskTokenCache({str(self._folder)!r})"
-
-    def after_fork(self) -> None:
-        """SQLite connections do not survive a fork, not even to be closed: the parent's are kept, unused."""
-        self._lock = threading.Lock()
-        if self._cache is not None:
-            self._inherited.append(self._cache)
-            self._cache = None
 
     def get(self, key: str) -> bytes | None:
         """The live value, or None."""
@@ -109,63 +97,44 @@ class DiskTokenCache:
         return self._do(count)
 
     def close(self) -> None:
-        """Closes this thread's connection."""
-        self.release_thread()
+        """Nothing to let go of: each operation opens the database for itself, so no thread and no fork inherits one."""
 
-    def release_thread(self) -> None:
-        """Closes the connection that diskcache keeps for this thread."""
-        if self._cache is not None:
-            with contextlib.suppress(Exception), forks_wait():
-                self._cache.close()
-
-    def _do(self, operation: Callable[[Any], _T]) -> _T:
+    def _do(self, operation: Callable[[RawCache], _T]) -> _T:
         """One operation. Whatever SQLite, the file system or diskcache has to say is a CacheUnavailable."""
         problem = ""
         with forks_wait():
-            cache = self._raw()
+            file: os.stat_result | None = None
             try:
-                self._connect(cache)
-                return operation(cache)
+                with contextlib.closing(self._open()) as cache:
+                    file = self._database.stat()
+                    return operation(cache)
             except CacheUnavailable:
                 raise
-            except (
-                Exception
-            ) as error:  # sqlite3.Error, OSError, Timeout, and what a foreign database makes diskcache do
+            except Exception as error:  # sqlite3.Error, OSError, Timeout, and what foreign rows make diskcache do
                 problem = f"{self!r}: {type(error).__name__}: {error}"
-                self._let_go(cache, error)
+                self._put_aside_if_spoilt(error, file)
         raise CacheUnavailable(problem)
 
-    def _raw(self) -> RawCache:
-        with self._lock:
-            if self._cache is None:
-                from ._raw_disk import RawCache
+    def _open(self) -> RawCache:
+        from ._raw_disk import RawCache
 
-                self._cache = RawCache(str(self._database), self._timeout)
-            return self._cache
-
-    def _connect(self, cache: RawCache) -> None:
-        """Has this thread connected to the file that is there now: another process may have replaced it."""
-        with contextlib.suppress(OSError):
-            if cache.follows(self._database.lstat()):
-                return
         _make_private(self._folder)
         problem = _insecurity(self._folder)
         if problem:
             raise CacheUnavailable(problem)
         if self._database.is_symlink():
             raise CacheUnavailable(f"{self._database} is a symlink. Fix: delete it")
-        cache.connect()
+        return RawCache(str(self._database), self._timeout)
 
-    def _let_go(self, cache: RawCache, error: Exception) -> None:
-        """A file that is no database never becomes one again: put it aside, and the next operation starts afresh."""
+    def _put_aside_if_spoilt(self, error: Exception, file: os.stat_result | None) -> None:
+        """A file that is no database never becomes one again: the next operation starts afresh."""
         import sqlite3
 
         passing = isinstance(error, (sqlite3.OperationalError, sqlite3.ProgrammingError))
-        spoilt = isinstance(error, sqlite3.DatabaseError) and not passing
-        with self._lock, contextlib.suppress(OSError):
-            ours = spoilt and cache.follows(self._database.stat())
-            cache.close()
-            if ours:  # or another process has put it aside by now
+        if passing or not isinstance(error, sqlite3.DatabaseError):
+            return
+        with contextlib.suppress(OSError):
+            if file is None or os.path.samestat(file, self._database.stat()):  # or another process has done so by now
                 self._database.replace(self._folder / "spoilt.db")
 
 
