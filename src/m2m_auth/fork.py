@@ -88,7 +88,7 @@ def _occupied() -> bool:
     """True while a thread is in ``forks_wait()``, or a flight imports something: ours, or a library's."""
     if any(thread != threading.get_ident() for thread in _inside):
         return True
-    frames = sys._current_frames()
+    frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
     return any(_importing(frames.get(thread.ident or 0)) for thread in _flights())
 
 

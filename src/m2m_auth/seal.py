@@ -91,11 +91,12 @@ def _problem(hidden: Any) -> str:
         return ""
     if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):
         return "must be a list: the first seals, all open. Fix: [key]"
-    if not all(isinstance(key, bytes) or (isinstance(key, str) and encodable(key)) for key in given):
+    keys: list[Any] = list(given)  # pyright: ignore[reportUnknownArgumentType]
+    if not all(isinstance(key, bytes) or (isinstance(key, str) and encodable(key)) for key in keys):
         return "has a key that is neither text nor bytes. Fix: secrets.token_urlsafe(32)"
-    if not given:
+    if not keys:
         return "is empty. Fix: leave it out, or name at least one key"
-    if any(len(Secret(key).reveal_bytes()) < 16 for key in given):
+    if any(len(Secret(key).reveal_bytes()) < 16 for key in keys):
         return "has a key that is shorter than 16 bytes. Fix: secrets.token_urlsafe(32)"
     return ""
 

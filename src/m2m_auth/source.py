@@ -427,8 +427,9 @@ class TokenSource:
 def _renewal() -> type[Renewal]:
     """What flights need, imported when the first source is built: not at import, and not on a flight (see fork.py)."""
     with importing():
-        import encodings.idna  # noqa: F401 - for the socket module, which imports it to resolve the first name
+        # The socket module imports this codec to resolve the first name.
+        import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
 
-        from . import flight  # noqa: F401
+        from . import flight  # noqa: F401 # pyright: ignore[reportUnusedImport]
         from .renewal import Renewal
     return Renewal

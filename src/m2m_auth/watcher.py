@@ -16,7 +16,8 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from . import fork as _fork  # noqa: F401 - its hook for forked children is registered first
+# Its hook for forked children is registered first.
+from . import fork as _fork  # noqa: F401 # pyright: ignore[reportUnusedImport]
 
 if TYPE_CHECKING:
     from concurrent.futures import Future

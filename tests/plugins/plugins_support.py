@@ -98,6 +98,7 @@ class RequestsCaller(Caller):
 
     @client.setter
     def client(self, session: Any) -> None:
+        """Replaces it."""
         self._session.close()
         self._session = session
 

@@ -5,6 +5,9 @@ replaced by one that refuses every other storage mode and every file name. The f
 so are its files (0600).
 """
 
+# diskcache has no types, so what it returns is unknown here.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownLambdaType=false
+# pyright: reportUnknownArgumentType=false
 from __future__ import annotations
 
 import contextlib
@@ -61,7 +64,7 @@ class DiskTokenCache:
 
     def get(self, key: str) -> bytes | None:
         """The live value, or None."""
-        value: bytes | int | None = self._do(lambda cache: cache.get(key, retry=False))
+        value: Any = self._do(lambda cache: cache.get(key, retry=False))
         return str(value).encode() if isinstance(value, int) else value
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
