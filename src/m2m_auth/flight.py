@@ -5,6 +5,8 @@ A caller that is cancelled, times out or dies does not stop it; whoever needs it
 
 from __future__ import annotations
 
+# concurrent.futures.thread registers fork hooks when it is imported: before a fork is under way, not during it.
+import concurrent.futures.thread  # noqa: F401 # pyright: ignore[reportUnusedImport]
 import contextlib
 import contextvars
 import logging

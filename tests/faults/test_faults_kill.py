@@ -78,7 +78,8 @@ def test_killed_while_others_hold_a_token(
         longest = max(longest, time.monotonic() - start)
     assert longest < 1
     assert other.token().value != first
-    assert server.mints == server.token_requests == 2 + lost
+    # At most one mint more than without the kill; on a slow machine the next renewal may have come as well.
+    assert 2 + lost <= server.mints == server.token_requests <= 3
     other.close()
 
 
