@@ -110,7 +110,8 @@ def objects(server: FakeAuthorizationServer) -> Iterator[object]:
     yield source.token()
     yield source
     yield from (importlib.import_module(f"m2m_auth.{name}").M2MAuth.from_source(source) for name in LIBRARIES)
-    yield source.watch()
+    with source.watch() as watcher:
+        yield watcher
     yield source.slot
     yield source.slot.held
     yield source.status()
