@@ -38,6 +38,7 @@ SOURCE_OPTIONS = {
     **dict.fromkeys(["audience", "scope", "resource", "extra_parameters"]),
     "client_authentication": "client_secret_basic",
     **dict.fromkeys(["grant", "cache", "encryption_keys", "policy", "budget", "transport", "clock", "on_event"]),
+    "alias": None,
 }
 PLUGIN_OPTIONS = {"allowed_origins": None, "allow_insecure_http": False, "is_rejection": None}
 PLUGINS = ["requests", "httpx", "httpx2"]

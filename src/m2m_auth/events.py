@@ -47,6 +47,7 @@ class Event(NamedTuple):
         seconds: how long it took: a token request, a wait for a lease.
         holds: for how many seconds from now it holds: a new token's life, the time to the next attempt, a bar.
         audience: the audience that the source asks for, or ``""``.
+        alias: the source's ``alias``, or ``""``.
     """
 
     kind: EventKind
@@ -56,6 +57,12 @@ class Event(NamedTuple):
     seconds: float = 0.0
     holds: float = 0.0
     audience: str = ""
+    alias: str = ""
+
+    @property
+    def source(self) -> str:
+        """Which source it was, in words for people."""
+        return f"{self.alias} (client {self.client_id})" if self.alias else f"client {self.client_id}"
 
 
 Subscriber = Callable[[Event], object]
@@ -182,16 +189,19 @@ def _told_by(event: Event) -> _Told:
 class Reporter:
     """Tells one source's events; a subscriber that raises breaks nothing."""
 
-    def __init__(self, client_id: str, subscriber: Subscriber | None, audience: str | None = None) -> None:
+    def __init__(
+        self, client_id: str, subscriber: Subscriber | None, audience: str | None = None, alias: str = ""
+    ) -> None:
         self.client_id = client_id
         self.audience = audience or ""
+        self.alias = alias
         self._subscriber = subscriber
 
     def tell(
         self, kind: EventKind, fingerprint: str = "", reason: str = "", seconds: float = 0.0, holds: float = 0.0
     ) -> None:
         """Logs the event and hands it to the subscriber."""
-        event = Event(kind, self.client_id, fingerprint[:8], reason, seconds, holds, self.audience)
+        event = Event(kind, self.client_id, fingerprint[:8], reason, seconds, holds, self.audience, self.alias)
         _log_once(event)
         if self._subscriber is not None:
             _hand(self._subscriber, event)
@@ -205,4 +215,4 @@ def _log_once(event: Event) -> None:
     if topic and not told.is_news(topic, event.kind, facts.get(field, "")):
         level = logging.DEBUG
     if _log.isEnabledFor(level):
-        _log.log(level, "client %s: %s", event.client_id, words % facts)
+        _log.log(level, "%s: %s", event.source, words % facts)

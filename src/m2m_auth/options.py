@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from .events import Subscriber
     from .lifecycle import RenewalPolicy
 
-__all__ = ["SecretSource", "SourceOptions", "TokenRequest", "refuse_unknown"]
+__all__ = ["SecretSource", "SourceOptions", "TokenRequest", "checked_alias", "refuse_unknown"]
 
 SecretSource = Callable[[], str]
 """A callable that fetches the client secret, e.g. from a secret manager."""
@@ -43,6 +43,7 @@ class SourceOptions(TypedDict, total=False):
     transport: Any
     clock: Clock | None
     on_event: Subscriber | None
+    alias: str | None
 
 
 _PLUGIN_OPTIONS = ("allowed_origins", "allow_insecure_http", "is_rejection")
@@ -56,6 +57,15 @@ def refuse_unknown(unknown: Mapping[str, object]) -> None:
         if name in _PLUGIN_OPTIONS:
             raise ConfigurationError(f"{name} is an option of a plugin's M2MAuth, not of TokenSource")
         raise ConfigurationError(f"unknown option {name!r}{nearest(name, known)}. Known: {', '.join(known)}")
+
+
+def checked_alias(alias: object) -> str:
+    """The source's short name. Raises ConfigurationError for one that would spoil a log line."""
+    if alias is None:
+        return ""
+    if not isinstance(alias, str) or not alias.strip() or not alias.isprintable():
+        raise ConfigurationError(f"alias={alias!r} must be a short printable name, such as 'billing'")
+    return alias
 
 
 class TokenRequest(NamedTuple):

@@ -21,12 +21,14 @@ from .shared import Entry, Lease, new_owner
 from .slot import Held
 from .token import AccessToken, fingerprint
 
-__all__ = ["Renewal"]
+__all__ = ["Renewal", "raised"]
 
 LOOK_AGAIN = 0.25
 """Seconds until a process that found the lease held looks again."""
 POLL = (0.05, 0.1)
 """A process without a token polls for the lease holder's every 50 ms, plus up to 100."""
+RETURN = 60.0
+"""Processes that share a failure and hold a token come back within half of the hold, at most half of this."""
 
 
 class Renewal:
@@ -37,19 +39,15 @@ class Renewal:
         self._slot, self._shared, self._report = identity.slot, identity.shared, kit.report
         self._monotonic, self._wall = kit.clock.monotonic, kit.clock.wall
         self._superseded: set[str] = set()
+        self._sent: float | None = None
         self._previous: Failure | None = self._slot.pause.failure if self._slot.pause else None
 
     def run(self) -> None:
         """Ends with a better token in the slot, or with a pause that says why not and until when."""
         try:
             self._steps()
-        except ConfigurationError as error:
-            self._fail(Failure(Kind.CONFIGURATION, "TokenUnavailable", str(error), "configuration"))
         except BaseException as error:  # SystemExit too: whoever waits must not start flight after flight
-            # A bug, or a user's transport, clock or authentication object gone wild: the type is enough to
-            # find it, and the message might hold a secret.
-            what = f"{type(error).__name__} while getting a token{_place(error)}"
-            self._fail(Failure(Kind.UNAVAILABLE, "TokenUnavailable", what, "internal_error"))
+            self._fail(raised(error), 0.0 if self._sent is None else self._monotonic() - self._sent)
         finally:
             self._shared.release_thread()
 
@@ -160,6 +158,8 @@ class Renewal:
         self._previous = failure
         if remaining <= 0:
             return False
+        if self._usable(self._slot.held):  # nobody waits for it: not everybody need come back at once
+            remaining += min(remaining, RETURN) / 2 * self._kit.clock.uniform()
         self._slot.pause = Pause(self._monotonic() + remaining, failure)
         if failure.kind is Kind.CREDENTIALS:
             self._try_changed_secret()
@@ -267,6 +267,7 @@ class Renewal:
 
     def _mint(self, entry: Entry | None) -> None:
         sent, sent_wall = self._monotonic(), self._wall()
+        self._sent = sent
         answer = ask(self._kit, self._identity, sent_wall)
         took = self._monotonic() - sent
         if isinstance(answer, Failure):
@@ -359,6 +360,18 @@ class Renewal:
         flight = slot.fly(work, self._reason, self._monotonic(), slot.held, self._kit.policy.flight_deadline)
         if flight is not None:
             flight.wait(self._kit.policy.max_wait)
+
+
+def raised(error: BaseException) -> Failure:
+    """What an exception on a flight is worth.
+
+    Beside our own it is a bug, or a user's transport, clock or authentication object gone wild: the type and the place
+    are enough to find it, and the message might hold a secret.
+    """
+    if isinstance(error, ConfigurationError):
+        return Failure(Kind.CONFIGURATION, "TokenUnavailable", str(error), "configuration")
+    what = f"{type(error).__name__} while getting a token{_place(error)}"
+    return Failure(Kind.UNAVAILABLE, "TokenUnavailable", what, "internal_error")
 
 
 def _mark(held: Held | None) -> str | None:

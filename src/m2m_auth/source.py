@@ -18,7 +18,7 @@ from .grants import Grant
 from .identities import Identities, checked_cache
 from .kit import COLD, FORCED, REJECTED, RENEWAL, Identity, Kit
 from .lifecycle import YOUNG, Action, Pause, RenewalPolicy, hold_off, next_bar
-from .options import SecretSource, TokenRequest, checked_secret_source, refuse_unknown
+from .options import SecretSource, TokenRequest, checked_alias, checked_secret_source, refuse_unknown
 from .seal import checked_keys
 from .slot import Held, Slot
 from .token import AccessToken, concealed
@@ -72,6 +72,7 @@ class TokenSource:
         transport: how the token endpoint is reached: a ``requests.Session``, an ``httpx.Client``, or a callable.
         clock: the clocks; for tests.
         on_event: called with every :class:`~m2m_auth.events.Event`, on the thread where it happens.
+        alias: this source's short name in events and the log, e.g. ``billing``; the client id is always there.
 
     Raises:
         ConfigurationError: an option makes no sense; raised before any I/O.
@@ -96,6 +97,7 @@ class TokenSource:
         transport: Any = None,
         clock: Clock | None = None,
         on_event: Subscriber | None = None,
+        alias: str | None = None,
         **unknown: Never,
     ) -> None:
         client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
@@ -116,7 +118,7 @@ class TokenSource:
         self._policy = (policy or RenewalPolicy()).checked()
         self._clock = clock or Clock()
         self._identities = Identities(request, secret, keys, self._cache, self._policy, clock)
-        reporter = Reporter(request.client_id, on_event, request.audience)
+        reporter = Reporter(request.client_id, on_event, request.audience, checked_alias(alias))
         self._kit = Kit(
             request,
             self._policy,
@@ -391,15 +393,20 @@ class TokenSource:
     def _resolve(self) -> None:
         """The first flight of a source whose secret must be fetched: fetch it, then fly for its key."""
         bootstrap = self.slot
-        secret = self._identities.fetch()
-        if isinstance(secret, Failure):
-            previous = bootstrap.pause.failure if bootstrap.pause else None
-            secret = secret.following(previous)
-            hold = hold_off(secret, self._policy.lead(self._policy.default_lifetime), self._clock.uniform())
-            bootstrap.pause = Pause(self.monotonic() + hold, secret)
-            self._kit.report.tell("renewal_failed", reason=secret.cause_code, holds=hold)
+        try:
+            secret = self._identities.fetch()
+            fetched = secret if isinstance(secret, Failure) else self._identities.of(secret)
+        except BaseException as error:
+            from .renewal import raised
+
+            fetched = raised(error)
+        if isinstance(fetched, Failure):
+            failure = fetched.following(bootstrap.pause.failure if bootstrap.pause else None)
+            hold = hold_off(failure, self._policy.lead(self._policy.default_lifetime), self._clock.uniform())
+            bootstrap.pause = Pause(self.monotonic() + hold, failure)
+            self._kit.report.tell("renewal_failed", reason=failure.cause_code, holds=hold)
             return
-        self._become(self._identities.of(secret))
+        self._become(fetched)
         if self.slot.held is None:
             flight = self._fly(COLD, None)
             if flight is not None:

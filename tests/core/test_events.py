@@ -7,6 +7,7 @@ from typing import get_args
 
 import pytest
 
+from m2m_auth import TokenSource
 from m2m_auth.events import Event, EventKind, Reporter
 
 NAME = "m2m_auth"
@@ -19,6 +20,15 @@ def test_a_subscriber_hears_everything() -> None:
     reporter.tell("minted", "0123456789abcdef", "cold", 0.25)
     reporter.tell("minted", "0123456789abcdef", "cold", 0.25)
     assert heard == [Event("minted", "client", "01234567", "cold", 0.25)] * 2
+
+
+def test_an_alias_tells_sources_of_one_client_apart(caplog: pytest.LogCaptureFixture) -> None:
+    """It is in every event and every line, beside the client's id."""
+    heard: list[Event] = []
+    source = TokenSource("https://as.example/token", "client-9", "s3cr3t", alias="billing", on_event=heard.append)
+    source._kit.report.tell("rejected", "01234567")
+    assert [(event.alias, event.client_id) for event in heard] == [("billing", "client-9")]
+    assert caplog.messages == ["billing (client client-9): an API refused token 01234567"]
 
 
 @pytest.mark.parametrize("kind", get_args(EventKind))

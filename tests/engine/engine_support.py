@@ -70,7 +70,8 @@ def source_on(server: ScriptedServer, clock: Clock, events: list[Event] | None =
     options.setdefault("client_secret", "s3cr3t-s3cr3t")
     client_id = options.pop("client_id", f"client-{next(_clients)}-{id(server)}")
     subscriber = events.append if events is not None else None
-    return TokenSource(ENDPOINT, client_id, transport=server, clock=clock, on_event=subscriber, **options)
+    options.setdefault("transport", server)
+    return TokenSource(ENDPOINT, client_id, clock=clock, on_event=subscriber, **options)
 
 
 def settle(*sources: TokenSource) -> None:

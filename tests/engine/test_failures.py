@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from engine_support import OUTAGE, ScriptedServer, SharedMemory, answer, kinds, refusal, settle, source_on
 
-from m2m_auth import RenewalPolicy, TokenEndpointUnavailable, TokenRequestRejected, TokenUnavailable
+from m2m_auth import ConfigurationError, RenewalPolicy, TokenEndpointUnavailable, TokenRequestRejected, TokenUnavailable
+from m2m_auth.client_authentication import ClientSecretPost
 from m2m_auth.endpoint import HttpResponse
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeClock
@@ -275,6 +276,40 @@ def test_a_broken_secret_callable_says_so(clock: FakeClock, broken: Any) -> None
     assert server.requests == []
 
 
+class _Wild(ClientSecretPost):
+    """A user's authentication method that fails on the secret that it is given."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def credential(self, client_secret: Any) -> bytes:
+        """Raise."""
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"),
+    [(ConfigurationError("no such key"), "configuration"), (RuntimeError("leaks"), "internal_error")],
+)
+def test_an_authentication_method_that_fails_on_a_fetched_secret_is_asked_once(
+    clock: FakeClock, error: Exception, cause: str
+) -> None:
+    """It is a recorded failure like any other: callers fail at once and fetch nothing, until the next attempt is due."""
+    server, fetched = ScriptedServer(), list[str]()
+
+    def secret() -> str:
+        fetched.append("once")
+        return "s3cr3t-s3cr3t"
+
+    source = source_on(server, clock, client_secret=secret, client_authentication=_Wild(error))
+    for _ in range(10):
+        with pytest.raises(TokenUnavailable) as caught:
+            source.token()
+        assert caught.value.cause_code == cause
+        assert "leaks" not in str(caught.value)
+    assert (len(fetched), server.requests) == (1, [])
+
+
 def test_narrower_scope_is_an_event_or_an_error(clock: FakeClock) -> None:
     """Less scope than asked: an event; with require_scope an error. Absent, empty, larger and reordered are fine."""
     events: list[Event] = []
@@ -295,9 +330,11 @@ def test_a_transport_gone_wild_is_an_error_without_its_words(clock: FakeClock) -
     """Whatever a user's transport raises becomes TokenUnavailable; its message might hold a secret."""
     server = ScriptedServer()
     server.down = RuntimeError("leaks s3cr3t-s3cr3t")
-    source = source_on(server, clock)
+    events: list[Event] = []
+    source = source_on(server, clock, events, transport=lambda request: (clock.advance(3), server(request))[1])
     with pytest.raises(TokenUnavailable) as caught:
         source.token()
+    assert [event.seconds for event in events if event.kind == "renewal_failed"] == [3.0]
     assert caught.value.cause_code == "internal_error"
     assert "RuntimeError" in str(caught.value)
     assert "leaks" not in str(caught.value)

@@ -44,6 +44,7 @@ TokenSource(
     policy=RenewalPolicy(max_wait=5),
     transport=requests.Session(),
     on_event=heard,
+    alias="billing",
 )
 TokenSource(URL, "client", "secret", scope=["read", "write"], resource=["urn:a", "urn:b"], cache=MemoryTokenCache())
 TokenSource(URL, "client", "secret", scope={"read"}, transport=httpx.Client())
