@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from collections import OrderedDict
 from collections.abc import Sequence
 
-from .caches import TokenCache, from_url
+from .caches import TokenCache, from_client, from_url
 from .clock import Clock
 from .errors import ConfigurationError
 from .failure import Failure, Kind
@@ -83,24 +84,32 @@ class Identities:
         return Failure(Kind.UNAVAILABLE, "TokenUnavailable", f"No client secret: {problem}", "secret_unavailable")
 
 
-def checked_cache(cache: str | TokenCache | None) -> TokenCache | None:
-    """The cache behind ``cache=``. Raises ConfigurationError for what is none."""
-    opened = _opened(cache) if isinstance(cache, str) else cache
-    if opened is None:
+def checked_cache(cache: object) -> TokenCache | None:
+    """The cache behind ``cache=``: a URL, a TokenCache or a native client. Raises ConfigurationError for all else."""
+    if cache is None:
         return None
-    if not isinstance(opened, TokenCache):
+    opened = cache if isinstance(cache, TokenCache) else _opened(cache)
+    if opened is None:
         raise ConfigurationError(
-            f"cache={type(opened).__name__} is neither a URL such as 'disk:' nor an object with the TokenCache protocol"
+            f"cache={type(cache).__name__} is neither a URL such as 'disk:', nor a client that is known (redis, "
+            "valkey, pymemcache, a boto3 table, cachelib, diskcache), nor an object with the TokenCache protocol"
         )
     if opened.capabilities.shared:
         require_cryptography()
     return opened
 
 
-_open_caches: dict[str, TokenCache] = {}
+_open_caches: OrderedDict[object, tuple[object, TokenCache | None]] = OrderedDict()
+_MANY = 256
 
 
-def _opened(url: str) -> TokenCache:
-    """One cache per URL and process, so that equal sources share it."""
-    cache = _open_caches.get(url)
-    return cache if cache is not None else _open_caches.setdefault(url, from_url(url))
+def _opened(given: object) -> TokenCache | None:
+    """One cache per URL or native client, and process, so that equal sources share it; the latest 256 are kept."""
+    key = given if isinstance(given, str) else Same(given)
+    found = _open_caches.get(key)
+    if found is None:
+        opened = from_url(given) if isinstance(given, str) else from_client(given)
+        found = _open_caches.setdefault(key, (given, opened))
+        while len(_open_caches) > _MANY:
+            _open_caches.popitem(last=False)
+    return found[1]

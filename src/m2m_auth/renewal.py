@@ -27,8 +27,8 @@ LOOK_AGAIN = 0.25
 """Seconds until a process that found the lease held looks again."""
 POLL = (0.05, 0.1)
 """A process without a token polls for the lease holder's every 50 ms, plus up to 100."""
-RETURN = 60.0
-"""Processes that share a failure and hold a token come back within half of the hold, at most half of this."""
+RETURN = (0.5, 0.1)
+"""Processes that share a failure come back spread over this share of its hold: with a token, and without."""
 
 
 class Renewal:
@@ -158,8 +158,9 @@ class Renewal:
         self._previous = failure
         if remaining <= 0:
             return False
-        if self._usable(self._slot.held):  # nobody waits for it: not everybody need come back at once
-            remaining += min(remaining, RETURN) / 2 * self._kit.clock.uniform()
+        # Not everybody need come back at once, least of all those for whom nobody waits.
+        share = RETURN[0] if self._usable(self._slot.held) else RETURN[1]
+        remaining += min(remaining, 60.0) * share * self._kit.clock.uniform()
         self._slot.pause = Pause(self._monotonic() + remaining, failure)
         if failure.kind is Kind.CREDENTIALS:
             self._try_changed_secret()

@@ -294,7 +294,7 @@ class _Wild(ClientSecretPost):
 def test_an_authentication_method_that_fails_on_a_fetched_secret_is_asked_once(
     clock: FakeClock, error: Exception, cause: str
 ) -> None:
-    """It is a recorded failure like any other: callers fail at once and fetch nothing, until the next attempt is due."""
+    """It is a recorded failure like any other: callers fail at once and fetch nothing until the next attempt is due."""
     server, fetched = ScriptedServer(), list[str]()
 
     def secret() -> str:

@@ -1,4 +1,4 @@
-"""Shared token caches: the protocol, and :func:`from_url`.
+"""Shared token caches: the protocol, :func:`from_url` and :func:`from_client`.
 
 A cache holds opaque, already sealed bytes; it never sees a token in the clear. Each client library is
 imported only when its cache is opened.
@@ -7,11 +7,12 @@ imported only when its cache is opened.
 from __future__ import annotations
 
 import importlib
-from typing import NamedTuple, Protocol, runtime_checkable
+import re
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from ..errors import ConfigurationError, missing_extra, nearest
 
-__all__ = ["Capabilities", "TokenCache", "from_url"]
+__all__ = ["Capabilities", "TokenCache", "from_client", "from_url", "shown"]
 
 
 class Capabilities(NamedTuple):
@@ -77,28 +78,65 @@ class TokenCache(Protocol):
 
 
 _SCHEMES = {
-    "memory": "m2m_auth.caches.memory:MemoryTokenCache",
-    "disk": "m2m_auth.caches.disk:DiskTokenCache",
+    "memory": "memory:MemoryTokenCache",
+    "disk": "disk:DiskTokenCache",
+    "redis": "redis:RedisTokenCache",
+    "rediss": "redis:RedisTokenCache",
+    "valkey": "redis:RedisTokenCache",
+    "valkeys": "redis:RedisTokenCache",
+    "memcached": "memcached:MemcachedTokenCache",
+    "dynamodb": "dynamodb:DynamoDBTokenCache",
 }
+_CLIENTS = {
+    "diskcache": "disk:DiskTokenCache",
+    "redis": "redis:RedisTokenCache",
+    "valkey": "redis:RedisTokenCache",
+    "pymemcache": "memcached:MemcachedTokenCache",
+    "boto3": "dynamodb:DynamoDBTokenCache",
+    "cachelib": "cachelib:CachelibTokenCache",
+}
+"""By the package that a native client's class, or one of its base classes, comes from."""
 
 
 def from_url(url: str) -> TokenCache:
-    """The cache behind a URL: ``memory:``, ``disk:`` (the user's cache folder) or ``disk:/path``.
+    """The cache behind a URL such as ``disk:``, ``redis://host``, ``memcached://host:port`` or ``dynamodb://table``.
 
     Raises:
         ConfigurationError: the scheme is unknown, the extra is not installed, or the cache refuses the URL.
     """
-    scheme, colon, rest = url.partition(":")
+    scheme, colon, _ = url.partition(":")
     target = _SCHEMES.get(scheme.lower())
     if not colon or target is None:
         raise ConfigurationError(
-            f"cache={url!r}: no cache has this URL scheme{nearest(scheme, _SCHEMES)}. "
+            f"cache={shown(url)!r}: no cache has this URL scheme{nearest(scheme, _SCHEMES)}. "
             f"Known: {', '.join(f'{known}:' for known in _SCHEMES)}; or pass an object with the TokenCache protocol."
         )
+    cache: TokenCache = _class(target, f"cache={shown(url)!r}").from_url(url)
+    return cache
+
+
+def from_client(client: object) -> TokenCache | None:
+    """The cache over a native client (redis-py, pymemcache, a boto3 table, cachelib, diskcache); None for others.
+
+    Raises:
+        ConfigurationError: the cache refuses the client, or its extra is not installed.
+    """
+    packages = [base.__module__.partition(".")[0] for base in type(client).__mro__]
+    target = next((_CLIENTS[package] for package in packages if package in _CLIENTS), None)
+    if target is None:
+        return None
+    cache: TokenCache = _class(target, f"cache={type(client).__name__}(…)").from_client(client)
+    return cache
+
+
+def shown(url: str) -> str:
+    """A cache's URL without the password in it."""
+    return re.sub(r"(?<=//).*@", "***@", url.partition("?")[0])
+
+
+def _class(target: str, what: str) -> Any:
     module, _, name = target.partition(":")
     try:
-        cls = getattr(importlib.import_module(module), name)
+        return getattr(importlib.import_module(f"{__name__}.{module}"), name)
     except ImportError as error:
-        raise ConfigurationError(missing_extra(f"cache={url!r}", error, scheme.lower())) from None
-    cache: TokenCache = cls.from_url(rest)
-    return cache
+        raise ConfigurationError(missing_extra(what, error, module)) from None

@@ -55,8 +55,9 @@ class DiskTokenCache:
             raise ConfigurationError(problem)
 
     @classmethod
-    def from_url(cls, rest: str) -> DiskTokenCache:
+    def from_url(cls, url: str) -> DiskTokenCache:
         """``disk:`` or ``disk:/path``; ``~`` stands for the home folder."""
+        rest = url.partition(":")[2]
         return cls(os.path.expanduser(rest) if rest else None)  # noqa: PTH111 - a bad ~user stays as it is
 
     def __repr__(self) -> str:

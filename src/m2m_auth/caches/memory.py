@@ -33,10 +33,10 @@ class MemoryTokenCache:
         on_fork(self)
 
     @classmethod
-    def from_url(cls, rest: str) -> MemoryTokenCache:
+    def from_url(cls, url: str) -> MemoryTokenCache:
         """``memory:``, one per process."""
-        if rest:
-            raise ConfigurationError(f"cache='memory:{rest}': nothing may follow 'memory:'")
+        if not url.endswith(":"):
+            raise ConfigurationError(f"cache={url!r}: nothing may follow 'memory:'")
         return cls()
 
     def after_fork(self) -> None:

