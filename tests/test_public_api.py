@@ -23,7 +23,7 @@ EXPORTED = {
     "m2m_auth.requests": "M2MAuth",
     "m2m_auth.httpx": "M2MAuth",
     "m2m_auth.httpx2": "M2MAuth",
-    "m2m_auth.caches": "Capabilities TokenCache from_url",
+    "m2m_auth.caches": "Capabilities TokenCache from_client from_url shown",
     "m2m_auth.client_authentication": """ClientAuthentication ClientSecretBasic ClientSecretPost Credentials
         PrivateKeyJWT by_name""",
     "m2m_auth.grants": "ClientCredentials Grant RefreshToken first_refresh_token",

