@@ -236,9 +236,9 @@ def _pem(key: str | bytes | Path) -> bytes:
     return pem
 
 
-_BY_NAME: dict[str, type[ClientSecretBasic] | type[ClientSecretPost]] = {
-    "client_secret_basic": ClientSecretBasic,
-    "client_secret_post": ClientSecretPost,
+_BY_NAME: dict[str, ClientAuthentication] = {
+    "client_secret_basic": ClientSecretBasic(),
+    "client_secret_post": ClientSecretPost(),
 }
 
 
@@ -250,7 +250,7 @@ def by_name(method: object) -> ClientAuthentication:
     """
     if isinstance(method, str):
         if method in _BY_NAME:
-            return _BY_NAME[method]()
+            return _BY_NAME[method]
         if method == "private_key_jwt":
             raise ConfigurationError(
                 "client_authentication='private_key_jwt' needs the key. Fix: client_authentication=PrivateKeyJWT(key), "

@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable
 
-__all__ = ["Clock"]
+__all__ = ["SYSTEM_CLOCK", "Clock"]
 
 
 class Clock:
@@ -29,3 +29,7 @@ class Clock:
     """Blocks the calling thread for that many seconds; only flight threads call it."""
     uniform: Callable[[], float] = staticmethod(random.random)
     """A number from 0 to 1: where in its range a jitter falls (:func:`random.random`)."""
+
+
+SYSTEM_CLOCK = Clock()
+"""The one that every source has unless it is given another."""

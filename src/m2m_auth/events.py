@@ -189,6 +189,8 @@ def _told_by(event: Event) -> _Told:
 class Reporter:
     """Tells one source's events; a subscriber that raises breaks nothing."""
 
+    __slots__ = ("_subscriber", "alias", "audience", "client_id")
+
     def __init__(
         self, client_id: str, subscriber: Subscriber | None, audience: str | None = None, alias: str = ""
     ) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from .caches import TokenCache
-from .clock import Clock
+from .clock import SYSTEM_CLOCK, Clock
 from .errors import CacheUnavailable
 from .events import Reporter
-from .slot import Same
+from .slot import Same, same
 
 __all__ = ["BREAKER", "Guard", "guards_for"]
 
@@ -62,11 +62,11 @@ def guards_for(cache: TokenCache | None, clock: Clock | None) -> tuple[Guard, ..
     """The process's guards of a cache's tiers, the nearest first; ``clock`` is the user's, or None for the system's."""
     if cache is None:
         return ()
-    key = Same(cache), Same(clock)
+    key = same(cache), same(clock)
     guards = _guards.get(key)
     if guards is None:
         tiers: tuple[TokenCache, ...] = getattr(cache, "tiers", (cache,))
-        monotonic = (clock or Clock()).monotonic
+        monotonic = (clock or SYSTEM_CLOCK).monotonic
         guards = _guards.setdefault(key, tuple(Guard(tier, monotonic) for tier in tiers))
         for tier in tiers:
             _warn_of_gaps(tier)

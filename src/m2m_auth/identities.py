@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from .caches import TokenCache, from_client, from_url
-from .clock import Clock
+from .clock import SYSTEM_CLOCK, Clock
 from .errors import ConfigurationError
 from .failure import Failure, Kind
 from .guarded import guards_for
@@ -16,8 +16,8 @@ from .kit import Identity
 from .lifecycle import RenewalPolicy
 from .options import SecretSource, TokenRequest
 from .seal import Seal, require_cryptography
-from .shared import CacheNames, SharedState
-from .slot import Same, Slot, slot_for
+from .shared import NOTHING_SHARED, CacheNames, SharedState
+from .slot import Slot, same, slot_for
 from .token import Secret, checked_secret
 
 __all__ = ["Identities", "checked_cache"]
@@ -35,6 +35,8 @@ class Identities:
         clock: the user's clock, or None for the system's; a part of that key, too.
     """
 
+    __slots__ = ("_keys", "_own_clock", "_policy", "_request", "_secret", "cache")
+
     def __init__(
         self,
         request: TokenRequest,
@@ -46,7 +48,6 @@ class Identities:
     ) -> None:
         self._request, self._secret, self._keys = request, secret, tuple(keys)
         self.cache, self._policy, self._own_clock = cache, policy, clock
-        self._clock = clock or Clock()
 
     def __repr__(self) -> str:
         return "<Identities>"
@@ -61,11 +62,16 @@ class Identities:
         credential = request.authentication.credential(secret)
         generation = hmac.new(credential, b"m2m-auth credential generation", hashlib.sha256).digest()
         mark_key = hmac.new(credential, b"m2m-auth token fingerprint", hashlib.sha256).digest()
-        names = CacheNames(request.digest(generation))
-        seal = Seal(self._keys or (Secret(credential),))
-        slot = slot_for((names.digest, Same(self.cache), self._policy, Same(self._own_clock)), Slot)
-        shared = SharedState(guards_for(self.cache, self._own_clock), seal, names, self._clock.wall)
-        return Identity(secret, mark_key, slot, shared)
+        digest = request.digest(generation)
+        slot = slot_for((digest, same(self.cache), self._policy, same(self._own_clock)), Slot)
+        return Identity(secret, mark_key, slot, self._shared(digest, credential))
+
+    def _shared(self, digest: bytes, credential: bytes) -> SharedState:
+        guards = guards_for(self.cache, self._own_clock)
+        if not guards:
+            return NOTHING_SHARED
+        seal = Seal(self._keys or (Secret(credential),)) if any(guard.capabilities.shared for guard in guards) else None
+        return SharedState(guards, seal, CacheNames(digest), (self._own_clock or SYSTEM_CLOCK).wall)
 
     @property
     def can_fetch(self) -> bool:
@@ -106,7 +112,7 @@ _MANY = 256
 
 def _opened(given: object) -> TokenCache | None:
     """One cache per URL or native client, and process, so that equal sources share it; the latest 256 are kept."""
-    key = given if isinstance(given, str) else Same(given)
+    key = given if isinstance(given, str) else same(given)
     found = _open_caches.get(key)
     if found is None:
         opened = from_url(given) if isinstance(given, str) else from_client(given)

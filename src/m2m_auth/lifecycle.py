@@ -23,6 +23,7 @@ from .failure import Failure, Kind
 
 __all__ = [
     "BAR_MAX",
+    "DEFAULT_POLICY",
     "YOUNG",
     "Action",
     "Bar",
@@ -106,6 +107,9 @@ class RenewalPolicy(NamedTuple):
                 "or another process mints while this one still does. Fix: lease=mint_deadline+5"
             )
         return self
+
+
+DEFAULT_POLICY = RenewalPolicy()
 
 
 class Schedule(NamedTuple):

@@ -194,9 +194,12 @@ def _endpoint(url: object) -> str:
     return text
 
 
+_CLIENT_CREDENTIALS = ClientCredentials()
+
+
 def _grant(grant: object) -> Grant:
     if grant is None:
-        return ClientCredentials()
+        return _CLIENT_CREDENTIALS
     if isinstance(grant, type) or not isinstance(grant, Grant):
         raise ConfigurationError(
             f"grant={type(grant).__name__} is not a grant. Fix: leave it out, or pass ClientCredentials()"

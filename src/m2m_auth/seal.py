@@ -36,6 +36,8 @@ class Seal:
     def __init__(self, keys: Sequence[Secret]) -> None:
         self._keys = tuple(keys)
         self._ciphers: list[tuple[bytes, AESGCM]] | None = None
+        self._invalid: type[Exception] = Exception
+        """What cryptography raises for a value that is not authentic."""
 
     def seal(self, key: str, value: bytes) -> bytes:
         """``value`` sealed for the cache key ``key``."""
@@ -47,21 +49,19 @@ class Seal:
         """What was sealed for ``key``, or None: not ours, not for this key, not whole, or a newer version."""
         if len(sealed) <= _HEADER or sealed[:1] != _VERSION:
             return None
-        with importing():
-            from cryptography.exceptions import InvalidTag
-
         key_id, nonce = sealed[1:5], sealed[5:_HEADER]
         for known, cipher in self._derived():
             if known == key_id:
                 try:
                     return cipher.decrypt(nonce, sealed[_HEADER:], key.encode())
-                except InvalidTag:
+                except self._invalid:
                     continue
         return None
 
     def _derived(self) -> list[tuple[bytes, AESGCM]]:
         if self._ciphers is None:
             with importing():
+                from cryptography.exceptions import InvalidTag
                 from cryptography.hazmat.primitives import hashes
                 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
                 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
@@ -71,7 +71,7 @@ class Seal:
                 hkdf = HKDF(hashes.SHA256(), length=32, salt=b"m2m-auth", info=b"m2m-auth seal v1: AES-256-GCM")
                 derived = hkdf.derive(secret.reveal_bytes())
                 ciphers.append((hashlib.sha256(b"key id" + derived).digest()[:4], AESGCM(derived)))
-            self._ciphers = ciphers
+            self._ciphers, self._invalid = ciphers, InvalidTag
         return self._ciphers
 
 

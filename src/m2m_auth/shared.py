@@ -27,7 +27,7 @@ from .lifecycle import Bar
 from .seal import Seal
 from .token import Secret
 
-__all__ = ["CacheNames", "Entry", "Lease", "Rotation", "SharedState"]
+__all__ = ["NOTHING_SHARED", "CacheNames", "Entry", "Lease", "Rotation", "SharedState"]
 
 REFRESH_TOKEN_KEPT = 29 * 86400.0
 """Seconds that a rotated refresh token is kept after its last use: some caches take no longer time to live."""
@@ -72,12 +72,35 @@ class Rotation(NamedTuple):
 class CacheNames:
     """The cache keys of one token request: one digest, one prefix per kind of entry; 50 ASCII characters."""
 
-    __slots__ = ("bar", "digest", "failure", "lease", "refresh", "token")
+    __slots__ = ("digest",)
 
     def __init__(self, digest: bytes) -> None:
-        text = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
-        self.digest = text
-        self.token, self.lease, self.failure, self.bar, self.refresh = (f"m2m1.{kind}.{text}" for kind in "tlfbr")
+        self.digest = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    @property
+    def token(self) -> str:
+        """The token's, or the tombstone's."""
+        return f"m2m1.t.{self.digest}"
+
+    @property
+    def lease(self) -> str:
+        """The lease's."""
+        return f"m2m1.l.{self.digest}"
+
+    @property
+    def failure(self) -> str:
+        """The last failure's."""
+        return f"m2m1.f.{self.digest}"
+
+    @property
+    def bar(self) -> str:
+        """The bar's against forced mints."""
+        return f"m2m1.b.{self.digest}"
+
+    @property
+    def refresh(self) -> str:
+        """The rotated refresh token's."""
+        return f"m2m1.r.{self.digest}"
 
 
 class _Sealer(Protocol):
@@ -95,32 +118,33 @@ class _Plain:
         return sealed
 
 
+_PLAIN = _Plain()
+
+
 class SharedState:
     """One key's entries in a cache; without any guards it is always empty and the lease always free.
 
     Args:
         guards: the cache's tiers, the nearest first.
-        seal: seals what leaves the process.
+        seal: seals what leaves the process; None where nothing does.
         names: the entries' keys.
         wall: the wall clock.
     """
 
+    __slots__ = ("_farthest_first", "_leased", "_names", "_nearest_first", "_seal", "_seen", "_wall")
+
     def __init__(
-        self, guards: Sequence[Guard], seal: Seal | None, names: CacheNames, wall: Callable[[], float]
+        self, guards: tuple[Guard, ...], seal: Seal | None, names: CacheNames, wall: Callable[[], float]
     ) -> None:
-        self._nearest_first, self._farthest_first = tuple(guards), tuple(reversed(guards))
-        leaves = seal is not None and any(guard.capabilities.shared for guard in guards)
-        self._seal: _Sealer = seal if seal is not None and leaves else _Plain()
+        self._nearest_first, self._farthest_first = guards, guards if len(guards) < 2 else guards[::-1]
+        self._seal: _Sealer = seal or _PLAIN
         self._names = names
         self._wall = wall
-        self._seen: dict[tuple[Guard, str], bytes | None] = {}
-        """What was in a tier under a key when it was last looked at."""
+        self._seen: dict[tuple[Guard, str], bytes] | None = None
+        """A digest of what was in a tier under a key when it was last looked at, where that matters."""
+        if self.tiered or any(not guard.capabilities.compare_delete for guard in guards):
+            self._seen = {}
         self._leased: tuple[Guard, str] | None = None
-
-    @classmethod
-    def absent(cls) -> SharedState:
-        """Nothing shared."""
-        return cls((), None, CacheNames(b""), time.time)
 
     @property
     def tiered(self) -> bool:
@@ -132,11 +156,12 @@ class SharedState:
         name = self._names.token
         order = self._farthest_first if newest else self._nearest_first
         for place, guard in enumerate(order):
-            entry = self._entry(self._opened(name, self._look(guard, name, report)[1], report), report)
+            sealed = self._look(guard, name, report)[1]
+            entry = self._entry(self._opened(name, sealed, report), report)
             if entry is not None:
                 # Those that were asked in vain, and those that are nearer and hold an older one.
                 others = self._nearest_first[: self._nearest_first.index(guard)] + order[:place]
-                self._spread(entry, self._seen[guard, name], others, report)
+                self._spread(entry, sealed, others, report)
                 return entry
         return None
 
@@ -252,7 +277,8 @@ class SharedState:
         """
         if guard.capabilities.compare_delete:
             return self._names.lease
-        seen = b"".join(self._seen.get((guard, name)) or b"-" for name in (self._names.token, self._names.failure))
+        names = self._names.token, self._names.failure
+        seen = b"".join((self._seen or {}).get((guard, name), b"-") for name in names)
         return f"{self._names.lease}.{hashlib.sha256(seen).hexdigest()[:8]}"
 
     def increment(self, name: str, ttl: float, report: Reporter) -> None:
@@ -284,8 +310,12 @@ class SharedState:
     def _look(self, guard: Guard, name: str, report: Reporter) -> tuple[bool, object]:
         """Whether a tier answered, and what is there."""
         answered, sealed = guard.do(report, lambda cache: cache.get(name))
-        self._seen[guard, name] = sealed if isinstance(sealed, bytes) else None
+        self._note(guard, name, sealed)
         return answered, sealed
+
+    def _note(self, guard: Guard, name: str, sealed: object) -> None:
+        if self._seen is not None:
+            self._seen[guard, name] = hashlib.sha256(sealed).digest() if isinstance(sealed, bytes) else b"-"
 
     def _opened(self, name: str, sealed: object, report: Reporter) -> dict[str, Any] | None:
         if sealed is None:
@@ -308,17 +338,20 @@ class SharedState:
             sealed = self._sealed(name, data)
             self._do(report, None, lambda cache: cache.set(name, sealed, ttl))
 
-    def _spread(self, entry: Entry, sealed: bytes | None, guards: Sequence[Guard], report: Reporter) -> None:
+    def _spread(self, entry: Entry, sealed: object, guards: Sequence[Guard], report: Reporter) -> None:
         """Puts a token that was found in one tier into others, for the rest of its life."""
+        if not guards or not isinstance(sealed, bytes) or self._seen is None:
+            return
         ttl = min(entry.issued_at + entry.lifetime - self._wall(), entry.lifetime)
+        known = hashlib.sha256(sealed).digest()
         for guard in guards:
-            if sealed is not None and ttl > 0 and self._seen.get((guard, self._names.token)) != sealed:
+            if ttl > 0 and self._seen.get((guard, self._names.token)) != known:
                 self._put(guard, sealed, ttl, report)
 
     def _put(self, guard: Guard, sealed: bytes, ttl: float, report: Reporter) -> None:
         name = self._names.token
         guard.do(report, lambda cache: cache.set(name, sealed, ttl))
-        self._seen[guard, name] = sealed
+        self._note(guard, name, sealed)
 
     def _sealed(self, name: str, data: dict[str, Any]) -> bytes:
         return self._seal.seal(name, json.dumps(data, separators=(",", ":")).encode())
@@ -330,6 +363,10 @@ class SharedState:
             if answered:
                 return cast("_T", result)
         return default
+
+
+NOTHING_SHARED = SharedState((), None, CacheNames(b""), time.time)
+"""What a source without a cache shares."""
 
 
 def new_owner() -> bytes:

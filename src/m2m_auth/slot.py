@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .flight import Flight
     from .shared import Rotation
 
-__all__ = ["Held", "Same", "Slot", "forget_everything", "slot_for"]
+__all__ = ["Held", "Same", "Slot", "forget_everything", "same", "slot_for"]
 
 
 class Held:
@@ -96,7 +96,6 @@ class Slot:
         self.unleased = ""
         """The mark of the token that could not be renewed because the cache could not give the lease."""
         self.lock = threading.Lock()
-        on_fork(self)
 
     def after_fork(self) -> None:
         """In a forked child: the flight's thread does not exist here, and its lock may never be released."""
@@ -138,6 +137,14 @@ class Same:
         return id(self._target)
 
 
+_NOTHING = Same(None)
+
+
+def same(target: object) -> Same:
+    """``target`` as a part of a key."""
+    return _NOTHING if target is None else Same(target)
+
+
 _CAPACITY = 1024
 _lock = threading.Lock()
 _slots: weakref.WeakValueDictionary[Hashable, Slot] = weakref.WeakValueDictionary()
@@ -164,11 +171,13 @@ def forget_everything() -> None:
         _recent.clear()
 
 
-class _RegistryLock:
+class _Registry:
     def after_fork(self) -> None:
         global _lock
         _lock = threading.Lock()
+        for slot in list(_slots.values()):
+            slot.after_fork()
 
 
-_registry_lock = _RegistryLock()
-on_fork(_registry_lock)
+_registry = _Registry()
+on_fork(_registry)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from . import lifecycle
 from .caches import TokenCache
 from .client_authentication import ClientAuthentication
-from .clock import Clock
+from .clock import SYSTEM_CLOCK, Clock
 from .errors import TokenUnavailable
 from .events import Reporter, Subscriber
 from .failure import Failure, Kind
@@ -17,7 +17,7 @@ from .fork import importing
 from .grants import Grant
 from .identities import Identities, checked_cache
 from .kit import COLD, FORCED, REJECTED, RENEWAL, Identity, Kit
-from .lifecycle import YOUNG, Action, Pause, RenewalPolicy, hold_off, next_bar
+from .lifecycle import DEFAULT_POLICY, YOUNG, Action, Pause, RenewalPolicy, hold_off, next_bar
 from .options import SecretSource, TokenRequest, checked_alias, checked_secret_source, refuse_unknown
 from .seal import checked_keys
 from .slot import Held, Slot
@@ -78,6 +78,22 @@ class TokenSource:
         ConfigurationError: an option makes no sense; raised before any I/O.
     """
 
+    __slots__ = (
+        "__weakref__",
+        "_asked_for",
+        "_cache",
+        "_clock",
+        "_identities",
+        "_identity",
+        "_kit",
+        "_policy",
+        "_renewal",
+        "monotonic",
+        "on_system_clock",
+        "slot",
+        "wall",
+    )
+
     def __init__(
         self,
         token_endpoint: str,
@@ -115,8 +131,8 @@ class TokenSource:
         secret = checked_secret_source(client_secret)
         keys = checked_keys(encryption_keys)
         self._cache = checked_cache(cache)
-        self._policy = (policy or RenewalPolicy()).checked()
-        self._clock = clock or Clock()
+        self._policy = (policy or DEFAULT_POLICY).checked()
+        self._clock = clock or SYSTEM_CLOCK
         self._identities = Identities(request, secret, keys, self._cache, self._policy, clock)
         reporter = Reporter(request.client_id, on_event, request.audience, checked_alias(alias))
         self._kit = Kit(
@@ -283,10 +299,10 @@ class TokenSource:
 
     def _ledger(self) -> LedgerReport:
         from .ledger import ledger_of
-        from .shared import SharedState
+        from .shared import NOTHING_SHARED
 
         identity, report = self._identity, self._kit.report
-        shared = identity.shared if identity is not None else SharedState.absent()
+        shared = identity.shared if identity is not None else NOTHING_SHARED
         try:
             return ledger_of(self._kit).read(shared, report)
         finally:

@@ -63,7 +63,7 @@ class AccessToken:
         fingerprint: the token's keyed fingerprint; logs and events show its first 8 digits.
     """
 
-    __slots__ = ("_mark", "_value", "authorization", "expires_at", "issued_at", "scope", "token_type")
+    __slots__ = ("_mark", "authorization", "expires_at", "issued_at", "scope", "token_type")
 
     def __init__(
         self,
@@ -76,7 +76,6 @@ class AccessToken:
         fingerprint: str,
     ) -> None:
         put = object.__setattr__
-        put(self, "_value", Secret(value))
         put(self, "token_type", token_type)
         put(self, "scope", scope)
         put(self, "issued_at", issued_at)
@@ -90,13 +89,12 @@ class AccessToken:
     expires_at: float
     authorization: str
     """The value of the Authorization header: ``Bearer …``. A str whose repr is redacted."""
-    _value: Secret
     _mark: str
 
     @property
     def value(self) -> str:
-        """The token itself."""
-        return self._value.reveal()
+        """The token itself. It is kept once, in the header."""
+        return self.authorization[len(self.token_type) + 1 :]
 
     @property
     def fingerprint(self) -> str:
@@ -110,10 +108,10 @@ class AccessToken:
         raise AttributeError(f"an AccessToken cannot be changed: {name}")
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, AccessToken) and self._value == other._value
+        return isinstance(other, AccessToken) and Secret(self.value) == Secret(other.value)
 
     def __hash__(self) -> int:
-        return hash(self._value)
+        return hash(Secret(self.value))
 
     def __repr__(self) -> str:
         return f"<AccessToken {self.fingerprint} {self.token_type} expires_at={self.expires_at:.0f}>"

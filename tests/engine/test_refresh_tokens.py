@@ -124,7 +124,7 @@ def test_a_used_up_refresh_token_says_so(clock: FakeClock) -> None:
         with pytest.raises(TokenUnavailable, match="get a new one") as caught:
             source.token()
     assert caught.value.cause_code == "invalid_grant"
-    assert "r0-first" not in repr(source.__dict__)
+    assert "r0-first" not in repr({name: getattr(source, name) for name in source.__slots__ if hasattr(source, name)})
 
 
 @pytest.mark.parametrize("bad", ["", "  ", "x\n"])
