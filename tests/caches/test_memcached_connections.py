@@ -1,0 +1,210 @@
+"""The connections of the memcached cache: threads, forks, reuse, and that none is left open."""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from disk_steps import run_python
+from memcached_steps import cache_on, connections_so_far, freeze, open_connections, raw_client, start_counting
+
+from m2m_auth.caches.memcached import MemcachedTokenCache
+from m2m_auth.errors import CacheUnavailable
+from servers.stores import Store, start_memcached
+
+
+@pytest.fixture(scope="module")
+def store() -> Iterator[Store]:
+    """A memcached."""
+    with start_memcached() as running:
+        yield running
+
+
+@pytest.fixture
+def lone_store() -> Iterator[Store]:
+    """A memcached whose connections can be counted: nobody else has any."""
+    with start_memcached() as running:
+        start_counting(running)
+        yield running
+
+
+def test_64_threads(store: Store) -> None:
+    """64 threads at once use one cache; each reads its own values, none is turned away, few connections stay."""
+    problems: list[object] = []
+    start = threading.Barrier(64)
+
+    def work(number: int) -> None:
+        key = f"thread{number}"
+        start.wait()
+        try:
+            for turn in range(20):
+                value = b"%d of %d" % (turn, number)
+                cache.set(key, value, 60)
+                if cache.get(key) != value or cache.increment(f"n{key}", 60) != turn + 1:
+                    problems.append(number)
+        except CacheUnavailable as error:
+            problems.append(error)
+
+    with closing(cache_on(store.port, timeout=30)) as cache:
+        threads = [threading.Thread(target=work, args=(number,)) for number in range(64)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert problems == []
+
+
+def test_connections_are_reused_and_few_are_kept(lone_store: Store) -> None:
+    """One after the other, operations share one connection; after many at once at most four stay open."""
+    with closing(cache_on(lone_store.port, timeout=30)) as cache, raw_client(lone_store) as client:
+        before = connections_so_far(client)
+        for _ in range(20):
+            cache.set("key", b"value", 60)
+        assert connections_so_far(client) == before + 1
+        freeze(lone_store)
+        threads = [threading.Thread(target=cache.get, args=("key",)) for _ in range(16)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.2)
+        lone_store.thaw()
+        for thread in threads:
+            thread.join()
+        assert 1 <= open_connections(client, at_most=4) <= 4
+
+
+def test_an_idle_connection_is_not_trusted_for_long(lone_store: Store) -> None:
+    """One that was unused for max_idle seconds is replaced: a firewall may have forgotten it without a word."""
+    with raw_client(lone_store) as client:
+        before = connections_so_far(client)
+        with closing(MemcachedTokenCache(lone_store.address, timeout=2, max_idle=0)) as cache:
+            for _ in range(5):
+                cache.set("key", b"value", 60)
+            assert connections_so_far(client) == before + 5
+        assert open_connections(client, at_most=0) == 0
+
+
+def test_close_lets_go_of_everything(lone_store: Store) -> None:
+    """After close() the server has no connection left of it, and the next operation opens one."""
+    cache = cache_on(lone_store.port)
+    with raw_client(lone_store) as client:
+        cache.set("key", b"value", 60)
+        assert open_connections(client, at_most=1) == 1
+        cache.close()
+        assert open_connections(client, at_most=0) == 0
+        assert cache.get("key") == b"value"
+        cache.close()
+        assert open_connections(client, at_most=0) == 0
+
+
+def test_a_cache_that_is_dropped_closes_its_connections(lone_store: Store) -> None:
+    """Without a close() too, and without a ResourceWarning."""
+    with raw_client(lone_store) as client:
+        cache_on(lone_store.port).set("key", b"value", 60)
+        gc.collect()
+        assert open_connections(client, at_most=0) == 0
+
+
+def test_close_during_an_operation(lone_store: Store) -> None:
+    """close() does not take the connection from under an operation; that one is closed when it ends."""
+    cache = cache_on(lone_store.port, timeout=30)
+    cache.set("key", b"value", 60)
+    read: list[bytes | None] = []
+    freeze(lone_store)
+    thread = threading.Thread(target=lambda: read.append(cache.get("key")))
+    thread.start()
+    time.sleep(0.1)
+    cache.close()
+    lone_store.thaw()
+    thread.join()
+    assert read == [b"value"]
+    with raw_client(lone_store) as client:
+        assert open_connections(client, at_most=0) == 0
+
+
+def test_a_thread_that_is_interrupted(store: Store) -> None:
+    """After a KeyboardInterrupt in the middle of an answer the connection is not used again."""
+    code = """if True:
+        import os, signal, sys, threading, time
+        from m2m_auth.caches.memcached import MemcachedTokenCache
+        address, server = sys.argv[1], int(sys.argv[2])
+        cache = MemcachedTokenCache(address, timeout=20)
+        cache.set("one", b"1", 60)
+        cache.set("two", b"2", 60)
+        os.kill(server, signal.SIGSTOP)
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        try:
+            cache.get("one")
+        except KeyboardInterrupt:
+            print("interrupted")
+        os.kill(server, signal.SIGCONT)
+        assert cache.get("two") == b"2"
+        assert cache.add("two", b"3", 60) is False
+        cache.close()
+    """
+    with raw_client(store) as client:
+        process = client.stats()[b"pid"]
+    assert run_python(code, store.address, int(process)) == "interrupted"
+
+
+def test_a_fork_shares_no_connection(lone_store: Store) -> None:
+    """The child opens one of its own and leaves its parent's alone, over and over, with busy threads beside it."""
+    code = """if True:
+        import os, sys, threading, warnings
+        from m2m_auth.caches.memcached import MemcachedTokenCache
+        warnings.simplefilter("ignore", DeprecationWarning)
+        cache = MemcachedTokenCache(sys.argv[1], timeout=20)
+        over = threading.Event()
+        def work(name):
+            turn = 0
+            while not over.is_set():
+                turn += 1
+                value = f"{name} {turn}".encode() * 50
+                cache.set(name, value, 60)
+                assert cache.get(name) == value
+        threads = [threading.Thread(target=work, args=(f"key{n}",)) for n in range(4)]
+        for thread in threads: thread.start()
+        for turn in range(30):
+            cache.set("parent", b"%d" % turn, 60)
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    for again in range(20):
+                        assert cache.get("parent") == b"%d" % turn
+                        cache.set("child", b"%d" % again, 60)
+                        assert cache.get("child") == b"%d" % again
+                    assert cache.add(f"lease{turn}", b"child", 60)
+                    cache.close()
+                    status = 0
+                finally:
+                    os._exit(status)
+            for again in range(20):
+                assert cache.get("parent") == b"%d" % turn
+            _, status = os.waitpid(child, 0)
+            assert status == 0, status
+            assert cache.get(f"lease{turn}") == b"child"
+        over.set()
+        for thread in threads: thread.join()
+        cache.close()
+        print("done")
+    """
+    assert run_python(code, lone_store.address) == "done"
+    with raw_client(lone_store) as client:
+        assert open_connections(client, at_most=0) == 0
+
+
+def test_a_name_with_several_addresses(store: Store) -> None:
+    """A host's name is looked up, and all of its addresses are tried: "localhost" is often ::1 first."""
+    with closing(MemcachedTokenCache(("localhost", store.port), timeout=5)) as cache:
+        cache.set("key", b"value", 60)
+        assert cache.get("key") == b"value"
+
+
+def test_a_name_that_does_not_exist() -> None:
+    """It is a fault like any other."""
+    with closing(MemcachedTokenCache("nowhere.invalid", timeout=5)) as cache, pytest.raises(CacheUnavailable):
+        cache.get("key")
