@@ -14,9 +14,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Generator
-from contextlib import contextmanager
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Protocol
 
 __all__ = ["StartsClean", "forks_wait", "importing", "on_fork"]
@@ -51,19 +49,31 @@ def on_fork(target: StartsClean) -> None:
     _children.add(target)
 
 
-@contextmanager
-def forks_wait() -> Generator[None, None, None]:
-    """Holds off forks while this thread is where a child could not go on: in an import, or in SQLite."""
-    me = threading.get_ident()
-    with _gate:
-        _gate.wait_for(lambda: not _forking or me in _inside)
-        _inside.append(me)
-    try:
-        yield
-    finally:
+class _Inside:
+    """A class, since a generator costs as much as the cache operation around which it stands."""
+
+    def __enter__(self) -> None:
+        me = threading.get_ident()
         with _gate:
-            _inside.remove(me)
-            _gate.notify_all()
+            if _forking:
+                _gate.wait_for(lambda: not _forking or me in _inside)
+            _inside.append(me)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with _gate:
+            _inside.remove(threading.get_ident())
+            if _forking:
+                _gate.notify_all()
+
+
+_here = _Inside()
+
+
+def forks_wait() -> _Inside:
+    """Holds off forks while this thread is where a child could not go on: in an import, or in SQLite."""
+    return _here
 
 
 importing = forks_wait

@@ -38,7 +38,7 @@ class Guard:
 
     def do(self, report: Reporter, operation: Callable[[TokenCache], _T]) -> tuple[bool, _T | None]:
         """One operation: whether the cache answered, and what."""
-        if self.failing:
+        if self._faulty and self.failing:
             return False, None
         try:
             result = operation(self.cache)

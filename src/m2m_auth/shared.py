@@ -159,9 +159,9 @@ class SharedState:
             sealed = self._look(guard, name, report)[1]
             entry = self._entry(self._opened(name, sealed, report), report)
             if entry is not None:
-                # Those that were asked in vain, and those that are nearer and hold an older one.
-                others = self._nearest_first[: self._nearest_first.index(guard)] + order[:place]
-                self._spread(entry, sealed, others, report)
+                if self.tiered:  # those that were asked in vain, and those that are nearer and hold an older one
+                    others = self._nearest_first[: self._nearest_first.index(guard)] + order[:place]
+                    self._spread(entry, sealed, others, report)
                 return entry
         return None
 
@@ -325,7 +325,7 @@ class SharedState:
             report.tell("undecryptable", reason="seal")
             return None
         try:
-            data: Any = json.loads(opened)
+            data: Any = json.loads(opened.decode())
         except ValueError:
             data = None
         if not isinstance(data, dict):

@@ -196,6 +196,9 @@ class TokenSource:
     def renew(self) -> AccessToken:
         """Has a new token minted now, e.g. after the client's rights have changed. Single flight still applies.
 
+        While the shared cache cannot give a lease, tokens are minted at least 10 s apart (or a tenth of their life, if
+        that is longer); until then this returns the held one.
+
         Raises:
             TokenUnavailable: the attempt failed; a held token is kept.
         """

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 import re
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from ..errors import ConfigurationError, missing_extra, nearest
 
@@ -111,8 +111,7 @@ def from_url(url: str) -> TokenCache:
             f"cache={shown(url)!r}: no cache has this URL scheme{nearest(scheme, _SCHEMES)}. "
             f"Known: {', '.join(f'{known}:' for known in _SCHEMES)}; or pass an object with the TokenCache protocol."
         )
-    cache: TokenCache = _class(target, f"cache={shown(url)!r}").from_url(url)
-    return cache
+    return _made(target, "from_url", url, f"cache={shown(url)!r}")
 
 
 def from_client(client: object) -> TokenCache | None:
@@ -125,8 +124,7 @@ def from_client(client: object) -> TokenCache | None:
     target = next((_CLIENTS[package] for package in packages if package in _CLIENTS), None)
     if target is None:
         return None
-    cache: TokenCache = _class(target, f"cache={type(client).__name__}(…)").from_client(client)
-    return cache
+    return _made(target, "from_client", client, f"cache={type(client).__name__}(…)")
 
 
 def shown(url: str) -> str:
@@ -134,9 +132,10 @@ def shown(url: str) -> str:
     return re.sub(r"(?<=//).*@", "***@", url.partition("?")[0])
 
 
-def _class(target: str, what: str) -> Any:
+def _made(target: str, constructor: str, given: object, what: str) -> TokenCache:
     module, _, name = target.partition(":")
     try:
-        return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+        cache: TokenCache = getattr(getattr(importlib.import_module(f"{__name__}.{module}"), name), constructor)(given)
     except ImportError as error:
         raise ConfigurationError(missing_extra(what, error, module)) from None
+    return cache

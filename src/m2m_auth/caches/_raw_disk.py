@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from typing import Any, cast
+from urllib.parse import quote
 
 import diskcache
 from diskcache.core import MODE_RAW
 
-__all__ = ["RawCache", "RawDisk"]
+__all__ = ["RawCache", "RawDisk", "SharedRawCache"]
 
 
 class _Refused(OSError):
@@ -68,7 +70,7 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
         # What diskcache's operations use.
         self._disk = RawDisk(os.path.dirname(database))  # noqa: PTH120 - pathlib is not needed here
         self._txn_id = None
-        self._connection = sqlite3.connect(database, timeout=timeout, isolation_level=None)
+        self._connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             # Not by a file descriptor of ours: closing that would drop every lock that SQLite has on the file in this
             # process. The journal gets the database's mode.
@@ -86,6 +88,28 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
     @property
     def _con(self) -> sqlite3.Connection:
         return self._connection
+
+
+class SharedRawCache(RawCache):
+    """The same on a database that a diskcache.Cache has made and goes on using: no setting is touched, nor its schema.
+
+    Its triggers keep its count and size right. SQLite's own ``synchronous`` applies, which no power cut harms, whatever
+    the journal mode: other people's data are in there. A database that is gone stays gone.
+    """
+
+    def __init__(self, database: str, timeout: float) -> None:
+        self._disk = RawDisk(os.path.dirname(database))  # noqa: PTH120 - pathlib is not needed here
+        self._txn_id = None
+        location = f"file:{quote(database)}?mode=rw"
+        self._connection = sqlite3.connect(location, timeout=timeout, isolation_level=None, uri=True)
+
+    def _cull(self, now: float, sql: Callable[..., Any], cleanup: object, limit: int | None = None) -> None:  # noqa: ARG002
+        """Deletes only expired rows of ours: the values of others may be in files, which RawDisk leaves alone."""
+        sql(
+            "DELETE FROM Cache WHERE rowid IN (SELECT rowid FROM Cache WHERE key >= 'm2m1.' AND key < 'm2m1/'"
+            " AND raw = 1 AND filename IS NULL AND expire_time < ? LIMIT ?)",
+            (now, self.cull_limit if limit is None else limit),
+        )
 
 
 # A power cut may cost the tokens in it, never a call: a file that is no database any more is put aside.

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..errors import CacheUnavailable, ConfigurationError
 from ..fork import forks_wait
 from . import Capabilities
+from ._idle_disk import Idle, Opened, looks_of
 
 if TYPE_CHECKING:
     from ._raw_disk import RawCache
 
-__all__ = ["DiskTokenCache"]
+__all__ = ["DiskTokenCache", "insecurity"]
 
 _DATABASE = "cache.db"
 _T = TypeVar("_T")
@@ -50,7 +51,9 @@ class DiskTokenCache:
         self._folder = Path(folder) if folder is not None else _user_folder()
         self._database = self._folder / _DATABASE
         self._timeout = timeout
-        problem = _insecurity(self._folder)
+        self._path = str(self._database)
+        self._idle = Idle()
+        problem = insecurity(self._folder)
         if problem:
             raise ConfigurationError(problem)
 
@@ -60,25 +63,39 @@ class DiskTokenCache:
         rest = url.partition(":")[2]
         return cls(os.path.expanduser(rest) if rest else None)  # noqa: PTH111 - a bad ~user stays as it is
 
+    @classmethod
+    def from_client(cls, client: Any) -> DiskTokenCache:
+        """The folder of a ``diskcache.Cache``, or the folders of a ``FanoutCache``, which goes on using it.
+
+        Our rows stand beside the user's, under keys that begin with ``m2m1.``; his settings, his files and the mode of
+        his folder stay as they are. The values are sealed, so others may read the folder; they may not write to it.
+
+        Raises:
+            ConfigurationError: it is neither of the two, or others may write to its folder.
+        """
+        from ._existing_disk import ExistingDiskTokenCache
+
+        return ExistingDiskTokenCache(client)
+
     def __repr__(self) -> str:
         return f"DiskTokenCache({str(self._folder)!r})"
 
     def get(self, key: str) -> bytes | None:
         """The live value, or None."""
-        value: Any = self._do(lambda cache: cache.get(key, retry=False))
+        value: Any = self._do(key, lambda cache: cache.get(key, retry=False))
         return str(value).encode() if isinstance(value, int) else value
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """Stores a value for ``ttl`` seconds."""
-        self._do(lambda cache: cache.set(key, value, expire=ttl, retry=False))
+        self._do(key, lambda cache: cache.set(key, value, expire=ttl, retry=False))
 
     def delete(self, key: str) -> None:
         """Forgets a key."""
-        self._do(lambda cache: cache.delete(key, retry=False))
+        self._do(key, lambda cache: cache.delete(key, retry=False))
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
         """Stores the value unless a live one is there; one transaction."""
-        return bool(self._do(lambda cache: cache.add(key, value, expire=ttl, retry=False)))
+        return bool(self._do(key, lambda cache: cache.add(key, value, expire=ttl, retry=False)))
 
     def delete_if(self, key: str, value: bytes) -> bool:
         """Deletes the key if it still holds this value; one transaction (``diskcache.Lock`` does not compare)."""
@@ -87,7 +104,7 @@ class DiskTokenCache:
             with cache.transact(retry=False):
                 return cache.get(key) == value and bool(cache.delete(key))
 
-        return self._do(compare)
+        return self._do(key, compare)
 
     def increment(self, key: str, ttl: float) -> int:
         """Adds one and returns the count; one transaction."""
@@ -98,39 +115,51 @@ class DiskTokenCache:
                     cache.set(key, 0, expire=ttl)
                 return int(cache.incr(key))
 
-        return self._do(count)
+        return self._do(key, count)
 
     def close(self) -> None:
-        """Nothing to let go of: each operation opens the database for itself, so no thread and no fork inherits one."""
+        """Closes the idle connections."""
+        self._idle.close()
 
-    def _do(self, operation: Callable[[RawCache], _T]) -> _T:
+    def _do(self, key: str, operation: Callable[[RawCache], _T]) -> _T:
         """One operation. Whatever SQLite, the file system or diskcache has to say is a CacheUnavailable."""
         problem = ""
         with forks_wait():
-            file: os.stat_result | None = None
+            opened: Opened | None = None
             try:
-                with contextlib.closing(self._open()) as cache:
-                    file = self._database.stat()
-                    return operation(cache)
+                opened = self._idle.take(self._looks()) or self._opened(key)
+                result = operation(opened.cache)
             except CacheUnavailable:
                 raise
             except Exception as error:  # sqlite3.Error, OSError, Timeout, and what foreign rows make diskcache do
                 problem = f"{self!r}: {type(error).__name__}: {error}"
-                self._put_aside_if_spoilt(error, file)
+                if opened is not None:
+                    opened.cache.close()
+                self._put_aside_if_spoilt(error, opened)
+            else:
+                self._idle.give(opened)
+                return result
         raise CacheUnavailable(problem)
 
-    def _open(self) -> RawCache:
+    def _looks(self) -> tuple[int, ...] | None:
+        return looks_of(self._path)
+
+    def _opened(self, key: str) -> Opened:
+        cache = self._open(key)
+        return Opened(cache, self._looks())
+
+    def _open(self, key: str = "") -> RawCache:  # noqa: ARG002 - one database has every key
         from ._raw_disk import RawCache
 
         _make_private(self._folder)
-        problem = _insecurity(self._folder)
+        problem = insecurity(self._folder)
         if problem:
             raise CacheUnavailable(problem)
         if self._database.is_symlink():
             raise CacheUnavailable(f"{self._database} is a symlink. Fix: delete it")
         return RawCache(str(self._database), self._timeout)
 
-    def _put_aside_if_spoilt(self, error: Exception, file: os.stat_result | None) -> None:
+    def _put_aside_if_spoilt(self, error: Exception, opened: Opened | None) -> None:
         """A file that is no database never becomes one again: the next operation starts afresh."""
         import sqlite3
 
@@ -138,7 +167,7 @@ class DiskTokenCache:
         if passing or not isinstance(error, sqlite3.DatabaseError):
             return
         with contextlib.suppress(OSError):
-            if file is None or os.path.samestat(file, self._database.stat()):  # or another process has done so by now
+            if opened is None or opened.looks == self._looks():  # or another process has done so by now
                 self._database.replace(self._folder / "spoilt.db")
 
 
@@ -167,8 +196,11 @@ def _make_private(folder: Path) -> None:
     folder.chmod(0o700)
 
 
-def _insecurity(folder: Path) -> str:
-    """What is wrong with the folder, in words with the fix; empty if nothing is, or it does not exist yet."""
+def insecurity(folder: Path, refused: int = 0o077) -> str:
+    """What is wrong with the folder, in words with the fix; empty if nothing is, or it does not exist yet.
+
+    ``refused`` are the permission bits that it may not have.
+    """
     if not hasattr(os, "getuid"):
         return ""
     try:
@@ -185,9 +217,10 @@ def _insecurity(folder: Path) -> str:
             f"cache folder {folder} belongs to user {found.st_uid} (mode {mode:04o}), not to {os.getuid()}. "
             "Fix: name a folder of your own"
         )
-    if mode & 0o077:
+    if mode & refused:
         return (
-            f"cache folder {folder} is open to others (mode {mode:04o}, owner {found.st_uid}). Fix: chmod 0700 {folder}"
+            f"cache folder {folder} is open to others (mode {mode:04o}, owner {found.st_uid}). "
+            f"Fix: chmod {0o777 & ~refused:04o} {folder}"
         )
     return _parent_insecurity(folder)
 

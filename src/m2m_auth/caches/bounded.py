@@ -1,0 +1,247 @@
+"""In front of a platform's small key-value store: what does not fit is kept in this process's memory.
+
+Such stores take, say, 20 entries of 4 kB, 8 kB in all, and say no, or forget something else, beyond that.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar
+
+from ..errors import CacheUnavailable, ConfigurationError
+from ..fork import on_fork
+from . import Capabilities, TokenCache
+from .memory import MemoryTokenCache
+
+__all__ = ["BoundedCache", "Store"]
+
+_log = logging.getLogger("m2m_auth")
+_T = TypeVar("_T")
+
+
+class Store(Protocol):
+    """The least that a key-value store can do. Its methods may raise anything."""
+
+    def get(self, key: str) -> bytes | str | None:
+        """The live value, or None."""
+        ...
+
+    def set(self, key: str, value: Any, ttl: Any) -> object:
+        """Stores bytes (text with ``text=True``) for ``ttl`` whole seconds."""
+        ...
+
+    def delete(self, key: str) -> object:
+        """Forgets a key; a missing one is no error."""
+        ...
+
+
+class BoundedCache:
+    """A small store as a token cache; never more in it from this process than it takes.
+
+    A token that does not fit is served from this process's memory, with one warning; each process then mints its own.
+    Counters stay in memory, so that the ledger does not push out the tokens, and so do leases unless ``inner`` is a
+    TokenCache with an atomic ``add``: ``capabilities`` says so. What other processes put into the store is not counted.
+
+    Args:
+        inner: a :class:`TokenCache`, or any object with ``get(key)``, ``set(key, value, ttl)`` and ``delete(key)``.
+        max_key: the longest key that it takes, in bytes.
+        max_value: the largest value that it takes, in bytes; of text, with ``text=True``.
+        max_total: how much it takes in all, keys and values together, in bytes.
+        max_entries: how many entries it takes.
+        max_ttl: the longest time to live that it takes, in seconds; longer ones are cut.
+        text: store text (base64), for a store that takes nothing else.
+        monotonic: the clock that entries expire by here, in seconds.
+
+    Raises:
+        ConfigurationError: ``inner`` lacks a method, or a limit is not above 0.
+    """
+
+    def __init__(
+        self,
+        inner: TokenCache | Store,
+        max_key: int = 64,
+        max_value: int = 4096,
+        max_total: int = 8192,
+        max_entries: int = 20,
+        max_ttl: float = 86_400,
+        *,
+        text: bool = False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        missing = [name for name in ("get", "set", "delete") if not callable(getattr(inner, name, None))]
+        if missing:
+            raise ConfigurationError(f"BoundedCache({type(inner).__name__}): it has no {missing[0]}(). Fix: wrap it")
+        limits = {"max_key": max_key, "max_value": max_value, "max_total": max_total, "max_entries": max_entries}
+        for name, limit in {**limits, "max_ttl": max_ttl}.items():
+            if not limit > 0:
+                raise ConfigurationError(f"BoundedCache: {name}={limit} must be above 0")
+        self._store: Any = inner
+        self._cache = inner if isinstance(inner, TokenCache) else None
+        self._limits, self._max_ttl, self._monotonic = limits, max_ttl, monotonic
+        self._as_text = text and self._cache is None
+        can = getattr(inner, "capabilities", None)
+        if self._cache is None or not isinstance(can, Capabilities):
+            shared = getattr(can, "shared", True)
+            can = Capabilities(bool(shared), atomic_add=False, compare_delete=False, resolution=1.0)
+        self._leases = can.atomic_add
+        self.capabilities = can._replace(atomic_increment=not can.shared)
+        self._here = MemoryTokenCache()
+        """What is never in the store: counters, and leases where it has none."""
+        self._overflow = MemoryTokenCache()
+        self._stored: dict[str, tuple[int, float]] = {}
+        """What this process has put into the store: bytes, and until when, by the monotonic clock."""
+        self._warned = False
+        self._lock = threading.Lock()
+        on_fork(self)
+
+    def __repr__(self) -> str:
+        return (
+            f"BoundedCache({self._cache!r})"
+            if self._cache is not None
+            else f"BoundedCache({type(self._store).__name__})"
+        )
+
+    def after_fork(self) -> None:
+        """A lock that another thread held is never released in the child."""
+        self._lock = threading.Lock()
+
+    def get(self, key: str) -> bytes | None:
+        """The live value, or None. What the store has is newer than what did not fit: another process put it there."""
+        value = self._here.get(key)
+        if value is None and len(key) <= self._limits["max_key"]:
+            try:
+                value = self._decoded(self._do(lambda store: store.get(key)))
+            except CacheUnavailable:
+                value = self._overflow.get(key)
+                if value is None:
+                    raise
+        return self._overflow.get(key) if value is None else value
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Stores a value for ``ttl`` seconds, or keeps it in memory."""
+        with self._lock:
+            self._here.delete(key)
+            if self._into_store(key, value, ttl, lambda stored, cut: self._store.set(key, stored, cut)) is None:
+                self._overflow.set(key, value, ttl)
+                self._remove(key)  # an older value there would be read as the newer one
+            else:
+                self._overflow.delete(key)
+
+    def delete(self, key: str) -> None:
+        """Forgets a key."""
+        with self._lock:
+            self._here.delete(key)
+            self._overflow.delete(key)
+            self._remove(key)
+
+    def add(self, key: str, value: bytes, ttl: float) -> bool:
+        """Stores the value unless a live one is there; in memory where ``inner`` has no atomic ``add``."""
+        cache = self._cache
+        if cache is None or not self._leases:
+            return self._here.add(key, value, ttl)
+        with self._lock:
+            if self._overflow.get(key) is not None:
+                return False
+            won = self._into_store(key, value, ttl, lambda stored, cut: cache.add(key, stored, cut))
+            return self._overflow.add(key, value, ttl) if won is None else won
+
+    def delete_if(self, key: str, value: bytes) -> bool:
+        """Deletes the key if it still holds this value; False where ``inner`` cannot compare."""
+        cache = self._cache
+        with self._lock:
+            if self._here.delete_if(key, value) or self._overflow.delete_if(key, value):
+                return True
+            if cache is None or not self.capabilities.compare_delete or len(key) > self._limits["max_key"]:
+                return False
+            deleted = self._do(lambda _: cache.delete_if(key, value))
+            if deleted:
+                self._stored.pop(key, None)
+            return deleted
+
+    def increment(self, key: str, ttl: float) -> int:
+        """Adds one and returns the count of this process."""
+        return self._here.increment(key, ttl)
+
+    def close(self) -> None:
+        """Closes ``inner``, if it can be closed. What is in memory stays until it expires."""
+        close = getattr(self._store, "close", None)
+        if close is not None:
+            self._do(lambda _: close())
+
+    def release_thread(self) -> None:
+        """At the end of a flight: lets ``inner`` close what it opened for this thread."""
+        release = getattr(self._store, "release_thread", None)
+        if release is not None:
+            release()
+
+    def _into_store(self, key: str, value: bytes, ttl: float, put: Callable[[Any, float], object]) -> bool | None:
+        """Puts the entry in place of the key's own: True, or False if ``put`` says so; None if it does not fit."""
+        now = self._monotonic()
+        self._stored = {name: entry for name, entry in self._stored.items() if entry[1] > now}
+        stored: Any = self._encoded(value)
+        size, cut = len(key) + len(stored), self._cut(ttl)
+        if not self._fits(key, len(stored), size):
+            return None
+        before = self._stored.get(key)
+        try:
+            done = self._do(lambda _: put(stored, cut)) is not False
+        except CacheUnavailable:
+            # It may hold the old entry or the new one: until both are over, the larger counts.
+            known, until = before or (0, 0.0)
+            self._stored[key] = (max(size, known), max(self._monotonic() + cut, until))
+            raise
+        if done:
+            self._stored[key] = (size, self._monotonic() + cut)
+        return done
+
+    def _fits(self, key: str, value_size: int, size: int) -> bool:
+        others = [entry[0] for name, entry in self._stored.items() if name != key]
+        asked = {"max_key": len(key), "max_value": value_size}
+        asked |= {"max_total": sum(others) + size, "max_entries": len(others) + 1}
+        over = next((name for name, limit in self._limits.items() if asked[name] > limit), None)
+        if over is not None and not self._warned:
+            self._warned = True
+            _log.warning(
+                "%r: an entry would make %s %d, and the limit is %d; what does not fit stays in this process's memory, "
+                "and each process mints its own. Fix: a larger limit if the store takes more, shorter tokens, or a "
+                "cache without such limits",
+                *(self, over, asked[over], self._limits[over]),
+            )
+        return over is None
+
+    def _remove(self, key: str) -> None:
+        if len(key) <= self._limits["max_key"]:
+            self._do(lambda store: store.delete(key))
+        self._stored.pop(key, None)
+
+    def _do(self, operation: Callable[[Any], _T]) -> _T:
+        """One operation of the store. Whatever it has to say is a CacheUnavailable; its words may hold secrets."""
+        try:
+            return operation(self._store)
+        except CacheUnavailable:
+            raise
+        except Exception as error:
+            problem = f"{self!r}: {type(error).__name__}"
+        raise CacheUnavailable(problem)
+
+    def _cut(self, ttl: float) -> float:
+        """No longer than the store takes; whole seconds for one that is no TokenCache."""
+        cut = min(ttl, self._max_ttl)
+        return cut if self._cache is not None else max(1, min(math.ceil(cut), int(self._max_ttl)))
+
+    def _encoded(self, value: bytes) -> bytes | str:
+        return base64.b64encode(value).decode("ascii") if self._as_text else value
+
+    def _decoded(self, stored: object) -> bytes | None:
+        """What ``_encoded`` has made; anything else is a miss."""
+        if self._as_text and isinstance(stored, str):
+            try:
+                return base64.b64decode(stored, validate=True)
+            except ValueError:  # also text beyond ASCII
+                return None
+        return bytes(stored) if isinstance(stored, (bytes, bytearray)) and not self._as_text else None

@@ -1,0 +1,51 @@
+"""BoundedCache passes the contract that every cache passes, over a TokenCache and over a platform's small store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import pytest
+from bounded_stores import over_disk, over_folder
+
+from m2m_auth.caches import TokenCache
+from m2m_auth.caches.bounded import BoundedCache
+from m2m_auth.caches.memory import MemoryTokenCache
+from m2m_auth.testing import CacheContract
+
+
+class TestOverATokenCache(CacheContract):
+    """Lease and release are the inner cache's, races between processes included."""
+
+    @pytest.fixture
+    def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
+        """Opens the same folder each time."""
+        return partial(over_disk, tmp_path / "cache")
+
+
+class TestOverASmallStore(CacheContract):
+    """A store of text with get, set and delete alone: no lease, no ledger."""
+
+    @pytest.fixture
+    def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
+        """Opens the same folder each time."""
+        return partial(over_folder, tmp_path / "store")
+
+
+class TestOverMemory(CacheContract):
+    """Within one process, the ledger is atomic too."""
+
+    @pytest.fixture
+    def cache(self) -> TokenCache:
+        """A cache of its own for each test."""
+        return BoundedCache(MemoryTokenCache())
+
+
+class TestWhereNothingFits(CacheContract):
+    """A cache whose every entry is too large works all the same, from memory."""
+
+    @pytest.fixture
+    def cache(self) -> TokenCache:
+        """A cache of its own for each test."""
+        return BoundedCache(MemoryTokenCache(), max_total=1)

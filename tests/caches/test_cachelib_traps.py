@@ -1,0 +1,257 @@
+"""What is known to go wrong with cachelib: pickles, its leases, caches that store nothing, failures it swallows."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import pickle
+import struct
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import cachelib
+import pymemcache
+import pytest
+import redis
+
+from m2m_auth import TokenSource
+from m2m_auth.caches import from_client
+from m2m_auth.caches.cachelib import CachelibTokenCache
+from m2m_auth.caches.redis import RedisTokenCache
+from m2m_auth.errors import CacheUnavailable, ConfigurationError
+from m2m_auth.testing import FakeAuthorizationServer
+from servers.stores import free_port, start_valkey
+
+
+class Canary:
+    """Unpickling it creates a folder."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return os.mkdir, (str(self._path),)
+
+
+class Broken(cachelib.SimpleCache):
+    """A backend whose every operation fails, with a password in its words."""
+
+    def get(self, *arguments: Any) -> Any:
+        """Fails."""
+        raise OSError("redis://user:hunter2@host")
+
+    set = add = delete = get  # type: ignore[assignment]
+
+
+def plant(folder: Path, key: str, payload: bytes) -> None:
+    """Writes a file of FileSystemCache's own format, which lives for an hour."""
+    (folder / hashlib.sha256(key.encode()).hexdigest()).write_bytes(struct.pack("I", int(time.time()) + 3600) + payload)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path) -> cachelib.FileSystemCache:
+    """The user's own cache."""
+    return cachelib.FileSystemCache(str(tmp_path / "cache"), hash_method=hashlib.sha256)
+
+
+def test_a_planted_pickle_does_run_in_the_users_own_hands(theirs: cachelib.FileSystemCache, tmp_path: Path) -> None:
+    """The payload is live: what the next test proves is not for lack of one."""
+    plant(tmp_path / "cache", "key", pickle.dumps(Canary(tmp_path / "canary")))
+    theirs.get("key")
+    assert (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize(
+    "prefix", [b"", b"!", b"m2m1:", b"m2m1#"], ids=["bare", "as Redis", "as a value", "as a count"]
+)
+def test_a_planted_pickle_is_a_miss(theirs: cachelib.FileSystemCache, tmp_path: Path, prefix: bytes) -> None:
+    """No operation runs it, and each goes on as if nothing were there."""
+    cache = CachelibTokenCache(theirs)
+    plant(tmp_path / "cache", "key", prefix + pickle.dumps(Canary(tmp_path / "canary")))
+    assert cache.get("key") is None
+    assert cache.increment("key", 60) == 1
+    plant(tmp_path / "cache", "key", prefix + pickle.dumps(Canary(tmp_path / "canary")))
+    assert cache.delete_if("key", b"value") is False
+    cache.set("key", b"value", 60)
+    assert cache.get("key") == b"value"
+    cache.delete("key")
+    assert not (tmp_path / "canary").exists()
+
+
+def test_the_count_of_files_is_not_unpickled(theirs: cachelib.FileSystemCache, tmp_path: Path) -> None:
+    """FileSystemCache keeps its count in a pickle under a fixed name, and reads it at each set: ours does not."""
+    cache = CachelibTokenCache(theirs)
+    plant(tmp_path / "cache", "__wz_cache_count", pickle.dumps(Canary(tmp_path / "canary")))
+    cache.set("key", b"value", 60)
+    cache.delete("key")
+    assert not (tmp_path / "canary").exists()
+
+
+def test_planted_bytes_in_memory_are_a_miss(tmp_path: Path) -> None:
+    """SimpleCache pickles, too; a pickle of somebody else's under our key does not run."""
+    simple = cachelib.SimpleCache()
+    cache = CachelibTokenCache(simple)
+    simple.set("key", Canary(tmp_path / "canary"))
+    assert cache.get("key") is None
+    assert not (tmp_path / "canary").exists()
+
+
+def test_the_users_object_stays_as_it_is(theirs: cachelib.FileSystemCache) -> None:
+    """His values, his serializer and his count are as before, and ours are not in his way."""
+    before = dict(vars(theirs))
+    theirs.set("his", {"some": "thing"})
+    count = theirs._file_count
+    cache = CachelibTokenCache(theirs)
+    cache.set("m2m1.t.key", b"value", 60)
+    assert vars(theirs) == before
+    assert theirs.get("his") == {"some": "thing"}
+    assert theirs._file_count == count
+    assert cache.get("his") is None
+    assert theirs.clear()
+    assert cache.get("m2m1.t.key") is None
+
+
+@pytest.mark.parametrize("kind", [cachelib.NullCache, type("FlaskNullCache", (cachelib.BaseCache,), {})])
+def test_a_cache_that_stores_nothing_is_refused(kind: type[cachelib.BaseCache]) -> None:
+    """NullCache's add is always True: every process would hold the lease. Flask-Caching's is not cachelib's class."""
+    for refuses in (
+        from_client,
+        CachelibTokenCache,
+        lambda cache: TokenSource("https://as.example", "c", "s", cache=cache),
+    ):
+        with pytest.raises(ConfigurationError, match=rf"cache={kind.__name__}\(…\) stores nothing.*Fix: cache=None"):
+            refuses(kind())
+
+
+def test_what_is_no_cache_is_refused() -> None:
+    """cachelib's serializers come from the same package."""
+    with pytest.raises(ConfigurationError, match=r"no cachelib cache\. Fix: "):
+        from_client(cachelib.simple.SimpleSerializer())
+
+
+def test_redis_goes_round_cachelib() -> None:
+    """RedisCache's add is two commands; ours is one, on a connection of ours, whatever prefix and client it has."""
+    with start_valkey() as store, redis.Redis(port=store.port) as client:
+        theirs = cachelib.RedisCache(client, key_prefix="his.")
+        cache = from_client(theirs)
+        assert isinstance(cache, RedisTokenCache)
+        assert cache.add("m2m1.l.key", b"owner", 15) is True
+        assert 0 < client.pttl("m2m1.l.key") <= 15_000
+        cache.close()
+    with pytest.raises(ConfigurationError, match=r"Fix: pass cache=<the RedisCache>"):
+        CachelibTokenCache(theirs)
+
+
+def test_a_memcached_client_that_unpickles_is_refused() -> None:
+    """pylibmc, python-memcached and libmc unpickle what carries a flag: the message has the URL to use instead."""
+
+    class Client:
+        """Resembles them."""
+
+    with pytest.raises(
+        ConfigurationError, match=r"MemcachedCache\(…\).*Client.*unpickles.*Fix: .*memcached://host:port"
+    ):
+        from_client(cachelib.MemcachedCache(Client()))
+
+
+def test_a_memcached_client_that_hides_faults_is_refused() -> None:
+    """What MemcachedTokenCache says of pymemcache's ignore_exc is said here, too."""
+    client = pymemcache.Client(("127.0.0.1", free_port()), ignore_exc=True)
+    with pytest.raises(ConfigurationError, match="ignore_exc"):
+        from_client(cachelib.MemcachedCache(client))
+
+
+def test_several_on_one_simple_cache_have_one_lease() -> None:
+    """16 threads, each with a token cache of its own over one SimpleCache: one winner a round, no count lost."""
+    simple = cachelib.SimpleCache()
+    caches = [CachelibTokenCache(simple) for _ in range(16)]
+    barrier = threading.Barrier(16)
+
+    def race(cache: CachelibTokenCache) -> tuple[list[bool], list[int]]:
+        won, counts = [], []
+        for turn in range(20):
+            barrier.wait(30)
+            won.append(cache.add(f"lease{turn}", b"owner", 60))
+            counts.append(cache.increment("count", 60))
+        return won, counts
+
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            results = list(pool.map(race, caches))
+    finally:
+        sys.setswitchinterval(usual)
+    assert [sum(wins) for wins in zip(*(won for won, _ in results), strict=True)] == [1] * 20
+    assert sorted(count for _, counts in results for count in counts) == list(range(1, 321))
+
+
+@pytest.mark.parametrize("ttl", [0.0, 0.001, 1, 1.5, 15.0])
+def test_no_entry_is_for_ever_or_too_short(ttl: float) -> None:
+    """Times to live are whole seconds, never 0 (which is for ever), and never less than asked."""
+    simple = cachelib.SimpleCache()
+    before = time.time()
+    CachelibTokenCache(simple).set("key", b"value", ttl)
+    ((until, _),) = simple._cache.values()
+    assert before + ttl <= until <= time.time() + ttl + 2
+
+
+def test_a_counter_keeps_its_time_to_live() -> None:
+    """The second increment neither prolongs it nor gives it the cache's default."""
+    simple = cachelib.SimpleCache()
+    cache = CachelibTokenCache(simple)
+    cache.increment("count", 3600)
+    ((first, _),) = simple._cache.values()
+    assert cache.increment("count", 60) == 2
+    ((second, _),) = simple._cache.values()
+    assert abs(second - first) <= 1
+    assert cache.get("count") == b"2"
+
+
+def test_faults_are_told_without_their_words() -> None:
+    """Every operation raises CacheUnavailable with the backend's name and the error's type, and no secret."""
+    cache = CachelibTokenCache(Broken())
+    operations: list[Any] = [
+        lambda: cache.get("key"),
+        lambda: cache.set("key", b"value", 60),
+        lambda: cache.delete("key"),
+        lambda: cache.add("key", b"value", 60),
+        lambda: cache.delete_if("key", b"value"),
+        lambda: cache.increment("key", 60),
+    ]
+    for operation in operations:
+        with pytest.raises(CacheUnavailable, match=r"^CachelibTokenCache\(Broken\): OSError$") as caught:
+            operation()
+        assert caught.value.__context__ is None
+
+
+def test_swallowed_failures_are_told(theirs: cachelib.FileSystemCache, tmp_path: Path) -> None:
+    """FileSystemCache logs a full or missing folder and answers False: that is a fault of the cache."""
+    cache = CachelibTokenCache(theirs)
+    os.rename(tmp_path / "cache", tmp_path / "elsewhere")
+    logging.getLogger().addFilter(quiet := lambda record: False)
+    try:
+        with pytest.raises(CacheUnavailable, match="did not store"):
+            cache.set("key", b"value", 60)
+    finally:
+        logging.getLogger().removeFilter(quiet)
+
+
+def test_sources_share_through_a_folder(tmp_path: Path) -> None:
+    """The cachelib object itself is cache=: a second process's source takes the first one's token, sealed on disk."""
+    with FakeAuthorizationServer() as server:
+        tokens = [
+            TokenSource(
+                server.token_endpoint, "client", "secret", cache=cachelib.FileSystemCache(str(tmp_path / "cache"))
+            ).token()
+            for _ in range(2)
+        ]
+        assert tokens[0] == tokens[1]
+        assert server.mints == 1
+    written = b"".join(path.read_bytes() for path in (tmp_path / "cache").iterdir())
+    assert tokens[0].value.encode() not in written
