@@ -20,6 +20,7 @@ PARTS = {
     "many": "Many sources, many threads (requests)",
     "imports": "Imports",
     "processes": "Whole processes, one API call each, against a hard-coded header",
+    "shared": "A hit in a shared cache, opened and parsed, against the native client's bare get; memory",
     "steady": "Steady calls through several token lifetimes, against a hard-coded header in the same run",
     "peers": "Side by side, each against a hard-coded header on its own HTTP library",
 }

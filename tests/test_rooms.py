@@ -22,8 +22,10 @@ ROOMS = {
     "process": "clock fork events",
     # between the engine and the caches
     "protocol": "caches",
-    "caches": "caches.memory caches.disk caches._raw_disk",
-    "engine": "source flight renewal minting rotation identities kit shared ledger slot seal status "
+    "caches": "caches.memory caches.disk caches._raw_disk caches._idle_disk caches._existing_disk caches.tiered "
+    "caches.bounded caches.redis caches.memcached caches._memcached_server caches.dynamodb caches._dynamodb_table "
+    "caches._dynamodb_creation caches.cachelib caches._private_cachelib",
+    "engine": "source flight renewal minting rotation identities kit shared guarded ledger slot seal status "
     "watcher transports awaiting",
     "flow": "_httpx_flow _httpx_transport",
     "plugins": "requests httpx httpx2",
@@ -47,7 +49,19 @@ MAY_IMPORT = {
     "tools": {"core", "process", "protocol", "tools"},
 }
 SIBLINGS = {
-    ("caches.disk", "caches._raw_disk"),  # two halves of one cache
+    # parts of one cache
+    ("caches.disk", "caches._raw_disk"),
+    ("caches.disk", "caches._idle_disk"),
+    ("caches.disk", "caches._existing_disk"),
+    ("caches._existing_disk", "caches.disk"),
+    ("caches._existing_disk", "caches._raw_disk"),
+    ("caches._existing_disk", "caches._idle_disk"),
+    ("caches.memcached", "caches._memcached_server"),
+    ("caches.dynamodb", "caches._dynamodb_table"),
+    ("caches.dynamodb", "caches._dynamodb_creation"),
+    ("caches._dynamodb_creation", "caches._dynamodb_table"),
+    ("caches.cachelib", "caches._private_cachelib"),
+    ("caches.bounded", "caches.memory"),  # what does not fit stays in this process's memory
     ("ledger", "caches.memory"),  # counts in this process's memory where there is no cache
 }
 THIRD_PARTY = {
@@ -55,6 +69,12 @@ THIRD_PARTY = {
     "httpx": {"httpx"},
     "httpx2": {"httpx2"},
     "caches._raw_disk": {"diskcache"},
+    "caches._existing_disk": {"diskcache"},
+    "caches.redis": {"redis"},
+    "caches.memcached": {"pymemcache"},
+    "caches._memcached_server": {"pymemcache"},
+    "caches.cachelib": {"cachelib"},
+    "caches._private_cachelib": {"cachelib"},
     "telemetry.opentelemetry": {"opentelemetry"},
     "telemetry.prometheus": {"prometheus_client"},
     "testing.cache_contract": {"pytest"},
@@ -67,6 +87,7 @@ THIRD_PARTY_LAZILY = {
     "seal": {"cryptography"},
     "awaiting": {"anyio"},
     "caches.disk": {"platformdirs"},
+    "caches._dynamodb_table": {"botocore"},
 }
 NOT_IN_CORE = {
     *{"socket", "ssl", "select", "selectors", "http", "subprocess", "sqlite3", "tempfile"},
@@ -171,7 +192,7 @@ def test_the_core_has_no_socket_no_thread_and_no_clock(name: str) -> None:
 def test_no_import_is_hidden_from_this_file() -> None:
     """importlib is used by those few who open by name what a user asked for by name."""
     users = {name for name in FILES if any(each.target.startswith("importlib") for each in imports(name))}
-    assert users == {"caches", "caches.disk", "seal", "transports", "testing"}
+    assert users == {"caches", "caches.disk", "caches.dynamodb", "seal", "transports", "testing"}
 
 
 def test_the_table_is_not_larger_than_life() -> None:
@@ -193,6 +214,7 @@ def test_importing_the_package_is_cheap() -> None:
     """None of the third parties, and none of the standard library's heavy ones."""
     heavy = {"asyncio", "anyio", "dataclasses", "ssl", "sqlite3", "inspect", "multiprocessing"}
     foreign = {"requests", "urllib3", "httpx", "httpx2", "django", "flask", "diskcache", "redis", "platformdirs"}
+    foreign |= {"pymemcache", "boto3", "botocore", "cachelib"}
     foreign |= {"jwt", "cryptography", "opentelemetry", "prometheus_client"}
     assert loaded_by("import m2m_auth") & (heavy | foreign) == set()
 

@@ -54,7 +54,7 @@ class Store:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, also after a stop; what it held in memory is gone then."""
+        """Start it, also after a stop; what it held in memory is gone then. It ends with the thread that starts it."""
         log = self.folder / "log.txt"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -86,6 +86,7 @@ class Store:
         """SIGSTOP: connections are taken by the kernel, and nothing answers."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # each of its threads has stopped
 
     def thaw(self) -> None:
         """SIGCONT."""
