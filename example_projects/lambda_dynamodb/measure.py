@@ -1,0 +1,121 @@
+"""What sharing the token costs, measured: each request of the real handler processes, in DynamoDB's capacity units.
+
+Between the processes and ministack stands an edge that asks for ReturnConsumedCapacity with every request. A refused
+condition is not told there; it costs what a write of the item would (1 unit here, for a lease).
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from typing import NamedTuple
+
+from rehearsal import HERE, Instance, create_table, environment
+
+from m2m_auth.testing import FakeAuthorizationServer
+
+sys.path[:0] = [str(HERE.parents[1] / "tests"), str(HERE.parents[1] / "tests" / "caches")]
+
+from dynamodb_edge import Edge  # noqa: E402
+
+from servers.stores import start_dynamodb  # noqa: E402
+
+TOKEN = "x" * 1000
+"""As long as a usual JWT."""
+LIFETIME = 2
+"""Seconds, so that a token's end can be waited for; the number of requests is the same for an hour."""
+
+
+class Cost(NamedTuple):
+    """What one invocation took."""
+
+    what: str
+    requests: int
+    read_units: float
+    write_units: float
+
+    def row(self) -> str:
+        """A row of the README's table."""
+        return f"| {self.what} | {self.requests} | {self.read_units:g} | {self.write_units:g} |"
+
+
+class Meter(Edge):
+    """Adds up what DynamoDB says that its requests consume."""
+
+    def __init__(self, target: int) -> None:
+        self.units: Counter[str] = Counter()
+        super().__init__(target)
+
+    def ask(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
+        """Ask for the consumed capacity as well."""
+        read = headers["X-Amz-Target"].endswith("GetItem")
+        question = {**json.loads(body), "ReturnConsumedCapacity": "TOTAL"}
+        status, answer = super().ask(headers, json.dumps(question).encode())
+        consumed = json.loads(answer).get("ConsumedCapacity", {}).get("CapacityUnits", 1.0)
+        self.units["requests"] += 1
+        self.units["read" if read else "write"] += consumed
+        return status, answer
+
+    def cost(self, what: str) -> Cost:
+        """What it took since the last question."""
+        cost = Cost(what, self.units["requests"], self.units["read"], self.units["write"])
+        self.units.clear()
+        return cost
+
+
+def measure() -> list[Cost]:
+    """One cost for each thing that can happen to an invocation."""
+    costs: list[Cost] = []
+    with FakeAuthorizationServer(lifetime=LIFETIME) as server, start_dynamodb() as store:
+        create_table(environment(server, f"http://{store.address}"))
+        server.extra_response["access_token"] = TOKEN
+        server.accept_tokens = "all"
+        with Meter(store.port) as meter:
+            settings = environment(server, meter.endpoint)
+            with Instance(settings) as first:
+                invoke(first)
+                costs.append(meter.cost("the first invocation of all: it mints"))
+                time.sleep(LIFETIME)
+                invoke(first)
+                costs.append(meter.cost("an invocation after the token's end: it mints"))
+            server.lifetime = 3600
+            time.sleep(LIFETIME)
+            with Instance(settings) as second, Instance(settings) as third:
+                invoke(second)
+                meter.cost("")
+                invoke(third)
+                costs.append(meter.cost("a cold start, the token is in the table"))
+                for _ in range(100):
+                    invoke(third)
+                costs.append(meter.cost("100 warm invocations"))
+    return costs
+
+
+def invoke(instance: Instance) -> None:
+    """One invocation, which must succeed, and a moment for the end of the flight behind it."""
+    answer = instance.invoke()
+    assert answer.get("statusCode") == 200, answer
+    time.sleep(0.02)
+
+
+def per_thousand(costs: list[Cost], cold: int) -> Cost:
+    """1,000 invocations in one lifetime of the token, of which so many are cold starts."""
+    mint, start = costs[0], costs[2]
+    return Cost(
+        f"1,000 invocations, {cold} of them cold starts, 1 mint",
+        *(one + (cold - 1) * other for one, other in zip(mint[1:], start[1:], strict=True)),
+    )
+
+
+def main() -> None:
+    """Print the README's table."""
+    costs = measure()
+    print("| | requests | read units | write units |\n|---|---|---|---|")
+    for cost in [*costs, per_thousand(costs, 10), per_thousand(costs, 100)]:
+        print(cost.row())
+
+
+if __name__ == "__main__":
+    main()
