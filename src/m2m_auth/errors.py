@@ -68,10 +68,11 @@ class TokenUnavailable(M2MAuthError):
 
     Attributes:
         retry_after: seconds until another attempt makes sense, or None if nobody knows.
-        cause_code: a short, stable word for logs and metrics, e.g. ``timeout``, ``http_503``, ``invalid_client``.
+        cause_code: a short, stable word for logs and metrics, e.g. ``timeout``, ``http_503``, ``invalid_client``;
+            ``unknown`` where a task queue has rebuilt the error from its message.
     """
 
-    def __init__(self, message: str, *, cause_code: str, retry_after: float | None = None) -> None:
+    def __init__(self, message: str, *, cause_code: str = "unknown", retry_after: float | None = None) -> None:
         super().__init__(message)
         self.cause_code = cause_code
         self.retry_after = retry_after
@@ -91,9 +92,9 @@ class TokenRequestRejected(TokenUnavailable):
         self,
         message: str,
         *,
-        cause_code: str,
+        cause_code: str = "unknown",
         retry_after: float | None = None,
-        status: int,
+        status: int = 0,
         error: str | None = None,
         error_description: str | None = None,
         error_uri: str | None = None,
@@ -113,7 +114,7 @@ class TokenEndpointUnavailable(TokenUnavailable):
     """
 
     def __init__(
-        self, message: str, *, cause_code: str, retry_after: float | None = None, status: int | None = None
+        self, message: str, *, cause_code: str = "unknown", retry_after: float | None = None, status: int | None = None
     ) -> None:
         super().__init__(message, cause_code=cause_code, retry_after=retry_after)
         self.status = status

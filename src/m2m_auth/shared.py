@@ -10,6 +10,7 @@ tokens are also kept in the nearer tiers.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -297,7 +298,8 @@ class SharedState:
         for guard in self._farthest_first:
             release = getattr(guard.cache, "release_thread", None)
             if release is not None:
-                release()
+                with contextlib.suppress(Exception):  # a user's own cache may raise anything
+                    release()
 
     def _read(self, name: str, report: Reporter) -> dict[str, Any] | None:
         """An entry of the farthest tier that answers, opened."""

@@ -27,6 +27,8 @@ class TestMemoryTokenCache(CacheContract):
 class TestDiskTokenCache(CacheContract):
     """The contract over DiskTokenCache, races between processes included."""
 
+    lease_rounds = 200
+
     @pytest.fixture
     def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
         """Opens the same folder each time, in any process."""

@@ -18,6 +18,8 @@ __all__ = ["credentials", "dynamodb", "endpoint"]
 class TestOurClient(CacheContract):
     """The contract over a client of our own, races between processes included."""
 
+    lease_rounds = 200
+
     @pytest.fixture
     def open_cache(self, endpoint: str) -> Callable[[], TokenCache]:
         """Opens the same table each time, in any process."""

@@ -23,6 +23,8 @@ def stores() -> Iterator[list[Store]]:
 class TestOneServer(CacheContract):
     """The contract over one memcached, races between processes included."""
 
+    lease_rounds = 200
+
     @pytest.fixture
     def open_cache(self, stores: list[Store]) -> Callable[[], TokenCache]:
         """Opens the same server each time, in any process."""

@@ -134,6 +134,22 @@ def test_sources_with_a_client_share(valkey: Store, m2m_authorization_server: Fa
     assert sources[0].slot is not sources[2].slot
 
 
+def test_fresh_tokens_ask_the_server_nothing(server: Store, m2m_authorization_server: FakeAuthorizationServer) -> None:
+    """1,000 calls with a fresh token: the server counts the commands, and there are none."""
+    endpoint = m2m_authorization_server.token_endpoint
+    url = f"redis://{server.address}"
+    with redis.Redis(port=server.port) as client, TokenSource(endpoint, "client", "secret", cache=url) as source:
+        source.token()
+
+        def commands() -> int:
+            return int(client.info("stats")["total_commands_processed"])
+
+        before = commands()
+        for _ in range(1000):
+            source.token()
+        assert commands() - before == 1, "the INFO itself"
+
+
 def test_a_frozen_server_costs_one_deadline(server: Store, opened: Callable[..., RedisTokenCache]) -> None:
     """redis-py would try again and again: a server that does not answer costs one timeout; a stopped one none."""
     cache = opened(f"redis://{server.address}", timeout=0.1)

@@ -141,3 +141,13 @@ def test_a_users_subclass_keeps_its_class() -> None:
 
 class OwnError(TokenUnavailable):
     """An error that a user derived."""
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [TokenUnavailable, TokenRequestRejected, TokenEndpointUnavailable, MalformedTokenResponse, MintBudgetExhausted],
+)
+def test_a_message_is_enough_to_rebuild_an_error(kind: type[TokenUnavailable]) -> None:
+    """Task queues such as Celery rebuild an error from its class and its arguments."""
+    rebuilt = kind("no token")
+    assert (str(rebuilt), rebuilt.cause_code, rebuilt.retry_after) == ("no token", "unknown", None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import sample_caches
-from documented_cache import SqliteCache, TestSqliteCache  # noqa: F401 - docs/testing.md's, to be collected here
+from documented_cache import SqliteCache, TestSqliteCache  # noqa: F401 - docs/own-cache.md's, to be collected here
 
 from m2m_auth.caches import TokenCache
 from m2m_auth.testing import CacheContract

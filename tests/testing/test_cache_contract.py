@@ -11,7 +11,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 
 HERE = Path(__file__).parent
-DOCUMENTATION = HERE.parents[1] / "docs" / "testing.md"
+DOCUMENTATION = HERE.parents[1] / "docs" / "own-cache.md"
 
 # What each broken cache must fail, and what is said; of these tests nothing else may fail.
 FAILURES = {
