@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from .flight import Flight
     from .shared import Rotation
 
-__all__ = ["Held", "Same", "Slot", "forget_everything", "same", "slot_for"]
+__all__ = ["Held", "Same", "Slot", "forget_everything", "same", "slot_for", "unshared_slot"]
 
 
 class Held:
@@ -162,6 +162,13 @@ def slot_for(key: Hashable, build: Callable[[], Slot]) -> Slot:
         if len(_recent) > _CAPACITY:
             _recent.popitem(last=False)
         return slot
+
+
+def unshared_slot() -> Slot:
+    """A slot that no other source finds: it has no key yet."""
+    slot = Slot()
+    on_fork(slot)
+    return slot
 
 
 def forget_everything() -> None:

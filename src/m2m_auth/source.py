@@ -20,7 +20,7 @@ from .kit import COLD, FORCED, REJECTED, RENEWAL, Identity, Kit
 from .lifecycle import DEFAULT_POLICY, YOUNG, Action, Pause, RenewalPolicy, hold_off, next_bar
 from .options import SecretSource, TokenRequest, checked_alias, checked_secret_source, refuse_unknown
 from .seal import checked_keys
-from .slot import Held, Slot
+from .slot import Held, Slot, unshared_slot
 from .token import AccessToken, concealed
 from .transports import as_transport
 
@@ -150,7 +150,7 @@ class TokenSource:
         self._renewal = _renewal()
         self._asked_for: Pause | None = None
         self._identity = self._identities.first()
-        self.slot = self._identity.slot if self._identity is not None else Slot()
+        self.slot = self._identity.slot if self._identity is not None else unshared_slot()
         """The engine's own; plugins read ``slot.held`` on their hot path."""
 
     # a token

@@ -77,6 +77,25 @@ check(child)
     assert server.mints == (1 if cache else 2)
 
 
+def test_fork_while_the_secret_is_fetched(server: FakeAuthorizationServer, cache: str) -> None:
+    """A child forked during the very first flight, whose key is not known yet, fetches the secret for itself."""
+    body = """
+fetched = []
+def secret():
+    fetched.append(1)
+    time.sleep(3 if len(fetched) == 1 else 0)  # longer than a fork waits for flights
+    return "secret"
+source = TokenSource(endpoint, "client", secret, cache=cache)
+caller = threading.Thread(target=source.token)
+caller.start()
+while not fetched: time.sleep(0.001)
+check(in_child(source.token))
+caller.join()
+print(len(fetched))
+"""
+    assert run_python(script(body), server.token_endpoint, cache) == "1"
+
+
 def test_fork_at_every_moment_of_a_flight(server: FakeAuthorizationServer, cache: str) -> None:
     """15 forks spread over flights, imports and disk operations included: every child gets a token."""
     server.latency = 0.02
