@@ -221,6 +221,12 @@ class SharedState:
         """Shares the bar; kept longer than it lasts, so that it can double."""
         self._write(self._names.bar, bar._asdict(), bar.until - self._wall() + 600, report)
 
+    def forget(self, report: Reporter) -> bool:
+        """Deletes the token, the last failure and the bar from every tier; False if one of them did not answer."""
+        names = self._names.token, self._names.failure, self._names.bar
+        told = [guard.do(report, methodcaller("delete", name))[0] for guard in self._nearest_first for name in names]
+        return all(told)
+
     @property
     def answers(self) -> bool:
         """True if there is a cache, and it is not left alone after a fault."""

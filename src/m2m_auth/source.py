@@ -311,6 +311,17 @@ class TokenSource:
         finally:
             shared.release_thread()
 
+    def inside(self) -> tuple[Kit, TokenCache | None, Identity | Failure]:
+        """For tools: its parts, and which key it is for; a secret that must be fetched for that is fetched now."""
+        identity = self._identity
+        if identity is None:
+            secret = self._identities.fetch()
+            if isinstance(secret, Failure):
+                return self._kit, self._cache, secret
+            identity = self._identities.of(secret)
+            self._become(identity)
+        return self._kit, self._cache, identity
+
     def close(self) -> None:
         """Closes the cache's connections. They open again if the source is used again."""
         if self._cache is not None:
