@@ -1,0 +1,62 @@
+"""The extension: ``m2m = M2M()``, ``m2m.init_app(app)``, ``m2m["billing"]``. It has no state; the app has it all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import Flask
+
+from .cli import commands
+from .client import Client
+from .settings import CLIENTS, Settings, refuse_misspelt
+from .state import EXTENSION, State, current_state
+
+__all__ = ["M2M"]
+
+
+class M2M:
+    """Service tokens for Flask apps, configured by ``M2M_AUTH_CLIENTS`` and its siblings in ``app.config``.
+
+    One object serves any number of apps: make it where everybody can import it, call :meth:`init_app` in the factory,
+    and ``m2m["billing"]`` is the current app's client.
+
+    Args:
+        app: an app to initialise at once.
+
+    Raises:
+        RuntimeError, ConfigurationError: see :meth:`init_app`.
+    """
+
+    def __init__(self, app: Flask | None = None) -> None:
+        if app is not None:
+            self.init_app(app)
+
+    def init_app(self, app: Flask) -> None:
+        """Prepares an app: no I/O, no thread. Adds ``flask m2m-auth`` to its commands.
+
+        A configuration that is there by now is checked now. It is read for good at first use.
+
+        Raises:
+            RuntimeError: the app has been initialised before.
+            ConfigurationError: what is wrong, where, and the fix.
+        """
+        if EXTENSION in app.extensions:
+            raise RuntimeError(f"{app!r} has been initialised for m2m_auth before. Fix: one init_app() per app")
+        refuse_misspelt(app)
+        if app.config.get(CLIENTS) is not None:
+            Settings.of(app)
+        app.extensions[EXTENSION] = State(app)
+        app.cli.add_command(commands)
+
+    def __getitem__(self, alias: str) -> Client:
+        """The current app's client with this alias.
+
+        Raises:
+            RuntimeError: there is no app context, or its app has not been initialised.
+            ConfigurationError: the alias is not known, or the configuration makes no sense.
+        """
+        return current_state(f"m2m[{alias!r}]").client(alias)
+
+    def __iter__(self) -> Iterator[str]:
+        """The aliases of the current app's clients."""
+        return iter(current_state("m2m"))

@@ -1,0 +1,61 @@
+"""Fixtures of the Flask package's tests: an authorization server, and apps that ask it for tokens."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask_apps import MakeApp
+from flask_m2m_auth import M2M
+
+from m2m_auth.slot import forget_everything
+from m2m_auth.testing import FakeAuthorizationServer
+
+# The core's test servers and its search for canaries.
+sys.path.append(str(Path(__file__).parents[3] / "tests"))
+
+
+@pytest.fixture(autouse=True)
+def cold_registry() -> None:
+    """A port may come again, and with it a key: no test meets another's token."""
+    forget_everything()
+
+
+@pytest.fixture(autouse=True)
+def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The default disk cache is this test's own."""
+    folder = tmp_path / "cache-home"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def server() -> Iterator[FakeAuthorizationServer]:
+    """A fake authorization server with an API."""
+    with FakeAuthorizationServer() as running:
+        yield running
+
+
+@pytest.fixture
+def m2m() -> M2M:
+    """One extension object, as a project has one."""
+    return M2M()
+
+
+@pytest.fixture
+def make_app(server: FakeAuthorizationServer, m2m: M2M) -> MakeApp:
+    """A factory, as projects have one."""
+
+    def create_app(client: dict[str, Any] | None = None, **config: Any) -> Flask:
+        app = Flask("shop")
+        billing = {"TOKEN_ENDPOINT": server.token_endpoint, "CLIENT_ID": "client", "CLIENT_SECRET": "secret"}
+        app.config.update({"TESTING": True, "M2M_AUTH_CLIENTS": {"billing": {**billing, **(client or {})}}, **config})
+        m2m.init_app(app)
+        return app
+
+    return create_app

@@ -1,0 +1,127 @@
+"""Caches by configuration: Flask-Caching's own, an import path, an object; what is of no use is refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from flask_apps import MakeApp
+from flask_caching import Cache
+from flask_m2m_auth import M2M
+
+from m2m_auth import ConfigurationError
+from m2m_auth.caches.memory import MemoryTokenCache
+from m2m_auth.slot import forget_everything
+from m2m_auth.testing import FakeAuthorizationServer
+from servers.stores import start_valkey
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*CACHE_TYPE:UserWarning")
+FLASK_CACHING = {"default": {"FLASK_CACHING": True}}
+
+
+def mint_in_two_processes(make_app: MakeApp, m2m: M2M, settings: dict[str, Any]) -> None:
+    """A token in an app whose Flask-Caching cache has these settings, and again as a process that starts later."""
+    for _ in range(2):
+        forget_everything()  # what a new process knows
+        app = make_app(M2M_AUTH_CACHES=FLASK_CACHING, **settings)
+        Cache(app)  # after init_app: it is looked for at first use
+        with app.app_context():
+            assert m2m["billing"].source.token().fingerprint
+
+
+def test_flask_caching_on_valkey(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
+    """RedisCache: the token is shared, by commands of our own, whatever the application's prefix is."""
+    with start_valkey() as store, redis.Redis(port=store.port) as client:
+        settings = {
+            "CACHE_TYPE": "RedisCache",
+            "CACHE_REDIS_URL": f"redis://{store.address}/0",
+            "CACHE_KEY_PREFIX": "his",
+        }
+        mint_in_two_processes(make_app, m2m, settings)
+        assert [key for key in client.scan_iter() if key.startswith(b"m2m1.")]
+    assert server.mints == 1
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_flask_caching_on_files(
+    server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """FileSystemCache: the token is shared; that it cannot give a lease is said by name."""
+    settings = {"CACHE_TYPE": "FileSystemCache", "CACHE_DIR": str(tmp_path / "files")}
+    mint_in_two_processes(make_app, m2m, settings)
+    assert server.mints == 1
+    assert os.listdir(tmp_path / "files")
+    assert "FileSystemCache) has no atomic_add: it cannot give a lease" in caplog.text
+
+
+def test_flask_caching_in_memory(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
+    """SimpleCache: each app's own memory, so each mints; within one, a token is found again."""
+    mint_in_two_processes(make_app, m2m, {"CACHE_TYPE": "SimpleCache"})
+    assert server.mints == 2
+    app = make_app({"CLIENT_SECRET": lambda: "secret"}, M2M_AUTH_CACHES=FLASK_CACHING, CACHE_TYPE="SimpleCache")
+    cache = Cache(app)
+    with app.app_context():
+        m2m["billing"].source.token()
+        assert any(key.startswith("m2m1.") for key in cache.cache._cache)
+
+
+def test_flask_caching_that_stores_nothing(make_app: MakeApp, m2m: M2M) -> None:
+    """NullCache is refused at first use, by name: with it every process would mint for itself."""
+    app = make_app(M2M_AUTH_CACHES=FLASK_CACHING, CACHE_TYPE="NullCache", CACHE_NO_NULL_WARNING=True)
+    Cache(app)
+    with app.app_context(), pytest.raises(ConfigurationError, match=r"NullCache\(…\) stores nothing"):
+        m2m["billing"].requests_auth()
+
+
+def test_flask_caching_that_is_not_there(make_app: MakeApp, m2m: M2M) -> None:
+    """None, or several, of which nobody can say which is meant: the error says how many, and what to do."""
+    app = make_app(M2M_AUTH_CACHES=FLASK_CACHING, CACHE_TYPE="SimpleCache")
+    with app.app_context():
+        with pytest.raises(ConfigurationError, match=r"\['default'\]: FLASK_CACHING needs one .* there are 0\. Fix"):
+            m2m["billing"].source  # noqa: B018
+        Cache(app)
+        second = Cache(app)
+        with pytest.raises(ConfigurationError, match=r"there are 2\. Fix"):
+            m2m["billing"].source  # noqa: B018
+    named = make_app(M2M_AUTH_CACHES={"default": {"BACKEND": lambda: app.extensions["cache"][second]}})
+    with named.app_context():
+        assert m2m["billing"].source.token().fingerprint
+
+
+def test_a_backend_by_path(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M, tmp_path: Path) -> None:
+    """A class and its options; one object for all clients of the app."""
+    cache = {"BACKEND": "m2m_auth.caches.disk.DiskTokenCache", "OPTIONS": {"folder": str(tmp_path / "mine")}}
+    with make_app(M2M_AUTH_CACHES={"default": cache}).app_context():
+        m2m["billing"].source.token()
+    assert (tmp_path / "mine" / "cache.db").exists()
+
+
+@pytest.mark.parametrize("given", [MemoryTokenCache(), {"BACKEND": MemoryTokenCache}], ids=["object", "class"])
+def test_a_cache_itself(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M, given: Any) -> None:
+    """An object of the protocol, or a class, stands where a URL could."""
+    with make_app(M2M_AUTH_CACHES={"default": given}).app_context():
+        m2m["billing"].source.token()
+    assert server.mints == 1
+
+
+REFUSED: list[tuple[Any, str]] = [
+    ("reddis://host", r"no cache has this URL scheme \(did you mean 'redis'\?\)"),
+    ({"BACKEND": "no_such.module.Cache"}, r"\['BACKEND'\]='no_such\.module\.Cache' .*cannot be imported.*'?no_such'?"),
+    ({"BACKEND": "m2m_auth.caches.disk.NoCache"}, r"cannot be imported \(AttributeError\)"),
+    ({"BACKEND": "m2m_auth.__version__"}, r"is neither a class nor a callable"),
+    (
+        {"BACKEND": "m2m_auth.caches.disk.DiskTokenCache", "OPTIONS": {"fodler": "x"}},
+        r"raised TypeError for the OPTIONS",
+    ),
+    ({"BACKEND": "builtins.list"}, r"cache=list is neither a URL"),
+]
+
+
+@pytest.mark.parametrize(("given", "words"), REFUSED, ids=[words[:30] for _, words in REFUSED])
+def test_a_cache_that_is_none(make_app: MakeApp, m2m: M2M, given: Any, words: str) -> None:
+    """It is named at first use, before any request."""
+    with make_app(M2M_AUTH_CACHES={"default": given}).app_context(), pytest.raises(ConfigurationError, match=words):
+        m2m["billing"].source  # noqa: B018
