@@ -50,7 +50,7 @@ demo: $(VENV)/.installed
 	@$(BIN)/python example_projects/demo/demo.py
 
 test: $(VENV)/.installed
-	$(BIN)/python -X dev -W error -m pytest -n 2 --dist worksteal $(ARGS)
+	$(BIN)/python -X dev -W error -m pytest -n 3 --dist worksteal $(ARGS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

@@ -52,6 +52,7 @@ SIBLINGS = {
     # parts of one cache
     ("caches.disk", "caches._raw_disk"),
     ("caches.disk", "caches._idle_disk"),
+    ("caches._raw_disk", "caches._idle_disk"),
     ("caches.disk", "caches._existing_disk"),
     ("caches._existing_disk", "caches.disk"),
     ("caches._existing_disk", "caches._raw_disk"),

@@ -21,7 +21,7 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
 
 LIBRARIES = [name for name in ("requests", "httpx", "httpx2") if importlib.util.find_spec(name)]
 CALLERS = [*LIBRARIES, *(f"{name}-async" for name in LIBRARIES if name != "requests"), "source"]
-POLICY = RenewalPolicy(mint_deadline=0.3, lease=1.0, max_wait=5.0)
+POLICY = RenewalPolicy(mint_deadline=0.3, lease=1.0, max_wait=2.0)
 
 
 @pytest.fixture

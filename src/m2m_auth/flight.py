@@ -5,12 +5,16 @@ A caller that is cancelled, times out or dies does not stop it; whoever needs it
 
 from __future__ import annotations
 
+import atexit
+
 # concurrent.futures.thread registers fork hooks when it is imported: before a fork is under way, not during it.
 import concurrent.futures.thread  # noqa: F401 # pyright: ignore[reportUnusedImport]
 import contextlib
 import contextvars
 import logging
 import threading
+import time
+import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TimedOut
@@ -22,6 +26,18 @@ if TYPE_CHECKING:
 __all__ = ["Flight"]
 
 _log = logging.getLogger("m2m_auth")
+
+
+LANDING = 3.0
+"""Seconds that an exiting process waits for its flights: a mint that is given up is lost, and its lease stays."""
+_under_way: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+@atexit.register
+def _land() -> None:
+    until = time.monotonic() + LANDING
+    for thread in list(_under_way):
+        thread.join(max(until - time.monotonic(), 0.0))
 
 
 class Flight:
@@ -53,7 +69,9 @@ class Flight:
                 self.future.set_result(None)
 
         try:
-            threading.Thread(target=body, name="m2m-auth-flight", daemon=True).start()
+            thread = threading.Thread(target=body, name="m2m-auth-flight", daemon=True)
+            thread.start()
+            _under_way.add(thread)
         except RuntimeError:
             # The interpreter is shutting down, or the machine is out of threads.
             body()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
@@ -55,7 +56,8 @@ class Guard:
 
 
 _guards: OrderedDict[tuple[Same, Same], tuple[Guard, ...]] = OrderedDict()
-_MANY = 256
+_MANY = 64
+"""A cache object for every request is a connection for every request: of idle ones, so many stay open."""
 
 
 def guards_for(cache: TokenCache | None, clock: Clock | None) -> tuple[Guard, ...]:
@@ -71,7 +73,12 @@ def guards_for(cache: TokenCache | None, clock: Clock | None) -> tuple[Guard, ..
         for tier in tiers:
             _warn_of_gaps(tier)
         while len(_guards) > _MANY:
-            _guards.popitem(last=False)
+            for guard in _guards.popitem(last=False)[1]:
+                with contextlib.suppress(Exception):
+                    guard.cache.close()  # idle connections; they open again when it is used again
+    else:
+        with contextlib.suppress(KeyError):  # another thread has evicted it
+            _guards.move_to_end(key)
     return guards
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 from collections import OrderedDict
@@ -119,4 +120,7 @@ def _opened(given: object) -> TokenCache | None:
         found = _open_caches.setdefault(key, (given, opened))
         while len(_open_caches) > _MANY:
             _open_caches.popitem(last=False)
+    else:
+        with contextlib.suppress(KeyError):  # another thread has evicted it
+            _open_caches.move_to_end(key)
     return found[1]

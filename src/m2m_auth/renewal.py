@@ -165,8 +165,11 @@ class Renewal:
             return False
         # Not everybody need come back at once, least of all those for whom nobody waits.
         share = RETURN[0] if self._usable(self._slot.held) else RETURN[1]
-        remaining += min(remaining, 60.0) * share * self._kit.clock.uniform()
-        self._slot.pause = Pause(self._monotonic() + remaining, failure)
+        now, held = self._monotonic(), self._slot.held
+        until = now + remaining + min(remaining, 60.0) * share * self._kit.clock.uniform()
+        if held is not None and self._usable(held):  # not beyond what is left of the token to find the next one in
+            until = max(now + remaining, min(until, held.edges_at(now, self._wall()).expiring_at))
+        self._slot.pause = Pause(until, failure)
         if failure.kind is Kind.CREDENTIALS:
             self._try_changed_secret()
         return True

@@ -37,7 +37,7 @@ def refreshed(kit: Kit, identity: Identity, first: Secret, exchange: Exchange) -
 
 def _newest(kit: Kit, identity: Identity, first: Secret) -> Rotation | None:
     shared = identity.shared.read_rotation(kit.report)
-    if shared is None and identity.shared.failing:
+    if identity.shared.failing:
         return None
     known = [Rotation(0, first), *(found for found in (shared, identity.slot.rotation) if found is not None)]
     return max(known, key=lambda rotation: rotation.generation)

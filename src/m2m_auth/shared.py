@@ -60,7 +60,8 @@ class Entry(NamedTuple):
 
     def without(self, mark: str) -> Entry:
         """The tombstone: no token any more, and this one's mark remembered."""
-        return Entry(rejected=(*(old for old in self.rejected if old != mark), mark)[-_KEPT_REJECTED:])
+        rejected = (*(old for old in self.rejected if old != mark), mark)[-_KEPT_REJECTED:]
+        return Entry(issued_at=self.issued_at, rejected=rejected)
 
 
 class Rotation(NamedTuple):
@@ -132,7 +133,7 @@ class SharedState:
         wall: the wall clock.
     """
 
-    __slots__ = ("_farthest_first", "_leased", "_names", "_nearest_first", "_seal", "_seen", "_wall")
+    __slots__ = ("_farthest_first", "_leased", "_names", "_nearest_first", "_seal", "_seen", "_turn", "_wall")
 
     def __init__(
         self, guards: tuple[Guard, ...], seal: Seal | None, names: CacheNames, wall: Callable[[], float]
@@ -146,6 +147,8 @@ class SharedState:
         if self.tiered or any(not guard.capabilities.compare_delete for guard in guards):
             self._seen = {}
         self._leased: tuple[Guard, str] | None = None
+        self._turn = 0.0
+        """When the latest token that was seen was issued; kept when it ends, since its lease may be under way."""
 
     @property
     def tiered(self) -> bool:
@@ -160,9 +163,12 @@ class SharedState:
             sealed = self._look(guard, name, report)[1]
             entry = self._entry(self._opened(name, sealed, report), report)
             if entry is not None:
-                if self.tiered:  # those that were asked in vain, and those that are nearer and hold an older one
-                    others = self._nearest_first[: self._nearest_first.index(guard)] + order[:place]
-                    self._spread(entry, sealed, others, report)
+                if guard is self._nearest_first[-1]:
+                    self._turn = entry.issued_at
+                if self.tiered:
+                    self._spread(entry, sealed, self._nearest_first[: self._nearest_first.index(guard)], report)
+                    if newest:
+                        self._offer(entry, sealed, order[:place], report)
                 return entry
         return None
 
@@ -206,8 +212,9 @@ class SharedState:
         self._write(self._names.failure, data, hold * 3 + 60, report)
 
     def clear_failure(self, report: Reporter) -> None:
-        """Forgets the failure after a success."""
-        self._do(report, None, lambda cache: cache.delete(self._names.failure))
+        """Forgets the failure after a success; also where a nearer tier stood in when it was written."""
+        for guard in self._farthest_first:
+            guard.do(report, lambda cache: cache.delete(self._names.failure))
 
     def read_bar(self, report: Reporter) -> Bar | None:
         """The shared bar against forced mints; its ``until`` is Unix time."""
@@ -238,18 +245,23 @@ class SharedState:
         return bool(self._farthest_first) and self._farthest_first[0].failing
 
     def read_rotation(self, report: Reporter) -> Rotation | None:
-        """The newest refresh token that a process has shared, or None."""
-        data = self._read(self._names.refresh, report)
-        try:
-            return None if data is None else Rotation(int(data["generation"]), Secret(str(data["refresh_token"])))
-        except (KeyError, TypeError, ValueError):
-            report.tell("undecryptable", reason="schema")
-            return None
+        """The newest refresh token in any tier, or None: one may have been written while the farthest was down."""
+        found: list[Rotation] = []
+        for guard in self._farthest_first:
+            data = self._opened(self._names.refresh, self._look(guard, self._names.refresh, report)[1], report)
+            try:
+                if data is not None:
+                    found.append(Rotation(int(data["generation"]), Secret(str(data["refresh_token"]))))
+            except (KeyError, TypeError, ValueError):
+                report.tell("undecryptable", reason="schema")
+        return max(found, key=lambda rotation: rotation.generation, default=None)
 
     def write_rotation(self, rotation: Rotation, report: Reporter) -> None:
         """Shares a rotated refresh token, which replaces the one before."""
         data = {"generation": rotation.generation, "refresh_token": rotation.refresh_token.reveal()}
-        self._write(self._names.refresh, data, REFRESH_TOKEN_KEPT, report)
+        name, sealed = self._names.refresh, self._sealed(self._names.refresh, data)
+        for guard in self._farthest_first:
+            guard.do(report, lambda cache: cache.set(name, sealed, REFRESH_TOKEN_KEPT))
 
     def take_lease(self, owner: bytes, ttl: float, report: Reporter) -> Lease:
         """Asks for the right to mint for ``ttl`` seconds."""
@@ -280,12 +292,11 @@ class SharedState:
     def _lease_name(self, guard: Guard) -> str:
         """The lease's key. Where no lease can be given back, it is another one as soon as its holder has had its turn.
 
-        That is when the token or the failure that everybody sees has changed.
+        That is when there is a newer token than the one that everybody has seen last, or another failure.
         """
         if guard.capabilities.compare_delete:
             return self._names.lease
-        names = self._names.token, self._names.failure
-        seen = b"".join((self._seen or {}).get((guard, name), b"-") for name in names)
+        seen = repr(self._turn).encode() + (self._seen or {}).get((guard, self._names.failure), b"-")
         return f"{self._names.lease}.{hashlib.sha256(seen).hexdigest()[:8]}"
 
     def increment(self, name: str, ttl: float, report: Reporter) -> None:
@@ -318,7 +329,8 @@ class SharedState:
     def _look(self, guard: Guard, name: str, report: Reporter) -> tuple[bool, object]:
         """Whether a tier answered, and what is there."""
         answered, sealed = guard.do(report, lambda cache: cache.get(name))
-        self._note(guard, name, sealed)
+        if answered:
+            self._note(guard, name, sealed)
         return answered, sealed
 
     def _note(self, guard: Guard, name: str, sealed: object) -> None:
@@ -347,7 +359,7 @@ class SharedState:
             self._do(report, None, lambda cache: cache.set(name, sealed, ttl))
 
     def _spread(self, entry: Entry, sealed: object, guards: Sequence[Guard], report: Reporter) -> None:
-        """Puts a token that was found in one tier into others, for the rest of its life."""
+        """Puts a token into tiers before the one where it was found, unless they have it, for the rest of its life."""
         if not guards or not isinstance(sealed, bytes) or self._seen is None:
             return
         ttl = min(entry.issued_at + entry.lifetime - self._wall(), entry.lifetime)
@@ -355,6 +367,14 @@ class SharedState:
         for guard in guards:
             if ttl > 0 and self._seen.get((guard, self._names.token)) != known:
                 self._put(guard, sealed, ttl, report)
+
+    def _offer(self, entry: Entry, sealed: object, guards: Sequence[Guard], report: Reporter) -> None:
+        """To farther tiers that had nothing: unless somebody has put a newer one there in the meantime."""
+        ttl = min(entry.issued_at + entry.lifetime - self._wall(), entry.lifetime)
+        name = self._names.token
+        for guard in guards:
+            if ttl > 0 and isinstance(sealed, bytes):
+                guard.do(report, lambda cache: cache.add(name, sealed, ttl))
 
     def _put(self, guard: Guard, sealed: bytes, ttl: float, report: Reporter) -> None:
         name = self._names.token

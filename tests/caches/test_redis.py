@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -12,7 +13,7 @@ import redis
 import valkey as valkey_py
 
 from m2m_auth import TokenSource
-from m2m_auth.caches import TokenCache, from_url
+from m2m_auth.caches import TokenCache, from_client, from_url
 from m2m_auth.caches.redis import RedisTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
 from m2m_auth.testing import CacheContract, FakeAuthorizationServer
@@ -178,6 +179,50 @@ def test_a_value_of_another_type_is_a_fault(valkey: Store, opened: Callable[...,
         opened(f"redis://{valkey.address}").get("m2m1.list")
 
 
+@pytest.mark.parametrize("kind", ["pool", "sentinel", "lock"])
+def test_what_is_no_client_is_refused(kind: str) -> None:
+    """A pool, a Sentinel itself, a lock: said at once, with what to pass instead."""
+    client = redis.Redis()
+    manager: Any = redis.Sentinel([("127.0.0.1", 1)])  # type: ignore[no-untyped-call]
+    odd = {"pool": client.connection_pool, "sentinel": manager, "lock": client.lock("name")}[kind]
+    with pytest.raises(ConfigurationError, match=r"is no client. Fix: pass a Redis, .* Sentinel.master_for\(\)"):
+        from_client(odd)
+
+
+def test_a_client_for_every_request_is_not_a_connection_for_every_request(
+    server: Store, m2m_authorization_server: FakeAuthorizationServer
+) -> None:
+    """300 sources, each with a client of its own: one mint, and the idle connections of the oldest are closed."""
+    endpoint = m2m_authorization_server.token_endpoint
+    for _ in range(300):
+        client = redis.Redis(port=server.port)
+        TokenSource(endpoint, "client", "secret", scope="each", cache=client).token()
+        client.close()
+    assert m2m_authorization_server.mints == 1
+    with redis.Redis(port=server.port) as client:
+        assert int(client.info("clients")["connected_clients"]) < 80
+
+
+def test_closing_disturbs_nobody(valkey: Store, opened: Callable[..., RedisTokenCache]) -> None:
+    """Sources share a cache: one that is closed all the time breaks no other's operation."""
+    cache = opened(f"redis://{valkey.address}", timeout=5.0)
+    over = threading.Event()
+
+    def close() -> None:
+        while not over.is_set():
+            cache.close()
+
+    closer = threading.Thread(target=close)
+    closer.start()
+    try:
+        for number in range(300):
+            cache.set("closing", b"%d" % number, 60)
+            assert cache.get("closing") == b"%d" % number
+    finally:
+        over.set()
+        closer.join()
+
+
 def test_thousands_of_threads_do_not_open_thousands_of_connections(
     valkey: Store, opened: Callable[..., RedisTokenCache]
 ) -> None:
@@ -194,9 +239,12 @@ def test_thousands_of_threads_do_not_open_thousands_of_connections(
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("redis://user:canary@host:port", ["cache='redis://***@host:port'", "Port could not be cast"]),
+        ("redis://user:canary@host:port", ["cache='redis://***@host:port'", "its port is no number"]),
+        ("redis://:canary/1@host", ["its port is no number. Fix: in a password, write / ? # @ as %2F"]),
+        ("user:canary@host:6379", ["cache='user:***@host:6379'", "no cache has this URL scheme"]),
+        ("redis://h?tiemout=3", ["unexpected keyword argument 'tiemout'", "Fix: use redis-py's options"]),
         ("redis://user:canary@host?socket_timeout=never", ["socket_timeout"]),
-        ("redis://user:canary@host?timeout=soon", ["timeout='soon' is not a number of seconds"]),
+        ("redis://user:canary@host?timeout=soon", ["timeout is not a number of seconds"]),
         ("redis://user:canary@host?timeout=-1", ["timeout=-1.0 must be a number of seconds above 0"]),
         ("reddis://user:canary@host", ["cache='reddis://***@host'", "no cache has this URL scheme", "redis"]),
     ],

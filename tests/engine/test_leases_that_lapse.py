@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
-from engine_steps import ClockedStore, at_once
+from engine_steps import ClockedStore, at_once, eventually
 from engine_support import OUTAGE, ScriptedServer, settle, source_on
 
 from m2m_auth import TokenEndpointUnavailable, TokenSource
@@ -50,6 +52,38 @@ def test_one_winner(fleet: Fleet) -> None:
     tokens = at_once(16, lambda: next(remaining).token().value)
     assert len(set(tokens)) == 1
     assert len(fleet.server.requests) == 1
+
+
+def test_one_mint_for_a_token_that_all_refuse(fleet: Fleet, clock: FakeClock) -> None:
+    """8 processes whose token an API refuses, all at once: each writes the tombstone, and one mints."""
+    fleet.store._lock = fleet.store.beside()._lock
+    sources = [fleet.process() for _ in range(8)]
+    old = [source.token() for source in sources].pop()
+    clock.advance(6)
+    for source in sources:
+        source.reject(old)
+    remaining = iter(sources)
+    tokens = at_once(8, lambda: next(remaining).token().value)
+    assert len(set(tokens)) == 1
+    assert len(fleet.server.requests) == 2
+
+
+def test_one_mint_across_the_end_of_the_token(fleet: Fleet, clock: FakeClock) -> None:
+    """A renewal is under way when the token ends and leaves the cache: its lease still keeps the others waiting."""
+    first, second = fleet.process(), fleet.process()
+    first.token()
+    second.token()
+    clock.advance(995)
+    fleet.server.gate.clear()
+    with ThreadPoolExecutor(2) as pool:
+        pool.submit(first.token)
+        eventually(lambda: len(fleet.server.requests) == 2)
+        clock.advance(6)
+        waiting = pool.submit(second.token)
+        eventually(lambda: len(clock.sleeps) > 2)
+        fleet.server.gate.set()
+        assert waiting.result(20) == first.token()
+    assert len(fleet.server.requests) == 2
 
 
 def test_a_failed_attempt_does_not_keep_the_lease(fleet: Fleet, clock: FakeClock) -> None:

@@ -111,3 +111,20 @@ def test_processes_share_through_many_lifetimes(server: FakeAuthorizationServer,
     assert {call.status for call in server.api_calls} == {200}
     # Four lifetimes of 2 s, each renewed from 1.5 s on, by the process whose jitter is smallest.
     assert 4 <= server.mints <= 9
+
+
+def test_an_exiting_process_lands_first(server: FakeAuthorizationServer, tmp_path: Path) -> None:
+    """A process that ends while its flight is under way waits for it: no mint is lost, no lease left behind."""
+    server.latency = 0.5
+    code = """if True:
+        import sys, threading, time
+        from m2m_auth import TokenSource
+        source = TokenSource(sys.argv[1], "client", "secret", cache=sys.argv[2])
+        threading.Thread(target=source.token, daemon=True).start()
+        while source.slot.flight is None: time.sleep(0.001)
+    """
+    url = f"disk:{tmp_path / 'cache'}"
+    subprocess.run([sys.executable, "-c", code, server.token_endpoint, url], check=True, timeout=30)
+    with source(server, cache=url) as other:
+        other.token()
+    assert server.mints == 1

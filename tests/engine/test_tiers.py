@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from engine_steps import ClockedStore
-from engine_support import ScriptedServer, kinds, refusal, settle, source_on
+from engine_support import ScriptedServer, answer, kinds, refusal, settle, source_on
 
 from m2m_auth import ConfigurationError, TokenRequestRejected, TokenSource
 from m2m_auth.caches import TokenCache
@@ -124,6 +125,55 @@ def test_a_far_tier_that_lost_everything_is_filled_again(fleet: Fleet) -> None:
     assert len(fleet.server.minted) == 2
 
 
+class Interrupted(ClockedStore):
+    """A far cache in which, just after somebody has looked for a token in vain, another host is faster."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def get(self, key: str) -> bytes | None:
+        """What is there; then what happens meanwhile."""
+        value = super().get(key)
+        if ".t." in key and value is None and self.meanwhile is not None:
+            action, self.meanwhile = self.meanwhile, None
+            action()
+        return value
+
+
+def test_a_refill_does_not_replace_a_newer_token(fleet: Fleet, clock: FakeClock) -> None:
+    """Between a host's look into an emptied far cache and its refill another host has renewed: the newer one stays."""
+    far = Interrupted(clock.monotonic)
+    fleet.far = FaultyCache(far)
+    first, second = fleet.process("a"), fleet.process("b")
+    old = first.token()
+    assert second.token() == old
+    fleet.far.lose()
+    clock.advance(800)
+    far.meanwhile = lambda: (second.renew(), settle(second))
+    first.token()
+    settle(first)
+    assert first.token() == second.token() != old
+    assert fleet.process("c").token() == second.token()
+    assert len(fleet.server.minted) == 2
+
+
+def test_a_hold_that_is_shared_ends_in_time(fleet: Fleet, clock: FakeClock) -> None:
+    """Processes come back spread out, but not later than their own token's last stretch: another may have renewed."""
+    clock.uniform = lambda: 1.0
+    first, second = fleet.process("a"), fleet.process("b")
+    first.token()
+    second.token()
+    fleet.server.script = [answer(429, {}, {"Retry-After": "45"})]
+    clock.advance(890)
+    first.token()
+    settle(first)
+    second.token()
+    settle(second)
+    pause, held = second.slot.pause, second.slot.held
+    assert pause is not None
+    assert held is not None
+    assert clock.monotonic() + 45 <= pause.until <= max(held.edges.expiring_at, clock.monotonic() + 50.1)
+
+
 def test_a_rejected_token_is_replaced_by_the_far_one(fleet: Fleet, clock: FakeClock) -> None:
     """A 401 on one host: the tombstone and the new token are far; another host with the old copy near adopts it."""
     first, second = fleet.process("a"), fleet.process("b")
@@ -168,6 +218,7 @@ def test_every_tier_is_sealed(fleet: Fleet) -> None:
         (("memory:", 5), "int is neither a cache nor a URL of one"),
         (("memory:", "nonsense"), "no cache has this URL scheme"),
         (("memory:", TieredCache("memory:", "memory:")), "a tier is a single cache"),
+        (("redis://127.0.0.1:1", "memory:"), "name the nearest first"),
     ],
 )
 def test_what_is_no_tier_is_explained(tiers: tuple[object, ...], words: str) -> None:

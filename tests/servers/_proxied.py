@@ -125,10 +125,12 @@ class Hold(Fault):
         self._requests, self._replies = requests, replies
 
     def request(self, connection: Connection, data: bytes) -> None:
+        """Wait, then pass it on."""
         self.over.wait(self._requests)
         connection.request(data)
 
     def reply(self, connection: Connection, data: bytes) -> None:
+        """Wait, then pass it on."""
         self.over.wait(self._replies)
         connection.reply(data)
 
@@ -137,9 +139,11 @@ class Reset(Fault):
     """New connections are reset at once, others in the middle of their next reply."""
 
     def accepted(self, connection: Connection) -> None:
+        """Reset it."""
         connection.reset()
 
     def reply(self, connection: Connection, data: bytes) -> None:
+        """Pass half of it on, then reset."""
         connection.reply(data[: len(data) // 2])
         connection.reset()
 
@@ -152,6 +156,7 @@ class Truncate(Fault):
         self._size, self._close = size, close
 
     def reply(self, connection: Connection, data: bytes) -> None:
+        """Pass on what is left of ``size``."""
         left = self._size - connection.passed
         connection.reply(data[: max(left, 0)])
         if self._close and len(data) >= left:
@@ -169,6 +174,7 @@ class Swap(Fault):
         self._handed_over: dict[Connection, bytes] = {}
 
     def reply(self, connection: Connection, data: bytes) -> None:
+        """Pass on what was meant for the partner."""
         connection.reply(self._exchanged(connection, data + connection.rest_of_reply()))
 
     def _exchanged(self, connection: Connection, data: bytes) -> bytes:

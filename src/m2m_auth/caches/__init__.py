@@ -129,7 +129,10 @@ def from_client(client: object) -> TokenCache | None:
 
 def shown(url: str) -> str:
     """A cache's URL without the password in it."""
-    return re.sub(r"(?<=//).*@", "***@", url.partition("?")[0])
+    place, _, options = url.partition("?")
+    if "@" in options:  # or is the "?" in a password? Nobody can tell.
+        place = re.sub(r"(?s)(?<=:)(//)?.*", r"\1***", place)
+    return re.sub(r"(?s)^([A-Za-z][A-Za-z0-9+.-]*:(?://)?|://)?.*@", r"\1***@", place)
 
 
 def _made(target: str, constructor: str, given: object, what: str) -> TokenCache:

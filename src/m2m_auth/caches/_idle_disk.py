@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Idle", "Opened"]
 
+FOREIGN = ("-wal", "-shm")
+"""SQLite's write-ahead log and its index, which is mapped into memory: a process dies when somebody truncates it."""
 _MOST = 4
 """Connections that are kept open. More threads at once open more, and close them."""
 _inherited: list[RawCache] = []
@@ -46,7 +48,7 @@ class Idle:
 
     def give(self, opened: Opened) -> None:
         """Keeps a connection for the next operation."""
-        if opened.looks is None or len(self._waiting) >= _MOST:
+        if opened.looks is None or len(self._waiting) >= _MOST or opened.cache.is_mapped():
             opened.cache.close()
         else:
             self._waiting.append(opened)
@@ -69,5 +71,7 @@ def looks_of(database: str) -> tuple[int, ...] | None:
     try:
         found = os.lstat(database)
     except OSError:
+        return None
+    if any(os.path.lexists(database + suffix) for suffix in FOREIGN):
         return None
     return found.st_ino, found.st_dev, found.st_mode

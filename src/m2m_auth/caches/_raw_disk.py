@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -10,6 +11,8 @@ from urllib.parse import quote
 
 import diskcache
 from diskcache.core import MODE_RAW
+
+from ._idle_disk import FOREIGN
 
 __all__ = ["RawCache", "RawDisk", "SharedRawCache"]
 
@@ -70,6 +73,10 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
         # What diskcache's operations use.
         self._disk = RawDisk(os.path.dirname(database))  # noqa: PTH120 - pathlib is not needed here
         self._txn_id = None
+        # SQLite would follow a write-ahead log that it finds there, and none is ours.
+        for suffix in FOREIGN:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(database + suffix)  # noqa: PTH108
         self._connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
             # Not by a file descriptor of ours: closing that would drop every lock that SQLite has on the file in this
@@ -80,6 +87,10 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
         except BaseException:
             self.close()
             raise
+
+    def is_mapped(self) -> bool:
+        """True if somebody has put a write-ahead log beside the file, and its index is in memory now."""
+        return bool(self._connection.execute("PRAGMA journal_mode").fetchone() != ("truncate",))
 
     def close(self) -> None:
         """Closes the connection."""

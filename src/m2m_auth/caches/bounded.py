@@ -168,10 +168,10 @@ class BoundedCache:
         return self._here.increment(key, ttl)
 
     def close(self) -> None:
-        """Closes ``inner``, if it can be closed. What is in memory stays until it expires."""
-        close = getattr(self._store, "close", None)
-        if close is not None:
-            self._do(lambda _: close())
+        """Closes ``inner`` if it is a TokenCache. What is in memory stays until it expires."""
+        cache = self._cache
+        if cache is not None:
+            self._do(lambda _: cache.close())
 
     def release_thread(self) -> None:
         """At the end of a flight: lets ``inner`` close what it opened for this thread."""

@@ -6,6 +6,7 @@ retries by default, which makes a dead server cost a caller many times its deadl
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable
 from typing import Any
@@ -58,6 +59,7 @@ class RedisTokenCache:
         if not 0 < timeout < math.inf:
             raise ConfigurationError(f"RedisTokenCache: timeout={timeout} must be a number of seconds above 0")
         self._timeout = timeout
+        self._name = type(server).__name__
         self._name, self._connect = self._by_url(server) if isinstance(server, str) else self._by_client(server)
         self._client: Any = None
         on_fork(self)
@@ -71,7 +73,7 @@ class RedisTokenCache:
         try:
             return cls(address + ("?" + query if query else ""), timeout=float(timeout))
         except ValueError:
-            raise ConfigurationError(f"cache={shown(url)!r}: timeout={timeout!r} is not a number of seconds") from None
+            raise ConfigurationError(f"cache={shown(url)!r}: timeout is not a number of seconds") from None
 
     @classmethod
     def from_client(cls, client: Any) -> RedisTokenCache:
@@ -112,10 +114,11 @@ class RedisTokenCache:
     def close(self) -> None:
         """Closes the connections."""
         client, self._client = self._client, None
-        if client is not None:
+        if hasattr(client, "connection_pool"):
+            with contextlib.suppress(TypeError):  # redis-py < 6 knows no other way than to close those in use, too
+                client.connection_pool.disconnect(inuse_connections=False)
+        elif client is not None:
             client.close()
-            if hasattr(client, "connection_pool"):
-                client.connection_pool.disconnect()
 
     def _do(self, operation: Callable[[Any], Any]) -> Any:
         """One operation. Whatever redis-py or the socket has to say is a CacheUnavailable."""
@@ -126,7 +129,8 @@ class RedisTokenCache:
                     client = self._client = self._connect()
             return operation(client)
         except Exception as error:
-            problem = f"{self!r}: {type(error).__name__}: {error}"
+            words = str(error).partition(", with args")[0]  # the server repeats a command that it does not know: AUTH
+            problem = f"{self!r}: {type(error).__name__}: {words}"
         raise CacheUnavailable(problem)
 
     # how to connect
@@ -153,12 +157,26 @@ class RedisTokenCache:
         try:
             settings = _redis.connection.parse_url(plain)
         except ValueError as error:
-            raise ConfigurationError(f"cache={shown(url)!r}: {error}") from None
+            what = str(error)
+            if "Port" in what:  # it repeats what stands there: of a password with a '/' in it, the beginning
+                what = "its port is no number. Fix: in a password, write / ? # @ as %2F %3F %23 %40"
+            raise ConfigurationError(f"cache={shown(url)!r}: {what}") from None
+        try:
+            pool = _redis.ConnectionPool(**settings)
+            pool.connection_class(**pool.connection_kwargs)  # connects to nothing yet
+        except (TypeError, _redis.RedisError) as error:
+            what = str(error).partition("() ")[2] or str(error)
+            raise ConfigurationError(f"cache={shown(url)!r}: {what}. Fix: use redis-py's options") from None
         return shown(url), lambda: self._pooled(settings)
 
     def _by_client(self, client: Any) -> tuple[str, Callable[[], Any]]:
         if hasattr(client, "nodes_manager"):
             return self._by_cluster(client)
+        if not hasattr(client, "connection_pool"):
+            raise ConfigurationError(
+                f"cache={type(client).__name__}(…) is no client. Fix: pass a Redis, a RedisCluster, or what "
+                "Sentinel.master_for() returns"
+            )
         pool = client.connection_pool
         settings = _taken(pool.connection_kwargs)
         secure = "SSL" in pool.connection_class.__name__
@@ -175,7 +193,8 @@ class RedisTokenCache:
         """By whichever sentinel answers: it is asked for the primary whenever a connection is made."""
         sentinels = [_taken(each.connection_pool.connection_kwargs) for each in pool.sentinel_manager.sentinels]
         addresses = [(each["host"], each["port"]) for each in sentinels]
-        credentials = _without_address(sentinels[0])
+        first = pool.sentinel_manager.sentinels[0].connection_pool
+        credentials = _without_address(sentinels[0]) | {"ssl": "SSL" in first.connection_class.__name__}
         settings = _without_address(settings) | {"db": settings.get("db", 0)}
         name: str = pool.service_name
 

@@ -29,6 +29,11 @@ class TieredCache:
             raise ConfigurationError("TieredCache needs two caches at least, the nearest first")
         self.tiers: tuple[TokenCache, ...] = tuple(_opened(tier) for tier in tiers)
         self._far = self.tiers[-1]
+        if not self._far.capabilities.shared and any(tier.capabilities.shared for tier in self.tiers):
+            raise ConfigurationError(
+                f"{self!r}: the last tier is what processes agree by, and this one is seen by one process only. "
+                "Fix: name the nearest first"
+            )
 
     @property
     def capabilities(self) -> Capabilities:
