@@ -55,7 +55,7 @@ test: $(VENV)/.installed
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/interrogate --quiet src tests
+	$(BIN)/interrogate --quiet src tests integrations
 
 types: $(VENV)/.installed
 	$(BIN)/mypy --python-executable $(BIN)/python

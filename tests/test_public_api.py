@@ -29,6 +29,10 @@ EXPORTED = {
     "m2m_auth.grants": "ClientCredentials Grant RefreshToken first_refresh_token",
     "m2m_auth.events": "Event EventKind Reporter Subscriber all_of",
     "m2m_auth.clock": "SYSTEM_CLOCK Clock",
+    "m2m_auth.operations": "ClientReport Finding as_json as_table clear doctor renew reports",
+    "m2m_auth.report": "Action BudgetBar Life Mints Row page rows",
+    "m2m_auth.verifier": """BearerError InsufficientScope IntrospectionVerifier InvalidRequest InvalidToken JWTVerifier
+        LazyVerifier MissingToken TokenVerifier VerifiedToken VerifierUnavailable bearer_token names verifier_from""",
     "m2m_auth.telemetry": "OpenTelemetrySubscriber PrometheusSubscriber",
     "m2m_auth.testing": """ApiCall CacheContract FailureMode FakeAuthorizationServer FakeClock FaultyCache
         RecordedRequest""",
@@ -109,7 +113,7 @@ def test_every_plugin_takes_every_option_of_a_source(plugin: str) -> None:
 
 def test_what_a_source_can_do() -> None:
     """Its public members, without the engine's own, which plugins use."""
-    engine = {"is_ready", "look", "monotonic", "on_system_clock", "slot", "token_behind", "wall"}
+    engine = {"inside", "is_ready", "look", "monotonic", "on_system_clock", "slot", "token_behind", "wall"}
     public = {name for name in dir(TokenSource) if not name.startswith("_")} - engine
     assert public == {"atoken", "close", "reject", "renew", "status", "token", "watch"}
     for special in ("__call__", "__enter__", "__exit__", "__aenter__", "__aexit__"):

@@ -30,9 +30,13 @@ ROOMS = {
     "flow": "_httpx_flow _httpx_transport",
     "plugins": "requests httpx httpx2",
     "public": "__init__",
+    # the receiving side, and what stands between other people's clients and the authorization server
+    "services": "verifier verifier._asking verifier._introspection verifier._jwt verifier._keys verifier._refusals "
+    "verifier._settings verifier._tokens",
     # what listens to on_event
     "telemetry": "telemetry telemetry._measures telemetry.opentelemetry telemetry.prometheus",
-    "tools": "testing testing.cache_contract testing.fake_authorization_server testing.fake_clock testing.faults "
+    "tools": "operations report _doctor _doctor_race _doctor_steps _look _report_rows _words "
+    "testing testing.cache_contract testing.fake_authorization_server testing.fake_clock testing.faults "
     "testing.pytest_plugin testing._clients testing._contract_steps testing._endpoints testing._failures "
     "testing._http testing._protected_api testing._races testing._records testing._tokens",
 }
@@ -45,8 +49,9 @@ MAY_IMPORT = {
     "flow": {"core", "engine", "flow"},
     "plugins": {"core", "engine", "flow"},
     "public": {"core", "engine"},
+    "services": {"core", "process", "engine", "services"},
     "telemetry": {"core", "process", "public", "telemetry"},
-    "tools": {"core", "process", "protocol", "tools"},
+    "tools": {"core", "process", "protocol", "engine", "tools"},
 }
 SIBLINGS = {
     # parts of one cache
@@ -85,6 +90,8 @@ THIRD_PARTY = {
 THIRD_PARTY_LAZILY = {
     "client_authentication": {"jwt"},
     "lifetime": {"jwt"},
+    "verifier._jwt": {"jwt"},
+    "verifier._keys": {"jwt"},
     "seal": {"cryptography"},
     "awaiting": {"anyio"},
     "caches.disk": {"platformdirs"},

@@ -1,0 +1,38 @@
+"""The receiving side: whether the bearer token of a call is good, whose it is, and what it may do.
+
+>>> verifier = JWTVerifier("https://tenant.example", audience="https://api.example.com")   # doctest: +SKIP
+>>> verifier.verify(bearer_token(request.headers.get("Authorization"))).require(scope="read")   # doctest: +SKIP
+
+A :class:`BearerError` says with ``status``, ``headers`` and ``body`` what to answer. ``django_m2m_auth.receiving`` and
+``flask_m2m_auth.receiving`` do all of this for their frameworks.
+"""
+
+from ._introspection import IntrospectionVerifier
+from ._jwt import JWTVerifier
+from ._refusals import (
+    BearerError,
+    InsufficientScope,
+    InvalidRequest,
+    InvalidToken,
+    MissingToken,
+    VerifierUnavailable,
+)
+from ._settings import LazyVerifier, verifier_from
+from ._tokens import TokenVerifier, VerifiedToken, bearer_token, names
+
+__all__ = [
+    "BearerError",
+    "IntrospectionVerifier",
+    "InsufficientScope",
+    "InvalidRequest",
+    "InvalidToken",
+    "JWTVerifier",
+    "LazyVerifier",
+    "MissingToken",
+    "TokenVerifier",
+    "VerifiedToken",
+    "VerifierUnavailable",
+    "bearer_token",
+    "names",
+    "verifier_from",
+]
