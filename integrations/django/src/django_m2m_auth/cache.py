@@ -1,0 +1,232 @@
+"""A cache of Django's own CACHES as a token cache."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import math
+import os
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from m2m_auth.caches import Capabilities
+from m2m_auth.errors import CacheUnavailable
+from m2m_auth.fork import forks_wait
+
+from .backends import DATABASE, LOCAL, Kind, Opened, kind_of, open_backend
+from .database import EARLY, forget_lapsed
+from .opened import close_databases, open_databases
+
+__all__ = ["DjangoTokenCache"]
+
+_VALUE = "m2m1:"
+_COUNTER = "m2m1#"
+_PAUSES = (0.0, 0.01, 0.02, 0.04, 0.08)
+"""Seconds before each attempt where a backend swallows its failures: most often SQLite was busy for a moment."""
+_T = TypeVar("_T")
+
+
+class DjangoTokenCache:
+    """A cache of Django's own CACHES as a token cache.
+
+    ================= ======= ===== ======= ==================================================================
+    backend           shared  lease release ledger
+    ================= ======= ===== ======= ==================================================================
+    Redis             yes     yes   no      yes
+    memcached         yes     yes   no      yes
+    database          yes     yes   no      counts of processes that write together may be lost
+    local memory      no      yes   no      yes, of this process
+    file-based        yes     no    no      counts of processes that write together may be lost
+    any other         yes     no    no      the same: nobody has said that its ``add`` is atomic
+    dummy             refused
+    ================= ======= ===== ======= ==================================================================
+
+    A lease that cannot be released lapses. Values are text, sealed before they come here. Through Redis and
+    PyMemcacheCache nothing is pickled or unpickled; the database, file-based and local memory backends unpickle what
+    is stored under our keys before anybody can look at it, as they do under every other key: whoever may write to
+    that table or folder owns the project anyway.
+
+    It holds an instance of the backend per thread, with the project's location, options, key prefix and version;
+    :meth:`release_thread` closes it, and the database connections that it has opened on this thread.
+
+    Args:
+        alias: a key of Django's CACHES.
+
+    Raises:
+        ConfigurationError: there is no such alias, its backend cannot be imported, or it stores nothing (dummy).
+    """
+
+    def __init__(self, alias: str = "default") -> None:
+        self.alias = alias
+        """The key of CACHES."""
+        self.kind: Kind = kind_of(alias)
+        """What is known about its backend."""
+        self._threads = threading.local()
+
+    def __repr__(self) -> str:
+        return f"DjangoTokenCache({self.alias!r})"
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this cache can do."""
+        return self.kind.capabilities
+
+    def get(self, key: str) -> bytes | None:
+        """The live value, or None; what somebody else has put there is None, too."""
+        found: object = self._do(lambda cache: self._look(cache, key))
+        counter = _counter(found)
+        return str(counter[0]).encode() if counter else _value(found)
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Stores a value for ``ttl`` seconds."""
+        self._do(lambda cache: self._put(cache, key, _text(value), ttl))
+
+    def delete(self, key: str) -> None:
+        """Forgets a key."""
+        self._do(lambda cache: cache.delete(key))
+
+    def add(self, key: str, value: bytes, ttl: float) -> bool:
+        """Stores the value unless a live one is there; atomic where ``capabilities`` says so."""
+
+        def look_and_put(cache: Any) -> bool:
+            self._forget_lapsed(cache, key)
+            for pause in _PAUSES:
+                time.sleep(pause)
+                if cache.add(key, _text(value), self._timeout(ttl)):
+                    return True
+                if not self.kind.silent or cache.get(key) is not None:
+                    return False
+            raise self._not_stored()  # which is not "somebody else has it"
+
+        return self._do(look_and_put)
+
+    def delete_if(self, key: str, value: bytes) -> bool:  # noqa: ARG002
+        """Always False: no backend can compare and delete in one step. The key lapses."""
+        return False
+
+    def increment(self, key: str, ttl: float) -> int:
+        """Adds one and returns the count; atomic in Redis, memcached and local memory, a read and a write elsewhere.
+
+        Not ``BaseCache.incr``, which would give the counter the cache's default time to live.
+        """
+
+        def count(cache: Any) -> int:
+            if self.capabilities.atomic_increment:
+                try:
+                    return int(cache.incr(key))
+                except ValueError:
+                    cache.add(key, 0, self._timeout(ttl))
+                    return int(cache.incr(key))
+            known, until = _counter(self._look(cache, key)) or (0, time.time() + ttl)
+            self._put(cache, key, f"{_COUNTER}{known + 1}@{until:.3f}", max(until - time.time(), 0.001))
+            return known + 1
+
+        return self._do(count)
+
+    def close(self) -> None:
+        """Closes this thread's connections."""
+        self.release_thread()
+
+    def release_thread(self) -> None:
+        """Closes what this cache has opened on this thread: its backend, and connections to databases."""
+        mine = self._threads.__dict__.pop("mine", None)
+        if mine is not None:
+            mine.close()
+
+    def _look(self, cache: Any, key: str) -> object:
+        self._forget_lapsed(cache, key)
+        found: object = cache.get(key)
+        return found
+
+    def _forget_lapsed(self, cache: Any, key: str) -> None:
+        if self.kind is DATABASE:
+            forget_lapsed(cache, key, self.alias)
+
+    def _put(self, cache: Any, key: str, text: str, ttl: float) -> None:
+        for pause in _PAUSES:
+            time.sleep(pause)
+            cache.set(key, text, self._timeout(ttl))
+            if not self.kind.silent or cache.get(key) == text:
+                return
+        raise self._not_stored()
+
+    def _not_stored(self) -> CacheUnavailable:
+        return CacheUnavailable(f"{self!r}: it did not store the value; the server's own log may say why")
+
+    def _timeout(self, ttl: float) -> float:
+        """What to ask for, so that no entry lives shorter than ``ttl``; never 0, which would be no entry at all."""
+        if not self.kind.whole_seconds:
+            return max(ttl, 0.001)
+        return max(math.ceil(ttl), 1) + (EARLY if self.kind is DATABASE else 1)
+
+    def _do(self, operation: Callable[[Any], _T]) -> _T:
+        """One operation. Whatever the backend has to say is a CacheUnavailable; its words may hold addresses."""
+        try:
+            # Local memory has one lock per process, which a forked child would find taken.
+            with forks_wait() if self.kind is LOCAL else contextlib.nullcontext():
+                return operation(self._mine().cache)
+        except CacheUnavailable:
+            raise
+        except Exception as error:
+            problem = f"{self!r}: {type(error).__name__}"
+        raise CacheUnavailable(problem)
+
+    def _mine(self) -> Opened:
+        mine: _Mine | None = self._threads.__dict__.get("mine")
+        if mine is None or mine.process != os.getpid():
+            mine = self._threads.mine = _Mine(open_backend(self.alias))
+        return mine.backend
+
+
+class _Mine:
+    """One thread's instance of the backend, and what was open before it came."""
+
+    def __init__(self, backend: Opened) -> None:
+        self.backend = backend
+        self.process = os.getpid()
+        self._before = open_databases()
+
+    def close(self) -> None:
+        backend, self.backend = self.backend, Opened(None, lambda: None)
+        with contextlib.suppress(Exception):  # a connection that is gone is as good as closed
+            backend.close()
+        if self.process == os.getpid():  # a forked child must not end its parent's connections
+            close_databases(but=self._before)
+
+    def __del__(self) -> None:
+        """For threads that end without :meth:`DjangoTokenCache.release_thread`."""
+        with contextlib.suppress(Exception):
+            self.backend.close()
+
+
+def _text(value: bytes) -> str:
+    return _VALUE + base64.b64encode(value).decode("ascii")
+
+
+def _value(found: object) -> bytes | None:
+    if not isinstance(found, str) or not found.startswith(_VALUE):
+        return None
+    try:
+        return base64.b64decode(found[len(_VALUE) :], validate=True)
+    except binascii.Error:
+        return None
+
+
+def _counter(found: object) -> tuple[int, float] | None:
+    """The count, and until when it lives as Unix time, where that is ours to keep."""
+    if type(found) is int:
+        return found, math.inf
+    if not isinstance(found, str):
+        return None
+    if found.isdigit():
+        return int(found), math.inf
+    if not found.startswith(_COUNTER):
+        return None
+    count, _, until = found[len(_COUNTER) :].partition("@")
+    try:
+        return int(count), float(until)
+    except ValueError:
+        return None

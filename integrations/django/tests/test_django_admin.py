@@ -1,0 +1,118 @@
+"""The admin page "Service tokens", through Django's test client (the browser's look at it is elsewhere)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.management import call_command
+from django.test import Client, override_settings
+from django_m2m_auth import m2m
+from django_support import database
+
+from m2m_auth.testing import FakeAuthorizationServer
+
+PAGE = "/admin/m2m_auth/servicetoken/"
+
+
+@pytest.fixture(scope="module")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A migrated database."""
+    path = tmp_path_factory.mktemp("admin") / "db.sqlite3"
+    with database(NAME=str(path)):
+        call_command("migrate", verbosity=0)
+    return path
+
+
+@pytest.fixture
+def on_database(migrated: Path) -> Iterator[None]:
+    """That database, without any users."""
+    with database(NAME=str(migrated)):
+        User.objects.all().delete()
+        yield
+
+
+def signed_in(*permissions: str, **options: Any) -> Client:
+    """A browser of a member of the staff who has these permissions."""
+    user = User.objects.create_user("ada", password="pw", is_staff=True)
+    for name in permissions:
+        user.user_permissions.add(Permission.objects.get(content_type__app_label="m2m_auth", codename=name))
+    client = Client(**options)
+    client.force_login(user)
+    return client
+
+
+@pytest.mark.usefixtures("on_database")
+def test_it_shows_the_token_and_no_secret(configured: dict[str, Any]) -> None:
+    """Client, state and mints are there; neither the token nor the client secret is."""
+    token = m2m["billing"].source.token()
+    text = signed_in("view_servicetoken").get(PAGE).content.decode()
+    assert "Service tokens" in text
+    assert "billing" in text
+    assert token.fingerprint in text
+    assert token.value not in text
+    assert "csrfmiddlewaretoken" not in text.partition('class="m2m"')[2], "a button for somebody who may only look"
+
+
+@pytest.mark.usefixtures("on_database")
+def test_who_may_see_it_and_who_may_not(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
+    """Nobody without the permission, signed in or not; who may only look cannot post."""
+    assert Client().get(PAGE).status_code == 302
+    plain = signed_in()
+    assert plain.get(PAGE).status_code == 403
+    User.objects.all().delete()
+    viewer = signed_in("view_servicetoken")
+    assert viewer.get(PAGE).status_code == 200
+    assert viewer.post(PAGE, {"operation": "renew", "alias": "billing"}).status_code == 403
+    assert server.mints == 0
+
+
+@pytest.mark.usefixtures("on_database")
+def test_renew_and_clear_by_its_own_form(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
+    """The page's own CSRF token is needed, and is enough; GET changes nothing."""
+    browser = signed_in("view_servicetoken", "change_servicetoken", enforce_csrf_checks=True)
+    first = m2m["billing"].source.token()
+    assert browser.post(PAGE, {"operation": "renew", "alias": "billing"}).status_code == 403
+    assert browser.get(PAGE, {"operation": "renew", "alias": "billing"}).status_code == 200
+    assert server.mints == 1
+    text = browser.get(PAGE).content.decode()
+    found = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', text.partition('class="m2m"')[2])
+    assert found
+    form = {"csrfmiddlewaretoken": found[1], "alias": "billing"}
+    answer = browser.post(PAGE, {**form, "operation": "renew"}, follow=True).content.decode()
+    second = m2m["billing"].source.token()
+    assert first != second
+    assert f"New token for billing: {second.fingerprint}." in answer
+    assert "Cleared billing" in browser.post(PAGE, {**form, "operation": "clear"}, follow=True).content.decode()
+    assert m2m["billing"].source.status().state == "none"
+    assert server.mints == 2
+
+
+@pytest.mark.usefixtures("on_database")
+def test_what_goes_wrong_is_shown(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
+    """A failed renewal, an unknown client and bad settings are words on the page, not a 500."""
+    browser = signed_in("view_servicetoken", "change_servicetoken")
+    server.fail("invalid_client")
+    answer = browser.post(PAGE, {"operation": "renew", "alias": "billing"}, follow=True)
+    assert "invalid_client" in answer.content.decode()
+    answer = browser.post(PAGE, {"operation": "renew", "alias": "<b>"}, follow=True)
+    assert "has no &#x27;&lt;b&gt;&#x27;" in answer.content.decode()
+    with override_settings(M2M_AUTH={"CLIENTS": {"billing": {}}}):
+        answer = browser.get(PAGE)
+        assert answer.status_code == 200
+        assert "is missing" in answer.content.decode()
+
+
+@pytest.mark.usefixtures("on_database")
+def test_the_model_without_a_table_is_in_nobodys_way() -> None:
+    """No migration is asked for, and dumpdata does not look for the table."""
+    call_command("makemigrations", "--check", "--dry-run", verbosity=0)
+    out = StringIO()
+    call_command("dumpdata", "m2m_auth", stdout=out)
+    assert out.getvalue().strip() == "[]"
+    assert "Service tokens" not in Client().get("/admin/login/").content.decode()
