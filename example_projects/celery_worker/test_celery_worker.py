@@ -42,6 +42,7 @@ class Fleet:
         self._stack = stack
         self._environment = {
             **os.environ,
+            "DJANGO_SETTINGS_MODULE": "",  # Celery would set up the Django project of whoever runs this
             "PYTHONDEVMODE": "",
             "PYTHONWARNINGS": "",
             "PYTHONDONTWRITEBYTECODE": "",  # or each process compiles Celery anew

@@ -200,7 +200,7 @@ def test_renew_is_shared(timed_server: FakeAuthorizationServer, clock: FakeClock
     clock.advance(100)
     second = one.renew()
     assert three.token() == second
-    clock.advance(2700)
+    clock.advance(2650)
     assert two.token() == first
     land(two)
     assert two.token() == second
