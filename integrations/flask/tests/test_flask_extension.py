@@ -13,9 +13,9 @@ import httpx
 import pytest
 import requests
 from flask import Flask
+from flask_apps import MakeApp
 from flask_m2m_auth import M2M, Client
 
-from conftest import MakeApp
 from m2m_auth import ConfigurationError, OriginNotAllowed, TokenSource
 from m2m_auth.slot import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer

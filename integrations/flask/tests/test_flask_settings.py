@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from flask import Flask
+from flask_apps import MakeApp
 from flask_m2m_auth import M2M
 
-from conftest import MakeApp
 from m2m_auth import ConfigurationError, MintBudget, MintBudgetExhausted, RenewalPolicy
 from m2m_auth.client_authentication import ClientSecretPost
 from m2m_auth.slot import forget_everything
