@@ -131,6 +131,7 @@ def test_a_thread_that_is_interrupted(store: Store) -> None:
         import os, signal, sys, threading, time
         from m2m_auth.caches.memcached import MemcachedTokenCache
         address, server = sys.argv[1], int(sys.argv[2])
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored in what it runs behind
         cache = MemcachedTokenCache(address, timeout=20)
         cache.set("one", b"1", 60)
         cache.set("two", b"2", 60)
