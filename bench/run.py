@@ -1,6 +1,6 @@
 """``make bench``: ratios against a hard-coded header, and ours beside the peers. ARGS picks parts by name.
 
-make bench                  everything, in about four minutes
+make bench                  everything, in some five minutes
 make bench ARGS="hot many"  only these
 """
 

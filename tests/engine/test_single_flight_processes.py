@@ -115,16 +115,19 @@ def test_processes_share_through_many_lifetimes(server: FakeAuthorizationServer,
 
 def test_an_exiting_process_lands_first(server: FakeAuthorizationServer, tmp_path: Path) -> None:
     """A process that ends while its flight is under way waits for it: no mint is lost, no lease left behind."""
-    server.latency = 0.5
+    server.latency = 1.0
     code = """if True:
-        import sys, threading, time
+        import sys, threading
         from m2m_auth import TokenSource
         source = TokenSource(sys.argv[1], "client", "secret", cache=sys.argv[2])
         threading.Thread(target=source.token, daemon=True).start()
-        while source.slot.flight is None: time.sleep(0.001)
+        sys.stdin.readline()
     """
     url = f"disk:{tmp_path / 'cache'}"
-    subprocess.run([sys.executable, "-c", code, server.token_endpoint, url], check=True, timeout=30)
+    command = [sys.executable, "-c", code, server.token_endpoint, url]
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as exiting:
+        server.wait_for_token_requests(1)
+        exiting.communicate(b"exit\n", timeout=30)
     with source(server, cache=url) as other:
         other.token()
     assert server.mints == 1
