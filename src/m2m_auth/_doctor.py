@@ -7,8 +7,8 @@ from functools import partial
 
 from ._doctor_race import OpenCache
 from ._doctor_steps import Examination, Finding
-from ._look import on_a_thread
 from ._words import called
+from .apart import on_a_thread
 from .caches import TokenCache, from_url
 from .errors import ConfigurationError
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ._httpx_transport import transport_over
+from .calls import tell_call, watchers
 from .errors import TokenUnavailable, also_a
 from .options import SecretSource, SourceOptions
 from .origins import Origin, OriginPolicy, same_origin
@@ -105,11 +107,14 @@ class HttpxFlow:
         if isinstance(token, TokenUnavailable):
             raise also_a(token, self.library.HTTPError, _request=request)
         start = self._attached(request, token)
+        begin = monotonic() if watchers else None
         try:
             response = yield request
         except GeneratorExit as ended:
             self._look_at(ended.__context__, origin)
             raise
+        if begin is not None:
+            self._tell(response, token, begin)
         if not self._refused(response, origin, token):
             return
         replay = self._replay(response, start)
@@ -125,7 +130,10 @@ class HttpxFlow:
         # The client reads a response before it sends another request; this one's body may have no end.
         response.stream.close()
         response.stream = self.library.ByteStream(b"")
+        begin = monotonic() if watchers else None
         second = yield replay
+        if begin is not None:
+            self._tell(second, replacement, begin, again=True)
         self._refused(second, origin, replacement)
 
     def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
@@ -142,7 +150,10 @@ class HttpxFlow:
         if isinstance(token, TokenUnavailable):
             raise also_a(token, self.library.HTTPError, _request=request)
         start = self._attached(request, token)
+        begin = monotonic() if watchers else None
         response = yield request
+        if begin is not None:
+            self._tell(response, token, begin)
         if not self._refused(response, origin, token):
             return
         replay = self._replay(response, start)
@@ -157,7 +168,10 @@ class HttpxFlow:
         replay.headers["Authorization"] = replacement.authorization
         await response.stream.aclose()
         response.stream = self.library.ByteStream(b"")
+        begin = monotonic() if watchers else None
         second = yield replay
+        if begin is not None:
+            self._tell(second, replacement, begin, again=True)
         self._refused(second, origin, replacement)
 
     def _origin(self, request: Any) -> Origin:
@@ -187,6 +201,26 @@ class HttpxFlow:
             return False
         self.source.reject(token)
         return True
+
+    def _tell(self, response: Any, token: AccessToken, begin: float, *, again: bool = False) -> None:
+        """Somebody watches: tells of each request that carried the token; the client may have followed redirects."""
+        source, now = self.source, monotonic()
+        for answer in (*response.history, response):
+            sent = answer.request
+            if sent.headers.get("Authorization") != token.authorization:
+                continue
+            seconds = now - begin if answer is response else answer.elapsed.total_seconds()
+            begin += seconds
+            tell_call(
+                source.inside()[0].report,
+                token,
+                source.wall(),
+                method=sent.method,
+                url=str(sent.url),
+                status=answer.status_code,
+                seconds=seconds,
+                again=again,
+            )
 
     def _look_at(self, error: Any, origin: Origin) -> None:
         """The call ended without a response for the flow: an event hook may have raised for a refusing one.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import contextvars
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from . import lifecycle
 from .failure import Failure
@@ -15,9 +12,7 @@ from .source import TokenSource
 from .status import SourceStatus
 from .token import fingerprint
 
-__all__ = ["Sight", "look_at", "on_a_thread"]
-
-_T = TypeVar("_T")
+__all__ = ["Sight", "look_at"]
 
 
 class Sight(NamedTuple):
@@ -28,16 +23,6 @@ class Sight(NamedTuple):
     """Where its token's last stretch begins, in Unix time."""
     answers: bool
     """False while the shared cache is left alone after a fault: the status is this process's alone."""
-
-
-def on_a_thread(work: Callable[[], _T]) -> _T:
-    """Runs what talks to a cache as a flight does: on a thread that ends with it, in the caller's context.
-
-    So it may let go of that thread's connections afterwards, it is in none of the caller's database transactions,
-    and a framework that forbids I/O on an event loop's thread has no objection.
-    """
-    with ThreadPoolExecutor(1, "m2m-auth-tool") as pool:
-        return pool.submit(contextvars.copy_context().run, work).result()
 
 
 def look_at(source: TokenSource, kit: Kit, identity: Identity | Failure) -> Sight:

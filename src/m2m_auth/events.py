@@ -10,6 +10,8 @@ import logging
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
+from . import calls
+
 __all__ = ["Event", "EventKind", "Reporter", "Subscriber", "all_of"]
 
 EventKind = Literal[
@@ -207,6 +209,8 @@ class Reporter:
         _log_once(event)
         if self._subscriber is not None:
             _hand(self._subscriber, event)
+        if calls.watchers:
+            calls.tell(event)
 
 
 def _log_once(event: Event) -> None:

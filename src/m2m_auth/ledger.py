@@ -1,17 +1,20 @@
 """The ledger: every mint, and every failed attempt apart, counted per client and UTC hour, day and month.
 
 It is kept in the shared cache, so it survives restarts and crash loops; without one, or while it fails, this
-process's own counts stand in.
+process's own counts stand in. Beside the counters there is a small record of which hosts minted, and of the last hours.
 """
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Callable
 from typing import NamedTuple
 
 from .budget import FAILED, PERIODS, LedgerNames, MintCounts
 from .caches.memory import MemoryTokenCache
 from .events import Reporter
+from .history import HostMints, HourCounts, MintHistory
 from .kit import Kit
 from .shared import SharedState
 
@@ -31,6 +34,10 @@ class LedgerReport(NamedTuple):
     """Attempts that failed."""
     reasons: dict[str, int]
     """This month's mints by reason: cold, renewal, rejected, forced."""
+    hosts: tuple[HostMints, ...]
+    """The hosts that minted this source's tokens, the latest first; of very many the latest only."""
+    hours: tuple[HourCounts, ...]
+    """The last 24 UTC hours of this source's tokens, the current one last."""
 
 
 def ledger_of(kit: Kit) -> Ledger:
@@ -39,20 +46,31 @@ def ledger_of(kit: Kit) -> Ledger:
 
 
 class Ledger:
-    """One client's page of the ledger."""
+    """One client's page of the ledger.
 
-    def __init__(self, names: LedgerNames, wall: Callable[[], float]) -> None:
+    Args:
+        names: the counters' keys.
+        wall: the wall clock.
+        host: tells what this host is called.
+    """
+
+    def __init__(
+        self, names: LedgerNames, wall: Callable[[], float], host: Callable[[], str] = socket.gethostname
+    ) -> None:
         self._names = names
         self._wall = wall
+        self._host = host
 
     def record(self, reason: str, shared: SharedState, report: Reporter) -> None:
         """Count a mint under its reason."""
         self._add(_ALL, shared, report)
         self._add(reason, shared, report)
+        self._note(lambda history: history.with_mint(self._host(), self._wall()), shared, report)
 
     def record_failure(self, shared: SharedState, report: Reporter) -> None:
         """Count an attempt that failed."""
         self._add(FAILED, shared, report)
+        self._note(lambda history: history.with_failure(self._wall()), shared, report)
 
     def counts(self, shared: SharedState, report: Reporter) -> MintCounts:
         """Return the mints of the current hour, day and month."""
@@ -62,13 +80,30 @@ class Ledger:
         """Return the whole page."""
         failed = MintCounts(*(self._count(period, FAILED, shared, report) for period in PERIODS))
         reasons = {reason: self._count("month", reason, shared, report) for reason in _REASONS}
-        return LedgerReport(self.counts(shared, report), failed, reasons)
+        shared_history, now = shared.read_history(report), self._wall()
+        history = self._own_history() if shared_history is None else shared_history
+        hosts, hours = history.this_month(now), history.last_hours(now)
+        return LedgerReport(self.counts(shared, report), failed, reasons, hosts, hours)
 
     def _add(self, what: str, shared: SharedState, report: Reporter) -> None:
         for period in PERIODS:
             name, ttl = self._names.counter(period, what, self._wall())
             _own.increment(name, ttl)
             shared.increment(name, ttl, report)
+
+    def _note(self, change: Callable[[MintHistory], MintHistory], shared: SharedState, report: Reporter) -> None:
+        """Two requests to the shared cache; the caller has the lease, so nobody writes in between."""
+        known = shared.read_history(report)
+        if known is not None:
+            shared.write_history(change(known), report)
+        else:
+            name, ttl = self._names.counter("month", "history", self._wall())
+            _own.set(name, json.dumps(change(self._own_history()).to_json()).encode(), ttl)
+
+    def _own_history(self) -> MintHistory:
+        """What this process knows, of all the tokens of this client: for want of a shared record."""
+        known = _own.get(self._names.counter("month", "history", self._wall())[0])
+        return MintHistory() if known is None else MintHistory.from_json(json.loads(known))
 
     def _count(self, period: str, what: str, shared: SharedState, report: Reporter) -> int:
         name, _ = self._names.counter(period, what, self._wall())

@@ -11,17 +11,30 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._doctor import Finding, doctor
-from ._look import look_at, on_a_thread
+from ._look import look_at
 from ._words import called, iso, plain, when
+from .apart import on_a_thread
 from .budget import MintBudget, MintCounts
 from .errors import CacheUnavailable
 from .failure import Failure
+from .history import HostMints, HourCounts
 
 if TYPE_CHECKING:
     from .source import TokenSource
     from .token import AccessToken
 
-__all__ = ["ClientReport", "Finding", "as_json", "as_table", "clear", "doctor", "renew", "reports"]
+__all__ = [
+    "ClientReport",
+    "Finding",
+    "HostMints",
+    "HourCounts",
+    "as_json",
+    "as_table",
+    "clear",
+    "doctor",
+    "renew",
+    "reports",
+]
 
 
 class ClientReport(NamedTuple):
@@ -51,6 +64,10 @@ class ClientReport(NamedTuple):
     """Attempts that failed, likewise."""
     reasons: dict[str, int]
     """This month's mints by reason: cold, renewal, rejected, forced."""
+    hosts: tuple[HostMints, ...]
+    """The hosts that minted this client's tokens for this audience, the latest first; of very many the latest 16."""
+    hours: tuple[HourCounts, ...]
+    """Attempts to mint them in the last 24 UTC hours, the current one last."""
     budget: MintBudget | None
     cache: str
     """What the cache is called."""
@@ -87,6 +104,8 @@ def _report(alias: str, source: TokenSource) -> ClientReport:
         mints=status.ledger.mints,
         failed=status.ledger.failed,
         reasons=status.ledger.reasons,
+        hosts=status.ledger.hosts,
+        hours=status.ledger.hours,
         budget=kit.budget,
         cache=called(cache),
         cache_answers=answers,
@@ -138,7 +157,9 @@ def clear(source: TokenSource) -> None:
         )
 
 
-_HEADINGS = ("client", "state", "token", "expires", "mints h/d/month", "budget")
+_HEADINGS = ("client", "state", "token", "expires", "mints h/d/month", "budget", "minted on")
+_NAMED = 2
+"""Hosts that the table names; the JSON has them all."""
 
 
 def as_table(reports: Iterable[ClientReport]) -> str:
@@ -165,7 +186,14 @@ def _row(report: ClientReport) -> tuple[str, ...]:
         when(report.expires_at, report.at),
         f"{mints.hour}/{mints.day}/{mints.month}",
         ", ".join(limits) or "none",
+        _hosts(report.hosts),
     )
+
+
+def _hosts(hosts: tuple[HostMints, ...]) -> str:
+    named = [f"{plain(each.host)} ({each.mints})" for each in hosts[:_NAMED]]
+    more = len(hosts) - len(named)
+    return ", ".join([*named, f"{more} more"] if more else named) or "-"
 
 
 def _troubles(reports: list[ClientReport]) -> list[str]:
@@ -196,4 +224,6 @@ def _object(report: ClientReport) -> dict[str, Any]:
     found: dict[str, Any] = report._asdict()
     for name in ("mints", "failed", "budget"):
         found[name] = None if found[name] is None else found[name]._asdict()
+    found["hosts"] = [{**each._asdict(), "last_at_iso": iso(each.last_at)} for each in report.hosts]
+    found["hours"] = [each._asdict() for each in report.hours]
     return {**found, **{f"{name}_iso": iso(found[name]) for name in _TIMES}}

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from datetime import timedelta
 from functools import partial
 from time import monotonic
 from time import time as wall
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .calls import tell_call, watchers
 from .endpoint import MAX_BODY, HttpRequest, HttpResponse, Transport, TransportError, describe
 from .errors import ConfigurationError, TokenUnavailable, also_a, missing_extra
 from .options import SecretSource, SourceOptions
@@ -147,6 +149,8 @@ class M2MAuth(AuthBase):
     def _on_response(self, origin: Origin, response: Response, **kwargs: Any) -> Response:
         """The response hook. It fires for redirects' targets too, so it looks where this response came from."""
         status = response.status_code
+        if watchers:
+            self._tell(response)
         if status != 401 and self._is_rejection is bearer_rejection:
             return response
         sent = response.request
@@ -167,9 +171,27 @@ class M2MAuth(AuthBase):
         replay.headers["Authorization"] = replacement.authorization
         setattr(replay, _REPLAYED, True)
         response.close()
+        begin = monotonic()
         second: Response = adapter.send(replay, **kwargs)
+        second.elapsed = timedelta(seconds=monotonic() - begin)  # as the session does for the first
         second.history = [*response.history, response]
         return self._on_response(origin, second, **kwargs)
+
+    def _tell(self, response: Response) -> None:
+        """Somebody watches: tells of a call that carried a token, which a redirect's target may not have."""
+        sent, source = response.request, self.source
+        authorization = sent.headers.get("Authorization")
+        if authorization is not None:
+            tell_call(
+                source.inside()[0].report,
+                source.token_behind(authorization),
+                source.wall(),
+                method=sent.method or "",
+                url=sent.url or "",
+                status=response.status_code,
+                seconds=response.elapsed.total_seconds(),
+                again=getattr(sent, _REPLAYED, False),
+            )
 
 
 def _rewound(request: PreparedRequest) -> bool:

@@ -24,6 +24,7 @@ from .caches import TokenCache
 from .events import Reporter
 from .failure import Failure
 from .guarded import Guard
+from .history import MintHistory
 from .lifecycle import Bar
 from .seal import Seal
 from .token import Secret
@@ -32,6 +33,8 @@ __all__ = ["NOTHING_SHARED", "CacheNames", "Entry", "Lease", "Rotation", "Shared
 
 REFRESH_TOKEN_KEPT = 29 * 86400.0
 """Seconds that a rotated refresh token is kept after its last use: some caches take no longer time to live."""
+HISTORY_KEPT = 29 * 86400.0
+"""Seconds that the record of hosts and hours is kept after the last attempt."""
 _KEPT_REJECTED = 4
 _T = TypeVar("_T")
 
@@ -103,6 +106,11 @@ class CacheNames:
     def refresh(self) -> str:
         """The rotated refresh token's."""
         return f"m2m1.r.{self.digest}"
+
+    @property
+    def history(self) -> str:
+        """That of the record which host minted, and when."""
+        return f"m2m1.h.{self.digest}"
 
 
 class _Sealer(Protocol):
@@ -309,6 +317,24 @@ class SharedState:
             return None
         digits: object = self._do(report, b"", lambda cache: cache.get(name) or b"0")
         return int(digits) if isinstance(digits, bytes) and digits.isdigit() else None
+
+    def read_history(self, report: Reporter) -> MintHistory | None:
+        """Which hosts have minted this key's tokens, and when; None where no cache answers."""
+        name = self._names.history
+        for guard in self._farthest_first:
+            answered, sealed = self._look(guard, name, report)
+            if answered:
+                data = self._opened(name, sealed, report)
+                try:
+                    return MintHistory() if data is None else MintHistory.from_json(data)
+                except (KeyError, TypeError, ValueError, OverflowError):
+                    report.tell("undecryptable", reason="schema")
+                    return MintHistory()
+        return None
+
+    def write_history(self, history: MintHistory, report: Reporter) -> None:
+        """Shares that record."""
+        self._write(self._names.history, history.to_json(), HISTORY_KEPT, report)
 
     def release_thread(self) -> None:
         """At the end of a flight: lets the cache close what it opened for this thread."""

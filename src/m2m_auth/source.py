@@ -301,15 +301,21 @@ class TokenSource:
         )
 
     def _ledger(self) -> LedgerReport:
+        from .apart import on_a_thread
         from .ledger import ledger_of
         from .shared import NOTHING_SHARED
 
-        identity, report = self._identity, self._kit.report
-        shared = identity.shared if identity is not None else NOTHING_SHARED
-        try:
-            return ledger_of(self._kit).read(shared, report)
-        finally:
-            shared.release_thread()
+        identity, ledger, report = self._identity, ledger_of(self._kit), self._kit.report
+        if identity is None or self._cache is None:
+            return ledger.read(NOTHING_SHARED, report)
+
+        def read() -> LedgerReport:
+            try:
+                return ledger.read(identity.shared, report)
+            finally:
+                identity.shared.release_thread()
+
+        return on_a_thread(read)  # the caller's thread may have connections of its own to the same cache
 
     def inside(self) -> tuple[Kit, TokenCache | None, Identity | Failure]:
         """For tools: its parts, and which key it is for; a secret that must be fetched for that is fetched now."""

@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools_support import GALLERY, SECRET, Server, report, source_on
+from tools_support import GALLERY, NOW, SECRET, Server, report, source_on
 
 from m2m_auth import MintBudget
-from m2m_auth.operations import reports
+from m2m_auth.operations import HostMints, reports
 from m2m_auth.report import Action, page
 from m2m_auth.slot import forget_everything
 
 VOID = {"input"}
 ELEMENTS = {
-    *("style", "div", "section", "h2", "p", "svg", "circle", "rect", "title", "dl", "dt", "dd"),
+    *("style", "div", "section", "h2", "p", "span", "svg", "g", "circle", "rect", "title", "dl", "dt", "dd"),
     *("table", "thead", "tbody", "tr", "th", "td", "form", "input", "button"),
 }
 ATTRIBUTES = set(
-    "class viewBox aria-hidden cx cy r fill fill-opacity x y width height preserveAspectRatio role scope method action "
-    "type name value nonce".lower().split()
+    "class viewBox aria-hidden aria-label cx cy r fill fill-opacity x y width height preserveAspectRatio role scope "
+    "method action type name value nonce".lower().split()
 )
 
 
@@ -89,7 +89,11 @@ def a_report(text: str) -> Any:
     """A report whose every text is this one."""
     names = ("alias", "client_id", "token_endpoint", "audience", "fingerprint", "last_failure", "cache", "state")
     return report(
-        **dict.fromkeys(names, text), reasons={text: 3}, budget=MintBudget(per_month=1000, per_hour=10), retry_in=3.0
+        **dict.fromkeys(names, text),
+        reasons={text: 3},
+        hosts=[HostMints(text, 3, NOW)],
+        budget=MintBudget(per_month=1000, per_hour=10),
+        retry_in=3.0,
     )
 
 
@@ -115,8 +119,8 @@ def test_elements_and_attributes() -> None:
 
 
 def test_what_the_page_says() -> None:
-    """State, expiry, budget, counts, failure and cache of each client, in words."""
-    text = Reader(page(GALLERY)).text()
+    """State, expiry, budget, counts, hosts, failure and cache of each client, in words."""
+    text = " ".join(Reader(page(GALLERY)).text().split())
     for words in (
         "billing",
         "in 30 min (2023-11-14T22:43:20Z)",
@@ -124,12 +128,17 @@ def test_what_the_page_says() -> None:
         "stale: the next call renews it, and does not wait",
         "300 of 1,000 this month",
         "1 of 10 this hour",
+        "the last 100, for callers without a token",
         "Last failure: https://tenant.example/oauth/token answered 503 (next attempt: in 42 s)",
         "The cache does not answer",
         "no token yet: the next call mints one",
         "1 h ago (2023-11-14T21:13:20Z)",
         "The token's life: 50 % are over, it expires in 30 min",
-        "300 minted and 2 failed this month",
+        "Last 24 hours: 25 minted, 3 failed; at most 6 in an hour",
+        "19:00: 4 minted, 2 failed",
+        "Minted on month last api-1.example 212 30 min ago api-2.example 88 11 h 6 min ago",
+        "UTC: fresh until 22:28 stale until 22:42 expiring until 22:43",
+        "This UTC hour day month minted 1 5 300 failed 0 1 2",
         "This month by reason: 40 cold, 260 renewal",
     ):
         assert words in text, words
@@ -167,9 +176,18 @@ def test_the_style_carries_the_nonce() -> None:
 def test_bars_stay_within_their_frame(number: int) -> None:
     """Every shape of every bar lies between 0 and 100, and none has a negative width."""
     found = Reader(page([GALLERY[number]])).found
-    shapes = [(float(each["x"] or 0), float(each["width"] or 0)) for tag, each in found if tag == "rect"]
-    assert shapes
-    assert all(start >= 0 and width >= 0 and start + width <= 100.01 for start, width in shapes)
+    frame: tuple[float, ...] = ()
+    shapes = 0
+    for tag, each in found:
+        if tag == "svg":
+            frame = tuple(map(float, (each["viewbox"] or "").split()))
+        elif tag == "rect":
+            shapes += 1
+            x, y, width, height = (float(each[name] or 0) for name in ("x", "y", "width", "height"))
+            assert min(x, y, width, height) >= 0
+            assert x + width <= frame[2] + 0.01
+            assert y + height <= frame[3] + 0.01
+    assert shapes or GALLERY[number].state == "none"
 
 
 def test_the_page_is_silent() -> None:

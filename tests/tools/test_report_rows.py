@@ -11,7 +11,7 @@ from tools_support import GALLERY, NOW, report
 
 from m2m_auth import MintBudget
 from m2m_auth.budget import MintCounts
-from m2m_auth.report import BudgetBar, Life, Mints, Row, rows
+from m2m_auth.report import BudgetBar, Host, Hour, Life, Mints, Row, Stretch, rows
 
 END_OF_MONTH = 1_701_388_800.0
 """1 December 2023, 00:00 UTC."""
@@ -38,6 +38,9 @@ def test_a_row_in_words() -> None:
     assert (found.state_words, found.expires, found.expires_at) == ("fresh", "in 30 min", "2023-11-14T22:43:20Z")
     assert found.mints == (Mints("hour", 1, 0), Mints("day", 5, 1), Mints("month", 300, 2))
     assert found.reasons == "40 cold, 260 renewal"
+    assert found.hosts == (Host("api-1.example", 212, "30 min ago"), Host("api-2.example", 88, "11 h 6 min ago"))
+    assert (found.hours[0], found.hours[-1]) == (Hour("23:00", 1, 0), Hour("22:00", 1, 0))
+    assert found.stretches == (Stretch("fresh", "22:28"), Stretch("stale", "22:42"), Stretch("expiring", "22:43"))
     assert (found.failure, found.budgets) == ("", ())
 
 
@@ -79,6 +82,7 @@ def test_a_budget_that_lasts() -> None:
     assert budget(1000, 300) == BudgetBar(
         used=30.0,
         reserve=90.0,
+        kept=100,
         words="300 of 1,000 this month; the next begins in 16 d 1 h; 646 by its end at this pace",
         warns=False,
     )
@@ -102,7 +106,7 @@ def test_a_budget_that_is_used_up() -> None:
     """No projection any more; the bar is full, and not fuller."""
     found = budget(200, 300)
     assert (found.used, found.warns) == (100.0, True)
-    assert found.words == "300 of 200 this month; the next begins in 16 d 1 h"
+    assert found.words == "300 of 200 this month, so it is used up; the next begins in 16 d 1 h"
 
 
 def test_the_first_day_tells_nothing_of_a_month() -> None:
@@ -116,5 +120,5 @@ def test_the_first_day_tells_nothing_of_a_month() -> None:
 def test_a_limit_by_the_hour() -> None:
     """A bar of its own, until the hour ends; none for a limit that there is not."""
     (found,) = row(budget=MintBudget(None, per_hour=2)).budgets
-    assert found == BudgetBar(50.0, 90.0, "1 of 2 this hour; the next begins in 46 min 40 s", warns=False)
+    assert found == BudgetBar(50.0, 90.0, 0, "1 of 2 this hour; the next begins in 46 min 40 s", warns=False)
     assert len(row(budget=MintBudget(100, per_hour=2)).budgets) == 2

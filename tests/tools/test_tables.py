@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import datetime
+from datetime import datetime, timezone
 from typing import Any
 
 import pytest
@@ -14,7 +14,7 @@ from tools_support import GALLERY, NOW, report
 
 from m2m_auth import MintBudget
 from m2m_auth.budget import MintCounts
-from m2m_auth.operations import ClientReport, as_json, as_table
+from m2m_auth.operations import ClientReport, HostMints, HourCounts, as_json, as_table
 
 HOSTILE = st.text(min_size=1, max_size=40) | st.sampled_from(["\x1b[2Jgone", "a\nb", "\u202etxt", "<b>", "\x00"])
 
@@ -25,14 +25,19 @@ def test_the_table() -> None:
     table = as_table(
         [
             report(mints=mints, budget=MintBudget(per_month=1000, per_hour=10)),
-            report(alias="x", state="none", fingerprint=None, expires_at=None, mints=MintCounts()),
+            report(alias="x", state="none", fingerprint=None, expires_at=None, mints=MintCounts(), hosts=()),
+            report(alias="y", hosts=[HostMints(f"api-{number}", number, NOW) for number in range(5)]),
         ]
     )
     assert table.splitlines() == [
-        "client   state  token     expires    mints h/d/month  budget",
-        "-------  -----  --------  ---------  ---------------  ------------------------------------",
-        "billing  fresh  0123abcd  in 30 min  1/5/300          300 of 1000 a month, 1 of 10 an hour",
-        "x        none   -         -          0/0/0            none",
+        "client   state  token     expires    mints h/d/month  budget                                minted on",
+        "-------  -----  --------  ---------  ---------------  ------------------------------------  "
+        "---------------------------------------",
+        "billing  fresh  0123abcd  in 30 min  1/5/300          300 of 1000 a month, 1 of 10 an hour  "
+        "api-1.example (212), api-2.example (88)",
+        "x        none   -         -          0/0/0            none                                  -",
+        "y        fresh  0123abcd  in 30 min  1/5/300          none                                  "
+        "api-0 (0), api-1 (1), 3 more",
     ]
 
 
@@ -51,7 +56,7 @@ def test_columns_are_aligned_whatever_the_aliases(aliases: list[str]) -> None:
     assert all(character.isprintable() or character == "\n" for character in table)
     cells = columns_of(table)
     assert len(cells) == 2 + len(aliases)
-    assert cells[0] == ["client", "state", "token", "expires", "mints h/d/month", "budget"]
+    assert cells[0] == ["client", "state", "token", "expires", "mints h/d/month", "budget", "minted on"]
     assert [row[2] for row in cells[2:]] == [f"{number:08x}" for number in range(len(aliases))]
 
 
@@ -101,6 +106,8 @@ REPORTS = st.builds(
     expiring_at=TIMES,
     expires_at=TIMES,
     mints=st.builds(MintCounts, *[st.integers(0, 10**6)] * 3),
+    hosts=st.lists(st.builds(HostMints, HOSTILE, st.integers(0, 10**6), st.floats(0, 4e9)), max_size=3),
+    hours=st.lists(st.builds(HourCounts, st.integers(0, 99), st.integers(0, 99)), max_size=3),
     budget=st.none() | st.builds(MintBudget, st.integers(1, 10**6), st.none(), st.just(0.1)),
     at=st.floats(0, 4e9),
 )
@@ -109,7 +116,13 @@ REPORTS = st.builds(
 def plain(found: ClientReport) -> dict[str, Any]:
     """The report as JSON values."""
     nested = {name: value._asdict() for name, value in found._asdict().items() if hasattr(value, "_asdict")}
-    return {**found._asdict(), **nested}
+    hosts = [{**each._asdict(), "last_at_iso": iso(each.last_at)} for each in found.hosts]
+    return {**found._asdict(), **nested, "hosts": hosts, "hours": [each._asdict() for each in found.hours]}
+
+
+def iso(moment: float) -> str:
+    """To the second, in UTC."""
+    return datetime.fromtimestamp(int(moment), timezone.utc).isoformat().replace("+00:00", "Z")
 
 
 @settings(max_examples=40)
@@ -128,15 +141,15 @@ def test_json_round_trip(reports: list[ClientReport]) -> None:
             "at_iso",
         }
         for name in ("issued_at", "renew_at", "expiring_at", "expires_at", "at"):
-            iso, moment = found[f"{name}_iso"], getattr(expected, name)
-            assert (iso is None) == (moment is None)
-            assert iso is None or 0 <= moment - datetime.fromisoformat(iso.replace("Z", "+00:00")).timestamp() < 1
+            told, moment = found[f"{name}_iso"], getattr(expected, name)
+            assert (told is None) == (moment is None)
+            assert told is None or 0 <= moment - datetime.fromisoformat(told.replace("Z", "+00:00")).timestamp() < 1
 
 
 def test_json_keys_are_stable() -> None:
     """Programs read these names: a change of them is a change of the interface."""
     assert " ".join(json.loads(as_json([report()]))[0]) == (
         "alias client_id token_endpoint audience state fingerprint issued_at renew_at expiring_at expires_at "
-        "last_failure retry_in mints failed reasons budget cache cache_answers at "
+        "last_failure retry_in mints failed reasons hosts hours budget cache cache_answers at "
         "issued_at_iso renew_at_iso expiring_at_iso expires_at_iso at_iso"
     )

@@ -11,7 +11,7 @@ from m2m_auth.budget import MintCounts
 from m2m_auth.caches import Capabilities
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.endpoint import HttpRequest, HttpResponse, TransportError
-from m2m_auth.operations import ClientReport
+from m2m_auth.operations import ClientReport, HostMints, HourCounts
 
 ENDPOINT = "https://tenant.example/oauth/token"
 SECRET = "s3cr3t-of-billing"
@@ -71,6 +71,8 @@ def report(**changes: Any) -> ClientReport:
         "mints": MintCounts(1, 5, 300),
         "failed": MintCounts(0, 1, 2),
         "reasons": {"cold": 40, "renewal": 260, "rejected": 0, "forced": 0},
+        "hosts": (HostMints("api-1.example", 212, NOW - 1800), HostMints("api-2.example", 88, NOW - 40_000)),
+        "hours": (*[HourCounts(1)] * 20, HourCounts(4, 2), HourCounts(), HourCounts(0, 1), HourCounts(1)),
         "budget": None,
         "cache": "DiskTokenCache('/var/cache/m2m-auth')",
         "cache_answers": True,
@@ -105,6 +107,8 @@ GALLERY = [
         mints=MintCounts(),
         failed=MintCounts(3, 3, 3),
         reasons={"cold": 0},
+        hosts=(),
+        hours=(HourCounts(),) * 24,
         last_failure="invalid_client: the server refused the client's secret",
     ),
     report(alias="old", state="expired", issued_at=NOW - 7200, renew_at=NOW - 4500, expires_at=NOW - 3600),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Iterator
 from io import StringIO
@@ -15,6 +16,7 @@ from django.test import Client, override_settings
 from django_m2m_auth import m2m
 from django_support import database
 
+from m2m_auth.operations import reports
 from m2m_auth.testing import FakeAuthorizationServer
 
 PAGE = "/admin/m2m_auth/servicetoken/"
@@ -106,6 +108,24 @@ def test_what_goes_wrong_is_shown(configured: dict[str, Any], server: FakeAuthor
         answer = browser.get(PAGE)
         assert answer.status_code == 200
         assert "is missing" in answer.content.decode()
+
+
+@pytest.mark.usefixtures("on_database")
+def test_status_in_an_async_view(client_options: dict[str, Any]) -> None:
+    """Django forbids queries on an event loop's thread; the cache is a table, and is read nevertheless."""
+    call_command("createcachetable", verbosity=0)
+    setting = {"CLIENTS": {"billing": client_options}, "CACHES": {"default": {"DJANGO_CACHE": "default"}}}
+    with override_settings(M2M_AUTH=setting):
+        source = m2m["billing"].source
+        source.token()
+
+        async def view() -> int:
+            return source.status().ledger.mints.month
+
+        assert asyncio.run(view()) == 1
+        (found,) = reports({"billing": source})
+        assert found.cache_answers, "it was not taken for a fault of the cache"
+        assert [each.mints for each in found.hosts] == [1]
 
 
 @pytest.mark.usefixtures("on_database")

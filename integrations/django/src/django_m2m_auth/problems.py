@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from m2m_auth.errors import ConfigurationError
-
 __all__ = ["Problem", "Problems"]
 
 
@@ -39,7 +37,7 @@ class Problems(list[Problem]):
         """Notes one; ``id`` without its prefix."""
         self.append(Problem(f"m2m_auth.{id}", where, message, hint, client))
 
-    def refused(self, id: str, where: str, error: ConfigurationError, client: str = "") -> None:  # noqa: A002
+    def refused(self, id: str, where: str, error: Exception, client: str = "") -> None:  # noqa: A002
         """Notes what the library says of a value."""
         message, _, hint = str(error).partition(". Fix: ")
         self.found(id, where, message, hint, client)
