@@ -210,8 +210,8 @@ class Renewal:
                 return lease
             if holder is None:
                 holder = self._shared.lease_holder(self._report)
-            if self._monotonic() - holder_since >= self._kit.policy.lease:
-                # No lease lasts longer: either another process has taken over, or the cache is lying.
+            if self._monotonic() - holder_since >= self._shared.longest_lease(self._kit.policy.lease):
+                # Either another process has taken over, or the cache is lying.
                 successor = self._shared.lease_holder(self._report)
                 if successor == holder:
                     lease = Lease.ERROR

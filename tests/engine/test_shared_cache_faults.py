@@ -11,6 +11,7 @@ import pytest
 from engine_steps import ClockedStore, at_once, land, run_python, source
 
 from m2m_auth import RenewalPolicy
+from m2m_auth.caches import Capabilities
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
@@ -110,6 +111,27 @@ def test_a_lease_that_never_ends_is_a_lie(
     assert timed_server.is_active(it.token().value)
     assert clock.monotonic() - start <= 15.5
     assert timed_server.token_requests == 1
+
+
+class WholeSeconds(ClockedStore):
+    """Like memcached: rounds up, and may add a tick of its clock."""
+
+    capabilities = Capabilities(resolution=1.0)
+
+
+def test_a_rounded_lease_is_no_lie(
+    timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
+) -> None:
+    """Where leases are rounded up, a process that has waited for all of it still asks for it: the lease has one winner."""
+    source(timed_server, clock=clock, cache=store.beside()).token()
+    lease = store.key("l")
+    store.entries.clear()
+    store.set(lease, b"dead", 16.9)
+    start = clock.monotonic()
+    cache = WholeSeconds(clock.monotonic, store.entries)
+    assert timed_server.is_active(source(timed_server, clock=clock, cache=cache).token().value)
+    assert 16.9 <= clock.monotonic() - start <= 17.1
+    assert timed_server.token_requests == 2
 
 
 def test_our_lease_is_given_back(timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore) -> None:
