@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +18,14 @@ FOREIGN = ("-wal", "-shm")
 _MOST = 4
 """Connections that are kept open. More threads at once open more, and close them."""
 _inherited: list[RawCache] = []
-"""A child never uses its parent's connections, nor closes them (SQLite's "How To Corrupt", 2.6)."""
+"""A child never uses its parent's connections, nor closes them (SQLite's "How To Corrupt", 2.6) before it ends."""
+
+
+@atexit.register
+def _close_inherited() -> None:
+    """The interpreter would do it anyhow, and complain of it since Python 3.13."""
+    while _inherited:
+        _inherited.pop().close()
 
 
 class Opened(NamedTuple):
