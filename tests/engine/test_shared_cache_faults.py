@@ -122,7 +122,7 @@ class WholeSeconds(ClockedStore):
 def test_a_rounded_lease_is_no_lie(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
 ) -> None:
-    """Where leases are rounded up, a process that has waited for all of it still asks for it: the lease has one winner."""
+    """Where leases are rounded up, a process that has waited for all of one still asks for it: it has one winner."""
     source(timed_server, clock=clock, cache=store.beside()).token()
     lease = store.key("l")
     store.entries.clear()
