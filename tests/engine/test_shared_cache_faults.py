@@ -84,7 +84,7 @@ def test_a_cold_process_polls_for_the_holders_token(
 
 
 def test_a_cold_process_takes_over_a_lapsed_lease(
-    timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
+    timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, events: list[Event]
 ) -> None:
     """A holder that died: after the lease's own end, and no later, another mints. Its lease is not given back by us."""
     elsewhere = source(timed_server, clock=clock, cache=store.beside())
@@ -93,11 +93,20 @@ def test_a_cold_process_takes_over_a_lapsed_lease(
     store.entries.clear()
     store.set(lease, b"dead", 15)
     start = clock.monotonic()
-    it = source(timed_server, clock=clock, cache=store)
+    it = source(timed_server, clock=clock, cache=store, on_event=events.append)
     assert timed_server.is_active(it.token().value)
     assert 15 <= clock.monotonic() - start <= 15.2
     assert timed_server.token_requests == 2
     assert store.get(lease) is None
+    assert [round(event.seconds or 0) for event in events if event.kind == "lease_wait"] == [15]
+
+
+def test_a_free_lease_is_no_wait(
+    timed_server: FakeAuthorizationServer, store: ClockedStore, events: list[Event]
+) -> None:
+    """A process that finds the lease free, on the real clock, tells of no wait."""
+    source(timed_server, cache=store, on_event=events.append).token()
+    assert kinds(events, "minted", "lease_wait") == ["minted"]
 
 
 def test_a_lease_that_never_ends_is_a_lie(
