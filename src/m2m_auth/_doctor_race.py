@@ -19,7 +19,7 @@ ROUNDS = 20
 COUNTS = 50
 """How often each of the two adds one."""
 _DEADLINE = 30.0
-_TTL = 60.0
+_TTL = 300.0
 
 
 class Race(NamedTuple):

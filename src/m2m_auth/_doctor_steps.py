@@ -16,7 +16,7 @@ from .token import Secret
 
 __all__ = ["Examination", "Finding"]
 
-_TTL = 60.0
+_TTL = 300.0
 _SLACK = 5.0
 """How much longer than its time to live an entry may stay, in seconds, for busy machines."""
 _MARK = "m2m1.doctor.clock"

@@ -72,7 +72,7 @@ _here = _Inside()
 
 
 def forks_wait() -> _Inside:
-    """Holds off forks while this thread is where a child could not go on: in an import, or in SQLite."""
+    """Holds off forks while this thread is where a child could not go on: in an import, SQLite or OpenSSL."""
     return _here
 
 

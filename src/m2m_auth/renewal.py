@@ -200,9 +200,9 @@ class Renewal:
         """ACQUIRED or ERROR: mint. HELD: there is nothing left to do in this flight."""
         since = holder_since = self._monotonic()
         holder: bytes | None = None
+        waited = False
         while True:
             lease = self._shared.take_lease(owner, self._kit.policy.lease, self._report)
-            waited = self._monotonic() - since
             if lease is not Lease.HELD:
                 break
             if self._usable(self._slot.held) and self._reason == RENEWAL:
@@ -210,19 +210,20 @@ class Renewal:
                 return lease
             if holder is None:
                 holder = self._shared.lease_holder(self._report)
-            if self._monotonic() - holder_since >= self._kit.policy.lease:
-                # No lease lasts longer: either another process has taken over, or the cache is lying.
+            if self._monotonic() - holder_since >= self._shared.longest_lease(self._kit.policy.lease):
+                # Either another process has taken over, or the cache is lying.
                 successor = self._shared.lease_holder(self._report)
                 if successor == holder:
                     lease = Lease.ERROR
                     break
                 holder, holder_since = successor, self._monotonic()
+            waited = True
             self._kit.clock.sleep(POLL[0] + POLL[1] * self._kit.clock.uniform())
             if self._adopt(self._newest()) or self._known_failure():
                 self._report.tell("lease_wait", reason=self._reason, seconds=self._monotonic() - since)
                 return lease
         if waited:
-            self._report.tell("lease_wait", reason=self._reason, seconds=waited)
+            self._report.tell("lease_wait", reason=self._reason, seconds=self._monotonic() - since)
         return lease
 
     def _too_soon(self) -> bool:

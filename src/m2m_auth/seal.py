@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from .errors import ConfigurationError, missing_extra
-from .fork import importing
+from .fork import forks_wait
 from .token import Concealed, Secret, concealed, encodable
 
 if TYPE_CHECKING:
@@ -41,30 +41,31 @@ class Seal:
 
     def seal(self, key: str, value: bytes) -> bytes:
         """``value`` sealed for the cache key ``key``."""
-        key_id, cipher = self._derived()[0]
         nonce = os.urandom(_NONCE)
-        return _VERSION + key_id + nonce + cipher.encrypt(nonce, value, key.encode())
+        with forks_wait():  # OpenSSL's locks would stay taken in the child
+            key_id, cipher = self._derived()[0]
+            return _VERSION + key_id + nonce + cipher.encrypt(nonce, value, key.encode())
 
     def open(self, key: str, sealed: bytes) -> bytes | None:
         """What was sealed for ``key``, or None: not ours, not for this key, not whole, or a newer version."""
         if len(sealed) <= _HEADER or sealed[:1] != _VERSION:
             return None
         key_id, nonce = sealed[1:5], sealed[5:_HEADER]
-        for known, cipher in self._derived():
-            if known == key_id:
-                try:
-                    return cipher.decrypt(nonce, sealed[_HEADER:], key.encode())
-                except self._invalid:
-                    continue
+        with forks_wait():
+            for known, cipher in self._derived():
+                if known == key_id:
+                    try:
+                        return cipher.decrypt(nonce, sealed[_HEADER:], key.encode())
+                    except self._invalid:
+                        continue
         return None
 
     def _derived(self) -> list[tuple[bytes, AESGCM]]:
         if self._ciphers is None:
-            with importing():
-                from cryptography.exceptions import InvalidTag
-                from cryptography.hazmat.primitives import hashes
-                from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-                from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+            from cryptography.exceptions import InvalidTag
+            from cryptography.hazmat.primitives import hashes
+            from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+            from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
             ciphers: list[tuple[bytes, AESGCM]] = []
             for secret in self._keys:

@@ -283,6 +283,10 @@ class SharedState:
                 return Lease.ACQUIRED if won else Lease.HELD
         return Lease.ERROR if able else Lease.ACQUIRED
 
+    def longest_lease(self, ttl: float) -> float:
+        """Seconds that a lease of ``ttl`` may stand: a cache of whole seconds rounds up, and counts its ticks."""
+        return ttl if self._leased is None else ttl + 2 * self._leased[0].capabilities.resolution
+
     def lease_holder(self, report: Reporter) -> bytes | None:
         """Whose lease it is that was asked for last; None if it is nobody's."""
         if self._leased is None:

@@ -40,6 +40,26 @@ def test_fork_with_a_used_cache(tmp_path: Path) -> None:
     assert run_python(code, tmp_path / "cache") == "done"
 
 
+def test_a_cache_that_nobody_closed(tmp_path: Path) -> None:
+    """Forgotten, alone or in a cycle, it closes its idle connections; Python 3.13 would complain of open ones."""
+    code = """if True:
+        import gc, os, sys
+        from m2m_auth.caches.disk import DiskTokenCache
+        opened = lambda: sum(os.path.basename(os.path.realpath(f"/proc/self/fd/{n}")) == "cache.db" for n in range(64))
+        class Owner: pass
+        for turn in range(20):
+            owner = Owner()
+            owner.cache, owner.itself = DiskTokenCache(sys.argv[1]), owner
+            owner.cache.set("key", b"value", 60)
+            assert opened() == 1, opened()
+            del owner
+            gc.collect()
+            assert opened() == 0, opened()
+        print("done")
+    """
+    assert run_python(code, tmp_path / "cache") == "done"
+
+
 def test_forks_beside_busy_threads(tmp_path: Path) -> None:
     """50 forks while four threads read and write all the time: every child works, none hangs on a lock of SQLite's."""
     code = """if True:

@@ -11,6 +11,7 @@ import pytest
 from engine_steps import ClockedStore, at_once, land, run_python, source
 
 from m2m_auth import RenewalPolicy
+from m2m_auth.caches import Capabilities
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
@@ -83,7 +84,7 @@ def test_a_cold_process_polls_for_the_holders_token(
 
 
 def test_a_cold_process_takes_over_a_lapsed_lease(
-    timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
+    timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, events: list[Event]
 ) -> None:
     """A holder that died: after the lease's own end, and no later, another mints. Its lease is not given back by us."""
     elsewhere = source(timed_server, clock=clock, cache=store.beside())
@@ -92,11 +93,20 @@ def test_a_cold_process_takes_over_a_lapsed_lease(
     store.entries.clear()
     store.set(lease, b"dead", 15)
     start = clock.monotonic()
-    it = source(timed_server, clock=clock, cache=store)
+    it = source(timed_server, clock=clock, cache=store, on_event=events.append)
     assert timed_server.is_active(it.token().value)
     assert 15 <= clock.monotonic() - start <= 15.2
     assert timed_server.token_requests == 2
     assert store.get(lease) is None
+    assert [round(event.seconds or 0) for event in events if event.kind == "lease_wait"] == [15]
+
+
+def test_a_free_lease_is_no_wait(
+    timed_server: FakeAuthorizationServer, store: ClockedStore, events: list[Event]
+) -> None:
+    """A process that finds the lease free, on the real clock, tells of no wait."""
+    source(timed_server, cache=store, on_event=events.append).token()
+    assert kinds(events, "minted", "lease_wait") == ["minted"]
 
 
 def test_a_lease_that_never_ends_is_a_lie(
@@ -110,6 +120,27 @@ def test_a_lease_that_never_ends_is_a_lie(
     assert timed_server.is_active(it.token().value)
     assert clock.monotonic() - start <= 15.5
     assert timed_server.token_requests == 1
+
+
+class WholeSeconds(ClockedStore):
+    """Like memcached: rounds up, and may add a tick of its clock."""
+
+    capabilities = Capabilities(resolution=1.0)
+
+
+def test_a_rounded_lease_is_no_lie(
+    timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
+) -> None:
+    """Where leases are rounded up, a process that has waited for all of one still asks for it: it has one winner."""
+    source(timed_server, clock=clock, cache=store.beside()).token()
+    lease = store.key("l")
+    store.entries.clear()
+    store.set(lease, b"dead", 16.9)
+    start = clock.monotonic()
+    cache = WholeSeconds(clock.monotonic, store.entries)
+    assert timed_server.is_active(source(timed_server, clock=clock, cache=cache).token().value)
+    assert 16.9 <= clock.monotonic() - start <= 17.1
+    assert timed_server.token_requests == 2
 
 
 def test_our_lease_is_given_back(timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import weakref
+from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..fork import on_fork
@@ -16,8 +19,14 @@ FOREIGN = ("-wal", "-shm")
 """SQLite's write-ahead log and its index, which is mapped into memory: a process dies when somebody truncates it."""
 _MOST = 4
 """Connections that are kept open. More threads at once open more, and close them."""
-_inherited: list[RawCache] = []
-"""A child never uses its parent's connections, nor closes them (SQLite's "How To Corrupt", 2.6)."""
+_inherited: list[Opened] = []
+"""A child never uses its parent's connections, nor closes them (SQLite's "How To Corrupt", 2.6) before it ends."""
+
+
+@atexit.register
+def _close_inherited() -> None:
+    """The interpreter would do it anyhow, and complain of it since Python 3.13."""
+    _close(_inherited)
 
 
 class Opened(NamedTuple):
@@ -32,6 +41,8 @@ class Idle:
 
     def __init__(self) -> None:
         self._waiting: list[Opened] = []
+        # No __del__: of a cycle the garbage collector may finalize the connections first, and Python 3.13 complains.
+        weakref.finalize(self, _close, self._waiting)
         on_fork(self)
 
     def take(self, looks: tuple[int, ...] | None) -> Opened | None:
@@ -55,15 +66,18 @@ class Idle:
 
     def close(self) -> None:
         """Closes all of them."""
-        while self._waiting:
-            self._waiting.pop().cache.close()
+        _close(self._waiting)
 
     def after_fork(self) -> None:
         """In a child: leaves them as they are. No operation was under way, for forks wait for it."""
-        _inherited.extend(opened.cache for opened in self._waiting)
-        self._waiting = []
+        _inherited.extend(self._waiting)
+        self._waiting.clear()
 
-    __del__ = close
+
+def _close(waiting: list[Opened]) -> None:
+    with suppress(IndexError):  # another thread was faster
+        while waiting:
+            waiting.pop().cache.close()
 
 
 def looks_of(database: str) -> tuple[int, ...] | None:

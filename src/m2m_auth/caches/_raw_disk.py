@@ -89,8 +89,11 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
             raise
 
     def is_mapped(self) -> bool:
-        """True if somebody has put a write-ahead log beside the file, and its index is in memory now."""
-        return bool(self._connection.execute("PRAGMA journal_mode").fetchone() != ("truncate",))
+        """True if somebody has put a write-ahead log beside the file, and its index is in memory now; or who knows."""
+        try:
+            return bool(self._connection.execute("PRAGMA journal_mode").fetchone() != ("truncate",))
+        except sqlite3.Error:
+            return True
 
     def close(self) -> None:
         """Closes the connection."""
