@@ -20,17 +20,20 @@ class DictStore:
         self.entries: dict[str, tuple[bytes | str, float]] = {}
         self.sets: list[tuple[str, float]] = []
         self.fault: Exception | None = None
+        self.full = False
 
     def get(self, key: str) -> bytes | str | None:
         """The live value."""
         return self.live().get(key)
 
-    def set(self, key: str, value: bytes | str, ttl: int) -> None:
-        """Stores it, unless a fault is set."""
+    def set(self, key: str, value: bytes | str, ttl: int) -> bool:
+        """Stores it, unless a fault is set, or it is full."""
         if self.fault is not None:
             raise self.fault
-        self.sets.append((key, ttl))
-        self.entries[key] = (value, self.clock() + ttl)
+        if not self.full:
+            self.sets.append((key, ttl))
+            self.entries[key] = (value, self.clock() + ttl)
+        return not self.full
 
     def delete(self, key: str) -> None:
         """Forgets it."""

@@ -134,6 +134,18 @@ def test_what_outgrows_the_store_leaves_no_old_value_behind(store: DictStore) ->
     assert cache.get("key") is None
 
 
+def test_a_store_that_says_no_loses_nothing(store: DictStore, caplog: pytest.LogCaptureFixture) -> None:
+    """A store whose set returns False: the value is read from memory, the old one is gone, and one warning says so."""
+    cache = BoundedCache(store)
+    cache.set("key", b"old", 60)
+    store.full = True
+    for value in (b"new", b"newer"):
+        cache.set("key", value, 60)
+        assert cache.get("key") == value
+    assert store.entries == {}
+    assert len(warnings_of(caplog)) == 1
+
+
 def test_times_to_live_are_cut_and_whole(store: DictStore) -> None:
     """No entry lives longer in the store than it allows; whole seconds, rounded up."""
     cache = BoundedCache(store, max_ttl=3600)

@@ -32,7 +32,7 @@ class Store(Protocol):
         ...
 
     def set(self, key: str, value: Any, ttl: Any) -> object:
-        """Stores bytes (text with ``text=True``) for ``ttl`` whole seconds."""
+        """Stores bytes (text with ``text=True``) for ``ttl`` whole seconds; may return False if it has not."""
         ...
 
     def delete(self, key: str) -> object:
@@ -126,7 +126,10 @@ class BoundedCache:
         """Stores a value for ``ttl`` seconds, or keeps it in memory."""
         with self._lock:
             self._here.delete(key)
-            if self._into_store(key, value, ttl, lambda stored, cut: self._store.set(key, stored, cut)) is None:
+            done = self._into_store(key, value, ttl, lambda stored, cut: self._store.set(key, stored, cut))
+            if not done:
+                if done is False:
+                    self._warn_once("the store says that it has not taken an entry")
                 self._overflow.set(key, value, ttl)
                 self._remove(key)  # an older value there would be read as the newer one
             else:
@@ -204,15 +207,18 @@ class BoundedCache:
         asked = {"max_key": len(key), "max_value": value_size}
         asked |= {"max_total": sum(others) + size, "max_entries": len(others) + 1}
         over = next((name for name, limit in self._limits.items() if asked[name] > limit), None)
-        if over is not None and not self._warned:
+        if over is not None:
+            self._warn_once(f"an entry would make {over} {asked[over]}, and the limit is {self._limits[over]}")
+        return over is None
+
+    def _warn_once(self, what: str) -> None:
+        if not self._warned:
             self._warned = True
             _log.warning(
-                "%r: an entry would make %s %d, and the limit is %d; what does not fit stays in this process's memory, "
-                "and each process mints its own. Fix: a larger limit if the store takes more, shorter tokens, or a "
-                "cache without such limits",
-                *(self, over, asked[over], self._limits[over]),
+                "%r: %s; what does not fit stays in this process's memory, and each process mints its own. "
+                "Fix: a larger limit if the store takes more, shorter tokens, or a cache without such limits",
+                *(self, what),
             )
-        return over is None
 
     def _remove(self, key: str) -> None:
         if len(key) <= self._limits["max_key"]:
