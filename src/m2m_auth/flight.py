@@ -20,6 +20,8 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TimedOut
 from typing import TYPE_CHECKING
 
+from .fork import on_fork
+
 if TYPE_CHECKING:
     from .slot import Slot
 
@@ -38,6 +40,16 @@ def _land() -> None:
     until = time.monotonic() + LANDING
     for thread in list(_under_way):
         thread.join(max(until - time.monotonic(), 0.0))
+
+
+class _Landing:
+    def after_fork(self) -> None:
+        """In a forked child: the parent's threads do not exist here, and an exit must not wait for them."""
+        _under_way.clear()
+
+
+_landing = _Landing()
+on_fork(_landing)
 
 
 class Flight:

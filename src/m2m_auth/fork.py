@@ -5,6 +5,9 @@ a lock registers here and gets a new one. Not every lock is ours: a module that 
 made, OpenSSL's and SQLite's mutexes stay taken, and the child hangs when it comes there. So a fork waits for whoever
 is in :func:`forks_wait`, and a moment for flights to land: one that is still under way then waits for the network,
 where a fork does no harm.
+
+A program that forks past Python (uWSGI, unless ``py-call-uwsgi-fork-hooks`` is set) runs none of this: there the first
+flight or cache operation of the child notices the fork by its pid, and the child starts clean then.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import weakref
 from types import FrameType, TracebackType
 from typing import Protocol
 
-__all__ = ["StartsClean", "forks_wait", "importing", "on_fork"]
+__all__ = ["StartsClean", "forks_wait", "importing", "notice_fork", "on_fork"]
 
 FLIGHT = "m2m-auth-flight"
 """The name of flights' threads."""
@@ -34,6 +37,11 @@ _forking = 0
 _waited_until: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
 """How long forks wait for each flight that one has met; on the monotonic clock."""
 _children: weakref.WeakSet[StartsClean] = weakref.WeakSet()
+_last: weakref.WeakSet[StartsClean] = weakref.WeakSet()
+"""Those that start threads again, which need what the others make anew."""
+_pid = os.getpid()
+"""The process that all of this belongs to."""
+_noticing = threading.Lock()
 
 
 class StartsClean(Protocol):
@@ -44,15 +52,16 @@ class StartsClean(Protocol):
         ...
 
 
-def on_fork(target: StartsClean) -> None:
-    """Calls ``target.after_fork()`` in every forked child, as long as ``target`` lives."""
-    _children.add(target)
+def on_fork(target: StartsClean, *, last: bool = False) -> None:
+    """Calls ``target.after_fork()`` in every forked child, as long as ``target`` lives; ``last``: after all others."""
+    (_last if last else _children).add(target)
 
 
 class _Inside:
     """A class, since a generator costs as much as the cache operation around which it stands."""
 
     def __enter__(self) -> None:
+        notice_fork()
         me = threading.get_ident()
         with _gate:
             if _forking:
@@ -119,12 +128,21 @@ def _after_in_parent() -> None:
     _gate.release()
 
 
+def notice_fork() -> None:
+    """Makes a child start clean that was forked past Python; called where it first needs more than its memory."""
+    if os.getpid() != _pid:
+        with _noticing:
+            if os.getpid() != _pid:
+                _after_in_child()
+
+
 def _after_in_child() -> None:
-    global _gate, _forking
+    global _gate, _forking, _pid
     _gate, _forking = threading.Condition(), 0
     _inside[:] = [thread for thread in _inside if thread == threading.get_ident()]
-    for target in list(_children):
+    for target in (*_children, *_last):
         target.after_fork()
+    _pid = os.getpid()
 
 
 if hasattr(os, "register_at_fork"):

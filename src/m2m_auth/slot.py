@@ -11,7 +11,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import TYPE_CHECKING
 
-from .fork import on_fork
+from .fork import notice_fork, on_fork
 from .lifecycle import Bar, Pause, Schedule
 from .token import AccessToken
 
@@ -111,6 +111,7 @@ class Slot:
         """
         from .flight import Flight
 
+        notice_fork()
         with self.lock:
             flight = self.flight
             if flight is not None and now - flight.started < deadline:

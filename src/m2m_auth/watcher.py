@@ -10,14 +10,12 @@ import heapq
 import itertools
 import logging
 import math
-import os
 import threading
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-# Its hook for forked children is registered first.
-from . import fork as _fork  # noqa: F401 # pyright: ignore[reportUnusedImport]
+from .fork import on_fork
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -111,9 +109,7 @@ class _Timer:
 
 
 _timer = _Timer()
-if hasattr(os, "register_at_fork"):
-    # After fork.py's own hook: the new thread needs the locks and caches that others make anew there.
-    os.register_at_fork(after_in_child=_timer.after_fork)
+on_fork(_timer, last=True)
 
 
 class TokenWatcher:
