@@ -1,0 +1,137 @@
+"""Runs an example with its one command, as its README says, and ends it whatever happens."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+UNWANTED = ("PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONDONTWRITEBYTECODE", "DJANGO_SETTINGS_MODULE", "TOKEN_CACHE")
+"""What this process may have been told, and a user's has not."""
+PATIENCE = 60.0
+"""Seconds after which a test gives up on something that takes a moment."""
+
+
+class Example:
+    """A running example, and what it has printed: addresses and files by name."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self.process = process
+        self.printed: dict[str, str] = {}
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("Ctrl-C"):
+                return
+            name, _, value = line.strip().partition("  ")
+            self.printed[name] = value.strip()
+        raise AssertionError(f"the example has ended: {self.printed}")
+
+    def load(self, url: str, workers: int, known: Collection[int] = ()) -> Counter[tuple[int, int]]:
+        """300 calls from 16 threads, and more until so many workers have answered that were not known.
+
+        Returns how many were answered, by status and worker.
+        """
+        answers: Counter[tuple[int, int]] = Counter()
+        deadline = time.monotonic() + PATIENCE
+        with ThreadPoolExecutor(16) as pool:
+            while sum(answers.values()) < 300 or len({worker for _, worker in answers} - {*known}) < workers:
+                assert time.monotonic() < deadline, f"not every worker has answered: {answers}"
+                answers.update(pool.map(_ask, [url] * 100))
+        return answers
+
+    def mints(self) -> int:
+        """The rows of the authorization server's own table of access tokens."""
+        with contextlib.closing(sqlite3.connect(self.printed["its database"])) as connection:
+            return int(connection.execute("SELECT count(*) FROM oauth2_provider_accesstoken").fetchone()[0])
+
+    def shell(self, command: str) -> str:
+        """What a command says in another terminal, with the example's settings sourced."""
+        line = ["sh", "-c", f". '{self.printed['settings to source']}' && {command}"]
+        return subprocess.run(line, env=environment(), check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    def interrupt(self) -> None:
+        """Ctrl-C, as a terminal does it: every process is told. All end, and no file is left."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        assert self.process.wait(PATIENCE) == 0
+        deadline = time.monotonic() + PATIENCE
+        while _alive(self.process.pid):
+            assert time.monotonic() < deadline, "a process is left"
+            time.sleep(0.02)
+        assert not Path(self.printed["logs"]).parent.exists()
+
+
+def environment(**values: str) -> dict[str, str]:
+    """What a user's shell would have, and these."""
+    return {**{name: value for name, value in os.environ.items() if name not in UNWANTED}, **values}
+
+
+@contextmanager
+def running(*command: str, **values: str) -> Iterator[subprocess.Popen[str]]:
+    """A command of a user's; at the end it is told to stop, and what is left of it then is killed."""
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, text=True, env=environment(**values), start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(PATIENCE)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[Path], Example]]:
+    """``start(run)`` runs that ``run.py``; all that it has started ends with the test, also when it fails."""
+    with contextlib.ExitStack() as stack:
+        yield lambda run: Example(stack.enter_context(running(sys.executable, str(run))))
+
+
+@pytest.fixture
+def smoke() -> Callable[[Path, str], tuple[int, str]]:
+    """``smoke(run, cache)``: the exit code and output of that ``run.py --smoke``, with its tokens in this cache."""
+
+    def run(run: Path, cache: str) -> tuple[int, str]:
+        with running(sys.executable, str(run), "--smoke", TOKEN_CACHE=cache) as process:
+            output = process.communicate(timeout=2 * PATIENCE)[0]
+        return process.returncode, output
+
+    return run
+
+
+@pytest.fixture
+def session() -> Iterator[requests.Session]:
+    """What calls the services from outside; it knows of no proxy."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+def _ask(url: str) -> tuple[int, int]:
+    """The status of one call, and which worker has answered it."""
+    with requests.Session() as session:
+        session.trust_env = False
+        answer = session.get(url, timeout=PATIENCE)
+        return answer.status_code, answer.json().get("worker")
+
+
+def _alive(group: int) -> bool:
+    """True while a process of this group is left."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
