@@ -1,4 +1,4 @@
-"""The README's examples are run, in their order, and its commands; what settings.py begins with is taken for granted."""
+"""The README's examples are run, in their order, and its commands; what settings.py begins with is given."""
 
 from __future__ import annotations
 
