@@ -1,6 +1,6 @@
 """``make bench``: ratios against a hard-coded header, and ours beside the peers. ARGS picks parts by name.
 
-make bench                  everything, in some five minutes
+make bench                  everything, in some seven minutes
 make bench ARGS="hot many"  only these
 """
 
@@ -22,6 +22,7 @@ PARTS = {
     "processes": "Whole processes, one API call each, against a hard-coded header",
     "shared": "A hit in a shared cache, opened and parsed, against the native client's bare get; memory",
     "steady": "Steady calls through several token lifetimes, against a hard-coded header in the same run",
+    "proxy": "The token proxy: hits against a constant answer on the same server; memory; what times give away",
     "peers": "Side by side, each against a hard-coded header on its own HTTP library",
 }
 PEERS_LEGEND = """

@@ -29,8 +29,14 @@ EXPORTED = {
     "m2m_auth.grants": "ClientCredentials Grant RefreshToken first_refresh_token",
     "m2m_auth.events": "Event EventKind Reporter Subscriber all_of",
     "m2m_auth.clock": "SYSTEM_CLOCK Clock",
-    "m2m_auth.operations": "ClientReport Finding as_json as_table clear doctor renew reports",
-    "m2m_auth.report": "Action BudgetBar Life Mints Row page rows",
+    "m2m_auth.operations": "ClientReport Finding HostMints HourCounts as_json as_table clear doctor renew reports",
+    "m2m_auth.report": "Action BudgetBar Host Hour Life Mints Row Stretch page rows",
+    "m2m_auth.calls": "Call Watcher watch_calls",
+    "m2m_auth.serving": "MAX_BODY Answer Request Service answered asgi client_address wsgi",
+    "m2m_auth.vending": "Caller Narrowed TokenExchange TokenVendor by_address by_bearer_token",
+    "m2m_auth.proxy": """Counts ProxyConfig TokenProxy UpstreamConfig VendorConfig VendorReport add_vendor app load
+        remove_vendor""",
+    "m2m_auth.cli": "main",
     "m2m_auth.verifier": """BearerError InsufficientScope IntrospectionVerifier InvalidRequest InvalidToken JWTVerifier
         LazyVerifier MissingToken TokenVerifier VerifiedToken VerifierUnavailable bearer_token names verifier_from""",
     "m2m_auth.telemetry": "OpenTelemetrySubscriber PrometheusSubscriber",

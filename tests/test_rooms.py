@@ -17,25 +17,33 @@ SOURCES = Path(__file__).parent.parent / "src" / "m2m_auth"
 ROOMS = {
     # no I/O, no clock, no thread: time is an argument
     "core": "errors token failure lifecycle budget retry_hints lifetime rejection origins endpoint "
-    "client_authentication grants options",
-    # what the process has one of: its clocks, its forks, its log
-    "process": "clock fork events",
+    "client_authentication grants options history _words",
+    # what the process has one of: its clocks, its forks, its log, who watches its calls
+    "process": "clock fork events calls",
     # between the engine and the caches
     "protocol": "caches",
     "caches": "caches.memory caches.disk caches._raw_disk caches._idle_disk caches._existing_disk caches.tiered "
     "caches.bounded caches.redis caches.memcached caches._memcached_server caches.dynamodb caches._dynamodb_table "
     "caches._dynamodb_creation caches.cachelib caches._private_cachelib",
     "engine": "source flight renewal minting rotation identities kit shared guarded ledger slot seal status "
-    "watcher transports awaiting",
+    "watcher transports awaiting apart",
     "flow": "_httpx_flow _httpx_transport",
     "plugins": "requests httpx httpx2",
     "public": "__init__",
     # the receiving side, and what stands between other people's clients and the authorization server
     "services": "verifier verifier._asking verifier._introspection verifier._jwt verifier._keys verifier._refusals "
-    "verifier._settings verifier._tokens",
+    "verifier._settings verifier._tokens "
+    "serving serving._address serving._asgi serving._shapes serving._wsgi "
+    "vending vending._asked vending._browsers vending._callers vending._caps vending._fit vending._narrowed "
+    "vending._refused vending._sources vending._vendor "
+    "proxy proxy._allowed proxy._answers proxy._app proxy._config proxy._durations proxy._form "
+    "proxy._limits proxy._lines proxy._lru proxy._metrics proxy._operator proxy._page proxy._parties "
+    "proxy._plot proxy._readers proxy._service proxy._sources proxy._style proxy._tokens proxy._toml "
+    "proxy._totals proxy._unavailable proxy._upstream proxy._vendors_file proxy._verifiers proxy.counters "
+    "proxy.ledger",
     # what listens to on_event
     "telemetry": "telemetry telemetry._measures telemetry.opentelemetry telemetry.prometheus",
-    "tools": "operations report _doctor _doctor_race _doctor_steps _look _report_rows _words "
+    "tools": "operations report cli _proxy_commands _doctor _doctor_race _doctor_steps _look _report_rows "
     "testing testing.cache_contract testing.fake_authorization_server testing.fake_clock testing.faults "
     "testing.pytest_plugin testing._clients testing._contract_steps testing._endpoints testing._failures "
     "testing._http testing._protected_api testing._races testing._records testing._tokens",
@@ -46,12 +54,12 @@ MAY_IMPORT = {
     "protocol": {"core"},
     "caches": {"core", "process", "protocol"},
     "engine": {"core", "process", "protocol", "engine"},
-    "flow": {"core", "engine", "flow"},
-    "plugins": {"core", "engine", "flow"},
+    "flow": {"core", "process", "engine", "flow"},
+    "plugins": {"core", "process", "engine", "flow"},
     "public": {"core", "engine"},
-    "services": {"core", "process", "engine", "services"},
+    "services": {"core", "process", "protocol", "engine", "services"},
     "telemetry": {"core", "process", "public", "telemetry"},
-    "tools": {"core", "process", "protocol", "engine", "tools"},
+    "tools": {"core", "process", "protocol", "engine", "services", "tools"},
 }
 SIBLINGS = {
     # parts of one cache
@@ -81,6 +89,7 @@ THIRD_PARTY = {
     "caches._memcached_server": {"pymemcache"},
     "caches.cachelib": {"cachelib"},
     "caches._private_cachelib": {"cachelib"},
+    "proxy._toml": {"tomli"},  # the standard library's, before Python 3.11
     "telemetry.opentelemetry": {"opentelemetry"},
     "telemetry.prometheus": {"prometheus_client"},
     "testing.cache_contract": {"pytest"},
@@ -92,6 +101,9 @@ THIRD_PARTY_LAZILY = {
     "lifetime": {"jwt"},
     "verifier._jwt": {"jwt"},
     "verifier._keys": {"jwt"},
+    "serving._asgi": {"anyio"},
+    "proxy._metrics": {"prometheus_client"},
+    "_proxy_commands": {"waitress"},
     "seal": {"cryptography"},
     "awaiting": {"anyio"},
     "caches.disk": {"platformdirs"},
@@ -200,7 +212,7 @@ def test_the_core_has_no_socket_no_thread_and_no_clock(name: str) -> None:
 def test_no_import_is_hidden_from_this_file() -> None:
     """importlib is used by those few who open by name what a user asked for by name."""
     users = {name for name in FILES if any(each.target.startswith("importlib") for each in imports(name))}
-    assert users == {"caches", "caches.disk", "caches.dynamodb", "seal", "transports", "testing"}
+    assert users == {"caches", "caches.disk", "caches.dynamodb", "seal", "transports", "testing", "cli"}
 
 
 def test_the_table_is_not_larger_than_life() -> None:

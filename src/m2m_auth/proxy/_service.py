@@ -1,0 +1,236 @@
+"""The token proxy: ``POST /oauth/token`` for other people's clients, one mint per vendor, audience and lifetime."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Any, cast
+
+from ..caches import TokenCache
+from ..clock import SYSTEM_CLOCK, Clock
+from ..errors import ConfigurationError, TokenRequestRejected, TokenUnavailable
+from ..serving import Answer, Request
+from ..token import AccessToken, Secret
+from ..transports import as_transport
+from ._allowed import allowed
+from ._answers import Refused, granted
+from ._config import ProxyConfig, VendorConfig
+from ._durations import UpstreamDurations
+from ._form import Asked, read
+from ._limits import Addresses, Failures, Rate, UnderWay
+from ._lru import Lru
+from ._sources import AtHand, Wanted
+from ._tokens import Tokens
+from ._unavailable import UNKNOWN, credentials_refused, told
+from ._upstream import BUDGET, GUESSES, unpacked
+from ._verifiers import Verifiers
+from .counters import Allowance, Counters, ends_in, short
+from .ledger import VendorLedger
+
+__all__ = ["TokenProxy"]
+
+_LONGEST_ID = 201
+"""Characters of a client id that are looked at; none that is configured has so many."""
+
+
+class Seen:
+    """A request that was read: the client id that it names, what stands for its secret, and what it may have."""
+
+    __slots__ = ("asked", "mac", "name", "wanted")
+
+    def __init__(self, name: str, asked: Asked, mac: bytes) -> None:
+        self.name, self.asked, self.mac = name, asked, mac
+        self.wanted: Wanted | None = None
+
+
+class TokenProxy:
+    """The service behind the token proxy's URL; framework-neutral (see :mod:`m2m_auth.serving`).
+
+    Args:
+        config: the configuration; see :func:`m2m_auth.proxy.load`.
+        transport: how the token endpoints are reached, as for :class:`~m2m_auth.TokenSource`.
+        clock: the clocks; for tests.
+
+    Attributes:
+        config: the configuration, checked.
+        ledger: what each vendor asked for and got: ``proxy.ledger.report()``.
+        durations: how long the authorization servers took.
+        counters: what all workers and hosts count together.
+
+    Raises:
+        ConfigurationError: the configuration makes no sense; raised before any I/O.
+    """
+
+    def __init__(self, config: ProxyConfig, *, transport: Any = None, clock: Clock = SYSTEM_CLOCK) -> None:
+        self.config = config = config.checked()
+        pepper = self._pepper = cast("Secret", config.pepper)
+        key = pepper.reveal_bytes()
+        self._cache = cast("TokenCache", config.cache)
+        self._wall = clock.wall
+        counters = self.counters = Counters(self._cache, clock)
+        self.ledger = VendorLedger(config.vendors, counters, key)
+        configured = {name: vendor.verifiers for name, vendor in config.vendors.items()}
+        self._verifiers = Verifiers(pepper, configured, counters)
+        self._failures = Failures(counters, key, config.failures_per_minute)
+        limit: dict[str, int | None] = {"minute": config.secret_attempts_per_minute}
+        self._guesses = {
+            name: Allowance(counters, f"m2m1.pg.{short(key, 'guesses', name)}", limit) for name in ("", *config.vendors)
+        }
+        self._rates = {name: Rate(vendor.requests_per_minute) for name, vendor in config.vendors.items()}
+        self.durations = UpstreamDurations(config.upstreams, counters, key)
+        self.tokens = Tokens(config, self.ledger, self.durations, as_transport(transport), clock)
+        self._addresses = Addresses(config.trusted_proxies)
+        self._seen: Lru[bytes, Seen] = Lru(config.max_entries)
+        """Requests that were served, so that the same one is not read again; its secret is looked at all the same."""
+        self._trying = UnderWay()
+        """Secrets that are being tried upstream now: who comes with the same one waits for the outcome."""
+        self._blind_until = 0.0
+        """Until then nobody can tell whether an unknown secret is right: the authorization server fails."""
+
+    def __repr__(self) -> str:
+        return f"<TokenProxy {self.config.path} for {len(self.config.vendors)} vendors>"
+
+    def close(self) -> None:
+        """Writes what the ledger has still to write, and closes the cache's connections."""
+        self.ledger.close()
+        self._cache.close()
+
+    def answer(self, request: Request) -> Answer:
+        """The answer to one request: a token (RFC 6749 §5.1) or an error (§5.2)."""
+        try:
+            if request.path != self.config.path:
+                raise Refused(404, "not_found", "The token endpoint is elsewhere")
+            if request.method != "POST":
+                raise Refused(405, "invalid_request", "The token endpoint takes POST (RFC 6749 3.2)", allow="POST")
+            return self._answer(request)
+        except Refused as refused:
+            return refused.answer(basic="authorization" in request.headers)
+
+    def _answer(self, request: Request) -> Answer:
+        mark = self._mark(request)
+        known = self._seen.get(mark)
+        seen = known or self._read(request)
+        address = self._addresses.of(request)
+        wait = self._failures.wait(seen.name, address)
+        if wait:
+            raise Refused(429, "temporarily_unavailable", "Too many failed attempts", retry_after=wait)
+        if self._verifiers.knows(seen.name, seen.mac):
+            self._failures.succeeded(seen.name, address)
+            answer = self._known(seen)
+            if known is None:
+                self._seen.add(mark, seen)  # of those only who get tokens
+            return answer
+        try:
+            return self._not_known(seen, address)
+        finally:
+            self.counters.release()
+
+    def _mark(self, request: Request) -> bytes:
+        """What stands for a request as it came in, its secret included: nobody can make another one with the same."""
+        headers = request.headers
+        kind, credentials = headers.get("content-type", ""), headers.get("authorization", "")
+        head = f"{len(kind)} {len(credentials)} {request.too_large} {kind}{credentials}"
+        return hmac.digest(self._pepper.reveal_bytes(), head.encode("utf-8", "surrogatepass") + request.body, "sha256")
+
+    def _read(self, request: Request) -> Seen:
+        asked = read(request)
+        return Seen(asked.client_id[:_LONGEST_ID], asked, self._verifiers.mac(asked.client_id, asked.secret))
+
+    # a secret that is right
+
+    def _known(self, seen: Seen) -> Answer:
+        name, vendor, began = seen.name, self.config.vendors[seen.name], self._wall()
+        own = self._keeps_its_own(vendor)
+        try:
+            wait = self._rates[name].wait(began)
+            if wait:
+                raise Refused(429, "temporarily_unavailable", "This client asks too often", retry_after=wait)
+            wanted = seen.wanted = seen.wanted or allowed(vendor, seen.asked)
+        except Refused:
+            self.ledger.refused(name)
+            raise
+        at_hand = self.tokens.at_hand(name, vendor, wanted, seen.asked.secret if own else None, seen.mac)
+        try:
+            token = at_hand.source.token()
+        except TokenUnavailable as error:
+            if own and credentials_refused(error):
+                self._verifiers.forget(name, seen.mac)
+            raise self._refused(name, error, own) from None
+        return self._granted(name, at_hand, token, seen.mac if own else None, began)
+
+    def _granted(self, name: str, at_hand: AtHand, token: AccessToken, enrolling: bytes | None, began: float) -> Answer:
+        value, lifetime = unpacked(token)
+        ends, now = token.issued_at + lifetime, self._wall()
+        # Minted by a clock ahead of ours: then all that is known is that the engine still takes it for good.
+        left = ends - now if token.issued_at <= now + 1 else min(lifetime, self.config.min_validity)
+        if enrolling is not None and at_hand.enrolled_until < ends:
+            at_hand.enrolled_until = ends
+            self._verifiers.enrol(name, enrolling, ends)
+        hit = token.issued_at < began or at_hand.last == token.fingerprint
+        if not hit:
+            at_hand.last = token.fingerprint
+        self.ledger.served(name, hit=hit)
+        shown = ("HIT" if hit else "MISS") if self.config.debug_header else None
+        known = at_hand.answer
+        if known is not None and known[:3] == (token.fingerprint, int(left), shown):
+            return known[3]
+        headers = () if shown is None else (("X-M2M-Cache", shown),)
+        answer = granted(value, int(left), token.scope, *headers)
+        at_hand.answer = token.fingerprint, int(left), shown, answer
+        return answer
+
+    def _refused(self, name: str, error: TokenUnavailable, own: bool) -> Refused:
+        if error.cause_code != BUDGET:
+            self.ledger.refused(name)
+            return told(error, own_credentials=own, budget_wait=0.0)
+        self.ledger.refused_over_budget(name)
+        refused = told(error, own_credentials=own, budget_wait=self.ledger.mints(name).retry_after())
+        self.counters.release()
+        return refused
+
+    # a secret that this process does not know
+
+    def _not_known(self, seen: Seen, address: str) -> Answer:
+        """By what other workers know, or by trying it upstream; else a refusal, at the same price for every client."""
+        name, mac = seen.name, seen.mac
+        guesses = self._guesses.get(name, self._guesses[""])
+        joins = mac in self._trying
+        learnt, spent = self._verifiers.learn(name, mac), guesses.retry_after() > 0
+        if learnt:
+            self._failures.succeeded(name, address)
+            return self._known(seen)
+        vendor = self.config.vendors.get(name)
+        own = vendor is not None and self._keeps_its_own(vendor)
+        joins |= mac in self._trying or self._verifiers.knows(name, mac)  # or it was, a moment ago
+        may_try = own and (joins or not spent)
+        answer = self._tried(seen, vendor, guesses) if vendor is not None and may_try else None
+        if answer is not None:
+            self._failures.succeeded(name, address)
+            return answer
+        left = self._blind_until - self._wall()
+        if left > 0 and (own or vendor is None):
+            words = "The authorization server does not answer, and nobody else knows this client's secret"
+            raise Refused(503, "temporarily_unavailable", words, retry_after=left)
+        self._failures.failed(name, address)
+        raise Refused(401, "invalid_client", UNKNOWN)
+
+    def _tried(self, seen: Seen, vendor: VendorConfig, guesses: Allowance) -> Answer | None:
+        """The answer to a client whose secret the authorization server takes; None if it does not."""
+        name, secret, began = seen.name, seen.asked.secret, self._wall()
+        try:
+            wanted = allowed(vendor, seen.asked)
+            with self._trying.while_(seen.mac):
+                token = self.tokens.source(name, vendor, wanted, secret, guesses).token()
+        except (Refused, ConfigurationError):  # a list of what a client may have is not for strangers
+            return None
+        except TokenUnavailable as error:
+            if credentials_refused(error) or error.cause_code == GUESSES:
+                return None
+            if not isinstance(error, TokenRequestRejected) and error.cause_code != BUDGET:
+                self._blind_until = self._wall() + ends_in("minute", self._wall())  # then others may be tried
+            raise self._refused(name, error, own=True) from None
+        at_hand = self.tokens.at_hand(name, vendor, wanted, secret, seen.mac)
+        return self._granted(name, at_hand, token, seen.mac, began)
+
+    def _keeps_its_own(self, vendor: VendorConfig) -> bool:
+        """Whether the vendor's credentials are its own upstream, and not the proxy's."""
+        return self.config.upstreams[vendor.upstream].client_id is None

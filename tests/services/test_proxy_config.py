@@ -1,0 +1,291 @@
+"""The proxy's configuration: what a file means, and a message with its line for whatever is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from proxy_steps import basic, running
+
+from m2m_auth import ConfigurationError
+from m2m_auth.caches.memory import MemoryTokenCache
+from m2m_auth.proxy import ProxyConfig, TokenProxy, UpstreamConfig, VendorConfig, add_vendor, app, load, remove_vendor
+from m2m_auth.serving import Request
+from m2m_auth.testing import FakeAuthorizationServer
+
+GOOD = """\
+pepper = { file = "pepper" }
+cache = "memory:"
+lifetime_cap = 3600
+min_validity = 30
+max_entries = 500
+trusted_proxies = 1
+encryption_keys = [{ env = "M2M_TEST_SEAL" }, "another key of at least 16 bytes"]
+operator_token = "the operator's own token"
+
+[upstreams.main]
+token_endpoint = "https://tenant.example/oauth/token"
+client_id = "proxy"
+client_secret = { env = "M2M_TEST_SECRET" }
+
+[upstreams.kept]
+token_endpoint = "https://other.example/oauth/token"
+client_authentication = "client_secret_post"
+
+[vendors.acme]
+upstream = "main"
+audiences = ["https://api.example.com"]
+scopes = ["read", "write"]
+default_scopes = ["read"]
+mints_per_hour = 10
+mints_per_month = 1000
+requests_per_minute = 600
+extra_parameters = { organization = ["one", "two"] }
+
+[vendors."b.o.l.t"]
+upstream = "kept"
+"""
+ENVIRONMENT = {"M2M_TEST_SECRET": "the upstream's secret", "M2M_TEST_SEAL": "a key of at least 16 bytes"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with a pepper in it."""
+    (tmp_path / "pepper").write_text("a pepper of more than 16 bytes\n")
+    return tmp_path
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variables that the file names."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+
+
+def write(folder: Path, text: str) -> Path:
+    """The configuration file."""
+    file = folder / "proxy.toml"
+    file.write_text(text)
+    return file
+
+
+@pytest.mark.usefixtures("environment")
+def test_a_whole_file(folder: Path) -> None:
+    """Every key, with secrets from files and the environment; none of them is shown."""
+    config = load(write(folder, GOOD))
+    acme = config.vendors["acme"]
+    assert config.upstreams["main"].client_secret.reveal() == "the upstream's secret"  # type: ignore[union-attr]
+    assert config.pepper.reveal() == "a pepper of more than 16 bytes"  # type: ignore[union-attr]
+    assert (config.lifetime_cap, config.min_validity, config.max_entries, config.trusted_proxies) == (3600, 30, 500, 1)
+    assert (acme.audiences, acme.default_scopes, acme.mints_per_month) == (
+        ("https://api.example.com",),
+        ("read",),
+        1000,
+    )
+    assert acme.extra_parameters == {"organization": ("one", "two")}
+    assert config.vendors["b.o.l.t"].upstream == "kept"
+    for secret in (*ENVIRONMENT.values(), "a pepper of more", "another key", "operator's own"):
+        assert secret not in repr(config)
+        assert secret not in f"{config._asdict()!r}"
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words"),
+    [
+        ("max_entries", "max_entrys", 5, ["'max_entrys'", "did you mean 'max_entries'"]),
+        (
+            "mints_per_month",
+            "mints_per_mouth",
+            25,
+            ["'vendors.acme.mints_per_mouth'", "did you mean 'mints_per_month'"],
+        ),
+        ("client_secret =", "client_secrets =", 13, ["did you mean 'client_secret'"]),
+        ("mints_per_hour = 10", 'mints_per_hour = "10"', 24, ["vendors.acme.mints_per_hour", "whole number", "str"]),
+        ("mints_per_hour = 10", "mints_per_hour = 0", 24, ["vendors.acme.mints_per_hour=0", "at least 1"]),
+        ("trusted_proxies = 1", "trusted_proxies = true", 6, ["trusted_proxies", "bool"]),
+        ("trusted_proxies = 1", "trusted_proxies = -1", 6, ["trusted_proxies=-1", "from 0 to"]),
+        ("max_entries = 500", "max_entries = ", 5, ["line 5"]),
+        ("lifetime_cap = 3600", "lifetime_cap = 30", 4, ["min_validity=30", "lifetime_cap=30"]),
+        ('scopes = ["read", "write"]', 'scopes = "read write"', 22, ["vendors.acme.scopes", "list of strings"]),
+        ('scopes = ["read", "write"]', 'scopes = ["read write"]', 22, ["one scope per string"]),
+        ('default_scopes = ["read"]', 'default_scopes = ["admin"]', 23, ["'admin'", "not among its scopes"]),
+        ('upstream = "main"', 'upstream = "mian"', 20, ["'mian'", "did you mean 'main'"]),
+        ("https://tenant", "http://tenant", 10, ["upstreams.main", "plain http"]),
+        ("M2M_TEST_SECRET", "M2M_TEST_UNSET", 13, ["client_secret", "M2M_TEST_UNSET is not set"]),
+        ('file = "pepper"', 'file = "salt"', 1, ["pepper", "salt", "No such file"]),
+        ('{ file = "pepper" }', '"short"', 1, ["pepper is shorter than 16 bytes", "Fix:"]),
+        ('pepper = { file = "pepper" }', "", None, ["pepper is missing", "Fix:"]),
+        ('client_id = "proxy"', "", 10, ["client_secret stands without client_id"]),
+        ('client_secret = { env = "M2M_TEST_SECRET" }', "", 10, ["client_secret is missing"]),
+        ('token_endpoint = "https://other.example/oauth/token"', "", 15, ["upstreams.kept lacks token_endpoint"]),
+        ('cache = "memory:"', 'cache = "rediss:memory"', 2, ["cache"]),
+        ('cache = "memory:"', 'cache = "rides://x"', 2, ["did you mean 'redis'"]),
+        ("another key of at least 16 bytes", "short", 7, ["encryption_keys", "shorter than 16 bytes"]),
+        ('"client_secret_post"', '"client_secret_pots"', 15, ["client_secret_post"]),
+        ('scopes = ["read", "write"]', 'audiences = ["x"]', 22, ["line 22"]),
+        ("{ organization =", "{ client_secret =", 27, ["extra_parameters", "'client_secret'", "its own option"]),
+        ('upstream = "kept"', 'upstream = "kep"', 30, ["vendors.b.o.l.t", "did you mean 'kept'"]),
+        (
+            'audiences = ["https://api.example.com"]',
+            'audiences = [" x "]',
+            21,
+            ["vendors.acme.audiences", "white space"],
+        ),
+    ],
+)
+def test_a_mistake_is_told_with_its_line(folder: Path, old: str, new: str, line: int | None, words: list[str]) -> None:
+    """File, line, key and fix; and never a secret."""
+    text = GOOD.replace(old, new, 1)
+    assert text != GOOD
+    with pytest.raises(ConfigurationError) as error:
+        TokenProxy(load(write(folder, text)))
+    message = str(error.value)
+    assert str(folder / "proxy.toml") in message
+    if line is not None:
+        assert f"line {line}" in message
+    assert [word for word in words if word not in message] == []
+    for secret in ENVIRONMENT.values():
+        assert secret not in message
+
+
+def test_no_file_and_no_toml(tmp_path: Path) -> None:
+    """Said in one sentence each, with the place."""
+    with pytest.raises(ConfigurationError, match=r"absent\.toml: No such file"):
+        load(tmp_path / "absent.toml")
+    (tmp_path / "latin.toml").write_bytes(b"path = '\xff'")
+    with pytest.raises(ConfigurationError, match="not UTF-8"):
+        load(tmp_path / "latin.toml")
+
+
+def config_with(folder: Path, server: FakeAuthorizationServer) -> Path:
+    """A configuration for this authorization server; its vendors are in the vendors file."""
+    return write(
+        folder,
+        f"""
+        pepper = {{ file = "pepper" }}
+        cache = "memory:"
+        [upstreams.main]
+        token_endpoint = "{server.token_endpoint}"
+        client_id = "client"
+        client_secret = "secret"
+        [vendors.acme]
+        scopes = ["read"]
+        """,
+    )
+
+
+def test_a_vendor_is_added(folder: Path) -> None:
+    """The secret is returned once and works; the file has a verifier only, for its owner alone."""
+    with FakeAuthorizationServer() as server:
+        file = config_with(folder, server)
+        secret = add_vendor(file, "acme")
+        other = add_vendor(file, "bolt", audiences=["https://api.example.com"], scopes=["write"])
+        written = folder / "vendors.json"
+        assert stat.S_IMODE(written.stat().st_mode) == 0o600
+        assert secret not in written.read_text()
+        assert [path.name for path in folder.iterdir() if path.suffix == ".json"] == ["vendors.json"]
+        with running(load(file)) as (_, ask):
+            assert ask.token("acme", secret, None).json["scope"] == "read"
+            assert ask.token("bolt", other).json["scope"] == "write"
+            assert ask.token("acme", other, None).status == 401
+
+
+def test_a_second_secret_and_a_third(folder: Path) -> None:
+    """A vendor's next secret leaves the one before good, and only that one; a removed vendor has none."""
+    with FakeAuthorizationServer() as server:
+        file = config_with(folder, server)
+        given = [add_vendor(file, "acme") for _ in range(3)]
+        with running(load(file)) as (_, ask):
+            assert [ask.token("acme", secret, None).status for secret in given] == [401, 200, 200]
+        assert remove_vendor(file, "acme")
+        assert not remove_vendor(file, "acme")
+        with running(load(file)) as (_, ask):
+            assert [ask.token("acme", secret, None).status for secret in given] == [401] * 3
+
+
+@pytest.mark.parametrize("name", ["", "with space", "with:colon", "ümlaut", "x" * 201, "line\n"])
+def test_a_vendor_s_name(folder: Path, name: str) -> None:
+    """What no client id can be is refused, and nothing is written."""
+    file = write(folder, 'pepper = { file = "pepper" }')
+    with pytest.raises(ConfigurationError, match="client id"):
+        add_vendor(file, name)
+    assert not (folder / "vendors.json").exists()
+
+
+def test_a_vendors_file_that_is_not_ours(folder: Path) -> None:
+    """Another pepper, another format, or no right to read: said before anybody is refused for no reason."""
+    file = write(folder, 'pepper = { file = "pepper" }')
+    add_vendor(file, "acme")
+    (folder / "pepper").write_text("another pepper of 16 bytes and more")
+    with pytest.raises(ConfigurationError, match=r"vendors\.json was written with another pepper"):
+        add_vendor(file, "bolt")
+    for wrong in ("[]", "{}", "nonsense", json.dumps({"pepper": 1, "vendors": {"a": 1}})):
+        (folder / "vendors.json").write_text(wrong)
+        with pytest.raises(ConfigurationError, match=r"vendors\.json"):
+            add_vendor(file, "bolt")
+
+
+def test_a_folder_that_cannot_be_written(folder: Path) -> None:
+    """add-vendor says why, and leaves nothing behind."""
+    file = write(folder, 'pepper = { file = "pepper" }\nvendors_file = "absent/vendors.json"')
+    with pytest.raises(ConfigurationError, match=r"absent/vendors\.json: No such file"):
+        add_vendor(file, "acme")
+    assert sorted(os.listdir(folder)) == ["pepper", "proxy.toml"]
+
+
+def test_a_configuration_without_a_file() -> None:
+    """Built in Python it is checked the same way."""
+    upstream = UpstreamConfig("https://tenant.example/oauth/token", "proxy", "s")
+    good = ProxyConfig({"main": upstream}, {"acme": VendorConfig()}, "0123456789abcdef", cache=MemoryTokenCache())
+    assert good.checked().vendors["acme"].upstream == "main"
+    for wrong, words in (
+        (good._replace(pepper="short"), "pepper"),
+        (good._replace(path="token"), "path='token'"),
+        (good._replace(upstreams={}), "upstreams is empty"),
+        (good._replace(upstreams={"a": upstream, "b": upstream}), "vendors.acme.upstream=''"),
+        (good._replace(vendors={"a b": VendorConfig()}), "vendors.a b"),
+        (good._replace(upstreams={"main": upstream._replace(encoding="xml")}), "encoding='xml'"),
+        (good._replace(vendors={"acme": VendorConfig(verifiers=("md5:abc",))}), "vendors.acme.verifiers"),
+    ):
+        with pytest.raises(ConfigurationError) as error:
+            wrong.checked()
+        assert words in str(error.value)
+
+
+def test_the_application(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``app()`` is what gunicorn calls: the file by argument or environment; the body's cap is the configuration's."""
+    with FakeAuthorizationServer() as server:
+        file = config_with(folder, server)
+        secret = add_vendor(file, "acme")
+        monkeypatch.setenv("M2M_AUTH_PROXY_CONFIG", str(file))
+        statuses: list[str] = []
+        body = b"grant_type=client_credentials"
+        environ = {
+            "REQUEST_METHOD": "POST",
+            "PATH_INFO": "/oauth/token",
+            "CONTENT_TYPE": "application/x-www-form-urlencoded",
+            "HTTP_AUTHORIZATION": basic("acme", secret)["Authorization"],
+            "REMOTE_ADDR": "127.0.0.1",
+            "wsgi.url_scheme": "http",
+        }
+        for application in (app(), app(file)):
+            (folder / "body").write_bytes(body)
+            with (folder / "body").open("rb") as stream:
+                length = {"CONTENT_LENGTH": str(len(body)), "wsgi.input": stream}
+                application({**environ, **length}, lambda status, headers: statuses.append(status))
+            with (folder / "body").open("rb") as stream:
+                length = {"CONTENT_LENGTH": "8193", "wsgi.input": stream}
+                application({**environ, **length}, lambda status, headers: statuses.append(status))
+        assert [status[:3] for status in statuses] == ["200", "413", "200", "413"]
+
+
+def test_a_request_for_another_path_is_not_read() -> None:
+    """Whatever its body is."""
+    upstream = UpstreamConfig("https://tenant.example/oauth/token", "proxy", "s")
+    config = ProxyConfig({"main": upstream}, {}, "0123456789abcdef", cache=MemoryTokenCache())
+    proxy = TokenProxy(config, transport=lambda _: None)
+    assert proxy.answer(Request("POST", "/x", "", {}, b"{", False, "", "https")).status == 404
