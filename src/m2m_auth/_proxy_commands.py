@@ -87,7 +87,8 @@ def check(path: Path) -> None:
     proxy = TokenProxy(load(path))
     house(proxy)  # built without any I/O, so that nothing is left for the start to complain about
     config = proxy.config
-    page = "off: there is no operator_token" if config.operator_token is None else "on: /operator and /metrics"
+    on = f"{config.operator_path} and {config.metrics_path}"
+    page = "off: there is no operator_token" if config.operator_token is None else f"on: {on}"
     lines = [
         ("token endpoint", config.path),
         ("cache", called(config.cache)),

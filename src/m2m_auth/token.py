@@ -181,4 +181,4 @@ def _problem(name: str, secret: Any) -> str:
 
 def encodable(text: str) -> bool:
     """True if ``text`` has a UTF-8 form; the exception of one that has not would carry the text along."""
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -56,6 +56,8 @@ def house(proxy: TokenProxy) -> Service:
         proxy.counters,
         durations=proxy.durations.read,
         pepper=pepper,
+        path=proxy.config.operator_path,
+        metrics_path=proxy.config.metrics_path,
         trusted_proxies=proxy.config.trusted_proxies,
     )
     return _House(proxy, operator)

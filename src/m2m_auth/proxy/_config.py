@@ -28,6 +28,8 @@ class ProxyConfig(NamedTuple):
     encryption_keys: tuple[str | bytes | Secret, ...] = ()
     """Seal what leaves the process; the first seals, all open. None: keys from each client's own credential."""
     path: str = "/oauth/token"
+    operator_path: str = "/operator"
+    metrics_path: str = "/metrics"
     lifetime_cap: float = 86400.0
     """Longer-lived tokens are treated as if they ended after so many seconds."""
     min_validity: float = 60.0
@@ -68,8 +70,7 @@ class ProxyConfig(NamedTuple):
             raise ConfigurationError(
                 f"min_validity={self.min_validity:g} s must be shorter than lifetime_cap={self.lifetime_cap:g} s"
             )
-        if not re.fullmatch(r"/[!-~]*", self.path):
-            raise ConfigurationError(f"path={self.path!r} must begin with a slash, as '/oauth/token' does")
+        _check_paths(self.path, self.operator_path, self.metrics_path)
         pepper = checked_secret_of("pepper", self.pepper)
         if pepper is None or len(pepper.reveal_bytes()) < 16:
             raise ConfigurationError(
@@ -83,8 +84,28 @@ class ProxyConfig(NamedTuple):
             pepper=pepper,
             cache=checked_cache(self.cache) or "memory:",
             encryption_keys=checked_keys(keys or None),
-            operator_token=checked_secret_of("operator_token", self.operator_token),
+            operator_token=_checked_operator_token(self.operator_token),
         )
+
+
+def _checked_operator_token(given: str | Secret | None) -> Secret | None:
+    token = checked_secret_of("operator_token", given)
+    if token is not None and not re.fullmatch(rb"[!-~]{16,}", token.reveal_bytes()):
+        raise ConfigurationError(
+            "operator_token must have 16 characters or more, printable ASCII without spaces. "
+            "Fix: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+        )
+    return token
+
+
+def _check_paths(path: str, operator_path: str, metrics_path: str) -> None:
+    paths = {"path": path, "operator_path": operator_path, "metrics_path": metrics_path}
+    for name, each in paths.items():
+        if not isinstance(each, str) or not re.fullmatch(r"/[!-~]*", each):
+            raise ConfigurationError(f"{name}={each!r} must begin with a slash, as '/oauth/token' does")
+        same = [other for other in paths if other != name and paths[other] == each]
+        if same:
+            raise ConfigurationError(f"{same[0]}={each!r} is {name} as well. Fix: another one")
 
 
 _NUMBERS = (

@@ -116,7 +116,7 @@ def _text(name: str, value: object) -> str:
         return ""
     if name == "scope" and type(value) is list:
         value = " ".join(_texts(value))  # pyright: ignore[reportUnknownArgumentType]
-    if not isinstance(value, str) or not (value.isascii() or encodable(value)):
+    if not isinstance(value, str) or not encodable(value):
         raise _invalid("Every parameter must be a string")
     return value
 

@@ -26,6 +26,8 @@ _LONGEST_HOPS = 200
 """Characters of a header that are remembered."""
 _KNOWN_GOOD = 3600.0
 """Seconds that an address is remembered from which a client came with the right secret."""
+_TOLD_AGAIN = 600.0
+"""Seconds after which a process remembers it anew, and tells the others."""
 
 
 class Addresses:
@@ -55,9 +57,14 @@ class Addresses:
 
 
 class Window:
-    """Names with the time until which something holds for them; the oldest go first."""
+    """Names with the time until which something holds for them; the oldest go first.
 
-    def __init__(self) -> None:
+    Args:
+        longest: seconds for which it may hold; what seems to hold for longer is from before the clock was set back.
+    """
+
+    def __init__(self, longest: float) -> None:
+        self._longest = longest
         self._until: OrderedDict[str, float] = OrderedDict()
         self.after_fork()
         on_fork(self)
@@ -68,7 +75,8 @@ class Window:
 
     def left(self, name: str, now: float) -> float:
         """For how many seconds it still holds; 0: not at all."""
-        return max(self._until.get(name, now) - now, 0.0)
+        left = self._until.get(name, now) - now
+        return left if 0 < left <= self._longest + 1 else 0.0
 
     def put(self, name: str, until: float) -> None:
         """From now on until then."""
@@ -84,6 +92,7 @@ class Failures:
 
     A client that has lately come from an address with the right secret is shut out there only if both have failed too
     often: somebody who guesses elsewhere, or another client behind the same address, must not keep it from its token.
+    Whoever sees it come tells the other workers, who look there when they would shut it out, once until the bar ends.
 
     Args:
         counters: the shared cache.
@@ -94,16 +103,28 @@ class Failures:
     def __init__(self, counters: Counters, key: bytes, limit: int) -> None:
         self._counters, self._key = counters, key
         self._limits = {"client": limit, "address": limit * PER_ADDRESS}
-        self._barred, self._good = Window(), Window()
+        self._barred, self._strange, self._good = Window(60.0), Window(60.0), Window(_KNOWN_GOOD)
 
     def wait(self, client: str, address: str) -> float:
         """Seconds until a secret of this client, from this address, is looked at again; 0: now."""
         now = self._counters.wall()
         by_address = self._barred.left(f"address {address}", now)
         by_client = self._barred.left(f"client {client}", now)
-        if self._good.left(f"{address} {client}", now):
-            return min(by_address, by_client)
-        return max(by_address, by_client)
+        if by_address == by_client:
+            return by_client
+        longest = max(by_address, by_client)
+        return min(by_address, by_client) if self._comes_from(f"{address} {client}", now, longest) else longest
+
+    def _comes_from(self, name: str, now: float, bar: float) -> bool:
+        """Whether a client has lately come from an address with the right secret, to this process or to another."""
+        if self._good.left(name, now):
+            return True
+        if self._strange.left(name, now):
+            return False
+        good = self._counters.get(self._told(name)) is not None
+        (self._good if good else self._strange).put(name, now + bar)
+        self._counters.release()
+        return good
 
     def failed(self, client: str, address: str) -> None:
         """Counts a wrong secret."""
@@ -114,10 +135,14 @@ class Failures:
                 self._barred.put(f"{kind} {name}", now + ends_in("minute", now))
 
     def succeeded(self, client: str, address: str) -> None:
-        """Remembers where a client comes from."""
+        """Remembers where a client comes from, and tells the others now and then."""
         now, name = self._counters.wall(), f"{address} {client}"
-        if self._good.left(name, now) < _KNOWN_GOOD / 2:
+        if self._good.left(name, now) < _KNOWN_GOOD - _TOLD_AGAIN:
             self._good.put(name, now + _KNOWN_GOOD)
+            self._counters.set(self._told(name), b"1", _KNOWN_GOOD)
+
+    def _told(self, name: str) -> str:
+        return f"m2m1.pk.{short(self._key, 'good', name)}"
 
 
 class UnderWay:

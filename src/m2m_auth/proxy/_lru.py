@@ -36,12 +36,14 @@ class Lru(Generic[_K, _V]):
         return len(self._things)
 
     def get(self, key: _K) -> _V | None:
-        """What is there, which is used by that; None for nothing."""
-        with self._lock:
-            found = self._things.get(key)
-            if found is not None:
+        """What is there, which is used by that; None for nothing. Without the lock: either step is one of C's."""
+        found = self._things.get(key)
+        if found is not None:
+            try:
                 self._things.move_to_end(key)
-            return found
+            except KeyError:  # another thread has let it go since
+                return found
+        return found
 
     def add(self, key: _K, thing: _V) -> _V:
         """What is there; that is ``thing``, unless another thread was faster."""

@@ -116,6 +116,8 @@ PROXY: dict[str, Reader] = {
     "encryption_keys": _secrets,
     "vendors_file": read_text,
     "path": read_text,
+    "operator_path": read_text,
+    "metrics_path": read_text,
     "lifetime_cap": _number,
     "min_validity": _number,
     "max_entries": _whole,

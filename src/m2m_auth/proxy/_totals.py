@@ -33,9 +33,9 @@ class Row(NamedTuple):
     refused: int = 0
     over_budget: int = 0
 
-    def plus(self, other: Row) -> Row:
+    def plus(self, other: Row, times: int = 1) -> Row:
         """The sum."""
-        return Row(*(mine + more for mine, more in zip(self, other, strict=True)))
+        return Row(*(mine + more * times for mine, more in zip(self, other, strict=True)))
 
 
 class _Page:
@@ -63,7 +63,8 @@ class Totals:
     def after_fork(self) -> None:
         """In a forked child: what the parent has counted is the parent's to write."""
         self._lock, self._writing = threading.Lock(), threading.Lock()
-        self._pending: dict[str, list[int]] = {}
+        self._pending: dict[tuple[str, Row], int] = {}
+        """How often each has been counted; there are few different ones."""
         self._pages: dict[str, _Page] = {}
         self._writer: threading.Thread | None = None
         self._hurry = threading.Event()
@@ -71,12 +72,8 @@ class Totals:
     def add(self, vendor: str, row: Row) -> None:
         """Counts, under a name that may be written in the clear; without a look at the cache, or at the clock."""
         with self._lock:
-            pending = self._pending.get(vendor)
-            if pending is None:
-                self._pending[vendor] = list(row)
-            else:
-                for place, more in enumerate(row):
-                    pending[place] += more
+            counted = vendor, row
+            self._pending[counted] = self._pending.get(counted, 0) + 1
             if self._writer is None:
                 self._writer = self._write_soon()
 
@@ -107,8 +104,8 @@ class Totals:
                 page = self._pages.get(period)
                 if page is None or page.at != at:
                     page = self._pages[period] = _Page(at)
-                for vendor, counts in pending.items():
-                    page.rows[vendor] = page.rows.get(vendor, Row()).plus(Row(*counts))
+                for (vendor, row), times in pending.items():
+                    page.rows[vendor] = page.rows.get(vendor, Row()).plus(row, times)
                     page.written = False
                 self._write(page, period)
 

@@ -18,7 +18,7 @@ __all__ = ["Counts", "VendorLedger", "VendorReport"]
 TOO_EARLY = 6 * 3600.0
 """Seconds of a month in which nobody can tell how it ends."""
 _HOURS = 24
-_NOTHING = Row()
+_NOTHING, _HIT, _MISS = Row(), Row(asked=1, served=1), Row(asked=1)
 
 
 class Counts(NamedTuple):
@@ -82,7 +82,7 @@ class VendorLedger:
 
     def served(self, vendor: str, *, hit: bool) -> None:
         """Counts a token that was given out; ``hit``: it was there already."""
-        self._totals.add(self._names[vendor], Row(asked=1, served=int(hit)))
+        self._totals.add(self._names[vendor], _HIT if hit else _MISS)
 
     def refused(self, vendor: str) -> None:
         """Counts a refusal."""

@@ -1,0 +1,28 @@
+"""The token proxy as a Flask blueprint."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from flask import Flask
+from flask_m2m_auth.serving import blueprint
+
+from m2m_auth.testing import FakeAuthorizationServer
+
+sys.path.append(str(Path(__file__).parents[3] / "tests"))
+
+from services.proxy_mounted import check, proxy_and_secret
+from services.serving_servers import by_waitress
+
+
+def test_the_proxy_in_a_flask_app(server: FakeAuthorizationServer, tmp_path: Path) -> None:
+    """Below the blueprint's prefix: one mint for careless clients, RFC 6749's refusals, and nothing else to see."""
+    proxy, secret = proxy_and_secret(server, tmp_path)
+    app = Flask("partners")
+    app.register_blueprint(blueprint(proxy, "tokens", "/partners"))
+    try:
+        with by_waitress(app) as url:
+            check(f"{url}/partners/oauth/token", secret, server)
+    finally:
+        proxy.close()
