@@ -7,7 +7,7 @@ SIM_VENV ?= .venv-sim
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test lint types bench sim docs-check lock clean
+.PHONY: help demo test test-django lint types bench sim docs-check lock clean
 
 help:
 	@echo "make demo        the main job, live: one mint for 4 processes x 8 threads"
@@ -51,6 +51,11 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(BIN)/python -X dev -W error -m pytest -n 3 --dist worksteal $(ARGS)
+
+# requirements/dev.lock has the newest Django that each Python can run; this is for older ones, in a VENV of its own.
+test-django: $(VENV)/.installed
+	$(BIN)/uv pip install --quiet --python $(BIN)/python 'django~=$(DJANGO)'
+	$(BIN)/python -X dev -W error -m pytest -n 3 --dist worksteal integrations/django $(ARGS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

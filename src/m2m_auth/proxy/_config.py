@@ -101,8 +101,10 @@ def _checked_operator_token(given: str | Secret | None) -> Secret | None:
 def _check_paths(path: str, operator_path: str, metrics_path: str) -> None:
     paths = {"path": path, "operator_path": operator_path, "metrics_path": metrics_path}
     for name, each in paths.items():
-        if not isinstance(each, str) or not re.fullmatch(r"/[!-~]*", each):
-            raise ConfigurationError(f"{name}={each!r} must begin with a slash, as '/oauth/token' does")
+        if not isinstance(each, str) or not re.fullmatch(r"/[!"$&->@-~]*", each):
+            raise ConfigurationError(
+                f"{name}={each!r} must begin with a slash, as '/oauth/token' does, and be ASCII without % ? # and spaces"
+            )
         same = [other for other in paths if other != name and paths[other] == each]
         if same:
             raise ConfigurationError(f"{same[0]}={each!r} is {name} as well. Fix: another one")
@@ -118,8 +120,10 @@ _NUMBERS = (
     ("failures_per_minute", 1, 1_000_000),
     ("secret_attempts_per_minute", 1, 1_000_000),
 )
+_SECONDS = ("lifetime_cap", "min_validity")
 
 
 def _number(name: str, value: object, least: float, most: float) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise ConfigurationError(f"{name}={value!r} must be a number from {least:g} to {most:g}")
+    kinds, words = ((int, float), "number") if name in _SECONDS else (int, "whole number")
+    if isinstance(value, bool) or not isinstance(value, kinds) or not least <= value <= most:
+        raise ConfigurationError(f"{name}={value!r} must be a {words} from {least:g} to {most:g}")

@@ -126,10 +126,12 @@ class Failures:
         self._counters.release()
         return good
 
-    def failed(self, client: str, address: str) -> None:
-        """Counts a wrong secret."""
+    def failed(self, client: str, address: str | None) -> None:
+        """Counts a wrong secret; not against an address where it is None."""
         now = self._counters.wall()
         for kind, name in (("client", client), ("address", address)):
+            if name is None:
+                continue
             key = f"m2m1.px.{short(self._key, kind, name)[:3]}.{label('minute', now)}"
             if self._counters.add_one(key, KEPT["minute"]) >= self._limits[kind]:
                 self._barred.put(f"{kind} {name}", now + ends_in("minute", now))

@@ -17,9 +17,10 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from ..errors import ConfigurationError
-from ..serving import Answer, Request, client_address
+from ..serving import Answer, Request
 from . import _metrics, _page
 from ._durations import Durations
+from ._limits import Addresses
 from .counters import Allowance, Counters, short
 from .ledger import VendorReport
 
@@ -74,7 +75,7 @@ class Operator:
         self._reports, self._durations = reports, durations
         self._key = _hmac(pepper, b"m2m-auth operator's cookie " + self._token)
         self._paths = {path: self._page, metrics_path: self._metrics} if token else {}
-        self._trusted_proxies = trusted_proxies
+        self._trusted_proxies, self._addresses = trusted_proxies, Addresses(trusted_proxies)
         self._counters, self._wall = counters, counters.wall
 
     def __repr__(self) -> str:
@@ -140,10 +141,8 @@ class Operator:
 
     def _wrong(self, request: Request, given: str) -> int | None:
         """None for the right token, 0 for a wrong one, and seconds to wait after too many of them."""
-        address = client_address(request, self._trusted_proxies)
-        wrong = Allowance(
-            self._counters, f"m2m1.pw.{short(self._key, 'wrong token', address)[:4]}", {"minute": WRONG_PER_MINUTE}
-        )
+        where = short(self._key, "wrong token", self._addresses.of(request))[:4]
+        wrong = Allowance(self._counters, f"m2m1.pw.{where}", {"minute": WRONG_PER_MINUTE})
         wait = wrong.retry_after()
         if wait:
             return math.ceil(wait)
@@ -169,7 +168,7 @@ class Operator:
         forwarded = request.headers.get("x-forwarded-proto", "") if self._trusted_proxies else ""
         secure = "; Secure" if "https" in (request.scheme, forwarded.rpartition(",")[2].strip()) else ""
         set_cookie = f"{_COOKIE}={cookie}; Max-Age={lives}; HttpOnly; SameSite=Strict{secure}"
-        here = request.path.rpartition("/")[2] or "."
+        here = "./" + request.path.rpartition("/")[2]  # the dot, or a colon would make it another scheme
         return Answer(303, (("Location", here), ("Set-Cookie", set_cookie), *_FIXED), b"")
 
 

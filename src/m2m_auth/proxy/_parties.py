@@ -55,6 +55,12 @@ def _request(
         raise ConfigurationError(f"{where}: {problem}" if where else problem)
 
 
+def _check_texts(key: str, given: object) -> None:
+    """Raises ConfigurationError for what is no list of strings; a string is none, though one can look in it, too."""
+    if not isinstance(given, (tuple, list, set, frozenset)) or not all(isinstance(each, str) for each in given):  # pyright: ignore[reportUnknownVariableType]
+        raise ConfigurationError(f"{key} must be a tuple of strings, such as ('read',)")
+
+
 class UpstreamConfig(NamedTuple):
     """One authorization server.
 
@@ -142,6 +148,10 @@ class VendorConfig(NamedTuple):
     def _check(self, name: str) -> None:
         if not re.fullmatch(r"[\x21-\x7e]{1,200}", name):
             raise ConfigurationError("NAME: a client id has 1 to 200 printable ASCII characters without spaces")
+        for key in ("audiences", "scopes", "default_scopes", "resources", "verifiers"):
+            _check_texts(key, getattr(self, key) or ())
+        for key, values in self.extra_parameters.items():
+            _check_texts(f"extra_parameters.{key}", values)
         for scope in (*self.scopes, *(self.default_scopes or ())):
             if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", scope):
                 raise ConfigurationError(f"scopes has {scope!r}. Fix: one scope per string (RFC 6749 §3.3)")

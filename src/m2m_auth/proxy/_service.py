@@ -115,7 +115,9 @@ class TokenProxy:
         address = self._addresses.of(request)
         wait = self._failures.wait(seen.name, address)
         if wait:
-            raise Refused(429, "temporarily_unavailable", "Too many failed attempts", retry_after=wait)
+            raise self._blind() or Refused(
+                429, "temporarily_unavailable", "Too many failed attempts", retry_after=wait
+            )
         if self._verifiers.knows(seen.name, seen.mac):
             self._failures.succeeded(seen.name, address)
             answer = self._known(seen)
@@ -210,12 +212,18 @@ class TokenProxy:
         if answer is not None:
             self._failures.succeeded(name, address)
             return answer
+        blind = self._blind() if own or vendor is None else None
+        # Then only this client's are counted: others behind the same address may have nothing to do with it.
+        self._failures.failed(name, None if blind else address)
+        raise blind or Refused(401, "invalid_client", UNKNOWN)
+
+    def _blind(self) -> Refused | None:
+        """The answer to an unknown secret while the authorization server fails; None while it does not."""
         left = self._blind_until - self._wall()
-        if 0 < left <= 60 and (own or vendor is None):
-            words = "The authorization server does not answer, and nobody else knows this client's secret"
-            raise Refused(503, "temporarily_unavailable", words, retry_after=left)
-        self._failures.failed(name, address)
-        raise Refused(401, "invalid_client", UNKNOWN)
+        if not 0 < left <= 60:
+            return None
+        words = "The authorization server does not answer, and nobody else knows this client's secret"
+        return Refused(503, "temporarily_unavailable", words, retry_after=left)
 
     def _tried(self, seen: Seen, vendor: VendorConfig, guesses: Allowance) -> Answer | None:
         """The answer to a client whose secret the authorization server takes; None if it does not."""

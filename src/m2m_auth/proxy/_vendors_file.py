@@ -11,7 +11,8 @@ import os
 import re
 import secrets
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -76,20 +77,20 @@ def add_vendor(config: str | Path, name: str, *, audiences: Sequence[str] = (), 
     Raises:
         ConfigurationError: the configuration is wrong, the name cannot be one, or the file cannot be written.
     """
-    file, pepper, found = _opened(config)
     if not re.fullmatch(r"[\x21-\x7e]{1,200}", name) or ":" in name:
         raise ConfigurationError(
             f"vendor {name!r}: a client id has 1 to 200 printable ASCII characters without spaces and colons"
         )
-    secret = secrets.token_urlsafe(32)
-    before = found.get(name, {})
-    found[name] = {
-        "verifiers": (verifier(pepper, name, Secret(secret)), *before.get("verifiers", ()))[:_KEPT],
-        "audiences": tuple(audiences) or before.get("audiences", ()),
-        "scopes": tuple(scopes) or before.get("scopes", ()),
-    }
-    _write(file, pepper, found)
-    return secret
+    with _opened(config) as (file, pepper, found):
+        secret = secrets.token_urlsafe(32)
+        before = found.get(name, {})
+        found[name] = {
+            "verifiers": (verifier(pepper, name, Secret(secret)), *before.get("verifiers", ()))[:_KEPT],
+            "audiences": tuple(audiences) or before.get("audiences", ()),
+            "scopes": tuple(scopes) or before.get("scopes", ()),
+        }
+        _write(file, pepper, found)
+        return secret
 
 
 def remove_vendor(config: str | Path, name: str) -> bool:
@@ -98,18 +99,38 @@ def remove_vendor(config: str | Path, name: str) -> bool:
     Raises:
         ConfigurationError: as :func:`add_vendor`.
     """
-    file, pepper, found = _opened(config)
-    if found.pop(name, None) is None:
-        return False
-    _write(file, pepper, found)
-    return True
+    with _opened(config) as (file, pepper, found):
+        if found.pop(name, None) is None:
+            return False
+        _write(file, pepper, found)
+        return True
 
 
-def _opened(config: str | Path) -> tuple[Path, Secret, dict[str, dict[str, Any]]]:
+@contextmanager
+def _opened(config: str | Path) -> Generator[tuple[Path, Secret, dict[str, dict[str, Any]]], None, None]:
+    """The file, the pepper and what the file says; nobody else changes it meanwhile."""
     from ._toml import read_place
 
     file, pepper = read_place(config)
-    return file, pepper, read_vendors(file, pepper)
+    with _alone_in(file.parent):
+        yield file, pepper, read_vendors(file, pepper)
+
+
+@contextmanager
+def _alone_in(folder: Path) -> Generator[None, None, None]:
+    """Waits for whoever changes a file in there. A lock of the folder's leaves nothing behind, whatever happens."""
+    try:
+        import fcntl
+
+        descriptor = os.open(folder, os.O_RDONLY)
+    except (ImportError, OSError):  # Windows has no such thing; for no folder, writing has the words
+        yield
+        return
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _write(file: Path, pepper: Secret, vendors: dict[str, dict[str, Any]]) -> None:
