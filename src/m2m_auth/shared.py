@@ -320,7 +320,7 @@ class SharedState:
         if not any(guard.capabilities.shared for guard in self._farthest_first):
             return None
         digits: object = self._do(report, b"", lambda cache: cache.get(name) or b"0")
-        return int(digits) if isinstance(digits, bytes) and digits.isdigit() else None
+        return int(digits) if isinstance(digits, bytes) and digits.isdigit() and len(digits) < 20 else None
 
     def read_history(self, report: Reporter) -> MintHistory | None:
         """Which hosts have minted this key's tokens, and when; None where no cache answers."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from engine_steps import ClockedStore, source
 
-from m2m_auth import TokenSource
+from m2m_auth import MintBudget, TokenSource
 from m2m_auth.events import Event
 from m2m_auth.seal import Seal
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
@@ -91,3 +91,18 @@ def test_what_does_not_open_is_a_miss_and_an_event(
     assert timed_server.token_requests == 2
     assert "undecryptable" in {event.kind for event in events}
     assert source(timed_server, clock=clock, cache=store.beside()).token() == token
+
+
+@pytest.mark.parametrize("planted", [b"-1", b"9" * 5000, b"\xc2\xb2", b"one"])
+def test_a_counter_that_is_none_fails_no_call(
+    timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, planted: bytes
+) -> None:
+    """Counters are not sealed: what somebody has put there is not counted, and this process's own count stands in."""
+    it = source(timed_server, clock=clock, cache=store, budget=MintBudget(per_month=10))
+    it.token()
+    for key in store.entries:
+        if ".n." in key:
+            store.entries[key] = planted, clock.monotonic() + 3600
+    assert it.status().ledger.mints.month == 1
+    it.renew()
+    assert timed_server.token_requests == 2
