@@ -102,6 +102,9 @@ def test_errors(server: FakeAuthorizationServer, needles: Needles, caller: str, 
         with pytest.raises(TokenUnavailable) as caught:
             get(caller, source, url)
         record.shown += shown_by(source.status())
+        flight = source.slot.flight
+        if flight is not None:  # the caller has given up before its flight has
+            flight.wait(20)
     shown = [*record.shown, *shown_by_error(caught.value, __file__)]
     assert [text for text in shown if needles.found_in(text)] == []
     assert "m2m_auth" in record.loggers

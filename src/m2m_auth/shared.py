@@ -24,7 +24,7 @@ from .caches import TokenCache
 from .events import Reporter
 from .failure import Failure
 from .guarded import Guard
-from .history import MintHistory
+from .history import HISTORY, MintHistory
 from .lifecycle import Bar
 from .seal import Seal
 from .token import Secret
@@ -110,7 +110,7 @@ class CacheNames:
     @property
     def history(self) -> str:
         """That of the record which host minted, and when."""
-        return f"m2m1.h.{self.digest}"
+        return f"{HISTORY}{self.digest}"
 
 
 class _Sealer(Protocol):

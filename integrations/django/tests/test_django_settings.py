@@ -87,7 +87,7 @@ WARNINGS: dict[str, tuple[Any, str, str]] = {
         "W005",
         "so the budget is an estimate",
     ),
-    "maybe a path": (client(CLIENT_SECRET="shop.secrets.billing"), "W006", "taken for the secret itself"),
+    "maybe a path": (client(CLIENT_SECRET="nowhere.secrets.billing"), "W006", "taken for the secret itself"),
 }
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},

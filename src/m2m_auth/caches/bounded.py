@@ -15,6 +15,7 @@ from typing import Any, Protocol, TypeVar
 
 from ..errors import CacheUnavailable, ConfigurationError
 from ..fork import on_fork
+from ..history import HISTORY
 from . import Capabilities, TokenCache
 from .memory import MemoryTokenCache
 
@@ -44,7 +45,7 @@ class BoundedCache:
     """A small store as a token cache; never more in it from this process than it takes.
 
     A token that does not fit is served from this process's memory, with one warning; each process then mints its own.
-    Counters stay in memory, so that the ledger does not push out the tokens, and so do leases unless ``inner`` is a
+    The ledger stays in memory, so that it does not push out the tokens, and so do leases unless ``inner`` is a
     TokenCache with an atomic ``add``: ``capabilities`` says so. What other processes put into the store is not counted.
 
     Args:
@@ -91,7 +92,7 @@ class BoundedCache:
         self._leases = can.atomic_add
         self.capabilities = can._replace(atomic_increment=not can.shared)
         self._here = MemoryTokenCache()
-        """What is never in the store: counters, and leases where it has none."""
+        """What is never in the store: the ledger, and leases where it has none."""
         self._overflow = MemoryTokenCache()
         self._stored: dict[str, tuple[int, float]] = {}
         """What this process has put into the store: bytes, and until when, by the monotonic clock."""
@@ -113,7 +114,7 @@ class BoundedCache:
     def get(self, key: str) -> bytes | None:
         """The live value, or None. What the store has is newer than what did not fit: another process put it there."""
         value = self._here.get(key)
-        if value is None and len(key) <= self._limits["max_key"]:
+        if value is None and len(key) <= self._limits["max_key"] and not key.startswith(HISTORY):
             try:
                 value = self._decoded(self._do(lambda store: store.get(key)))
             except CacheUnavailable:
@@ -124,6 +125,9 @@ class BoundedCache:
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """Stores a value for ``ttl`` seconds, or keeps it in memory."""
+        if key.startswith(HISTORY):
+            self._here.set(key, value, ttl)
+            return
         with self._lock:
             self._here.delete(key)
             done = self._into_store(key, value, ttl, lambda stored, cut: self._store.set(key, stored, cut))
