@@ -40,6 +40,12 @@ class LedgerReport(NamedTuple):
     """The last 24 UTC hours of this source's tokens, the current one last."""
 
 
+def forget() -> None:
+    """Forgets this process's own counts."""
+    global _own
+    _own = MemoryTokenCache()
+
+
 def ledger_of(kit: Kit) -> Ledger:
     """Return the page of this source's client."""
     return Ledger(LedgerNames(kit.request.token_endpoint, kit.request.client_id), kit.clock.wall)

@@ -173,10 +173,13 @@ def unshared_slot() -> Slot:
 
 
 def forget_everything() -> None:
-    """Empties the registry: sources built from now on start cold. For tests."""
+    """Empties the registry, and this process's own ledger: sources built from now on start cold. For tests."""
+    from .ledger import forget
+
     with _lock:
         _slots.clear()
         _recent.clear()
+    forget()
 
 
 class _Registry:
