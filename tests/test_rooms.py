@@ -38,9 +38,9 @@ ROOMS = {
     "vending._sources vending._vendor "
     "proxy proxy._allowed proxy._answers proxy._app proxy._config proxy._durations proxy._form "
     "proxy._limits proxy._lines proxy._lru proxy._metrics proxy._operator proxy._page proxy._parties "
-    "proxy._plot proxy._readers proxy._service proxy._sources proxy._style proxy._tokens proxy._toml "
-    "proxy._totals proxy._unavailable proxy._upstream proxy._vendors_file proxy._verifiers proxy.counters "
-    "proxy.ledger",
+    "proxy._plot proxy._readers proxy._seen proxy._service proxy._sources proxy._style proxy._tokens "
+    "proxy._toml proxy._totals proxy._unavailable proxy._upstream proxy._vendors_file proxy._verifiers "
+    "proxy.counters proxy.ledger",
     # what listens to on_event
     "telemetry": "telemetry telemetry._measures telemetry.opentelemetry telemetry.prometheus",
     "tools": "operations report cli _proxy_commands _doctor _doctor_race _doctor_steps _look _report_rows "

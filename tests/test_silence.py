@@ -104,6 +104,7 @@ def test_errors(server: FakeAuthorizationServer, needles: Needles, caller: str, 
         record.shown += shown_by(source.status())
         flight = source.slot.flight
         if flight is not None:  # the caller has given up before its flight has
+            server.stop()
             flight.wait(20)
     shown = [*record.shown, *shown_by_error(caught.value, __file__)]
     assert [text for text in shown if needles.found_in(text)] == []

@@ -130,8 +130,10 @@ def add_vendor(
         ConfigurationError: the configuration makes no sense, or has other words for this vendor already.
         OSError: a file cannot be written.
     """
-    from .proxy import add_vendor, load
+    from .proxy import VendorConfig, add_vendor, load
     from .proxy._toml import read_document
+    from .proxy._verifiers import verifier
+    from .token import Secret
 
     config = load(path)
     if all(upstream.client_id is None for upstream in config.upstreams.values()):
@@ -142,6 +144,13 @@ def add_vendor(
     given = {key: value for key, value in options.items() if value is not None}
     if given and name in read_document(path).data.get("vendors", {}):
         raise ConfigurationError(f"{path} has [vendors.{name}] already. Fix: change {', '.join(given)} there")
+    trial = config.vendors.get(name, VendorConfig())._replace(**cast("Any", given))
+    # As the next start will see it: a vendor that makes no sense must not be in any file.
+    trial._replace(
+        audiences=(*trial.audiences, *audiences),
+        scopes=(*trial.scopes, *scopes),
+        verifiers=(verifier(cast("Secret", config.pepper), name, Secret("any")),),
+    ).checked(name, config.upstreams)
     secret = add_vendor(path, name, audiences=audiences, scopes=scopes)
     try:
         if given:

@@ -102,7 +102,7 @@ def test_logging_in(operator: Operator) -> None:
     assert b'<input id="token" name="token" type="password"' in stranger.body
     assert b"acme" not in stranger.body
     answer = log_in(operator)
-    assert (answer.status, header(answer, "Location"), answer.body) == (303, "operator", b"")
+    assert (answer.status, header(answer, "Location"), answer.body) == (303, "./operator", b"")
     page = operator.answer(asked(headers=cookie_of(answer)))
     assert page.status == 200
     assert b"acme-logistics" in page.body
@@ -249,6 +249,15 @@ def test_the_address_is_counted_from_the_right(clock: FakeClock) -> None:
     assert log_in(operator, headers={"X-Forwarded-For": "198.51.100.66, 203.0.113.99"}).status == 303
 
 
+def test_an_ipv6_network_is_one_address(clock: FakeClock) -> None:
+    """Whoever has a /64 has 2**64 addresses to guess from: they are one; the next /64 is another."""
+    operator = an_operator(clock)
+    for number in range(WRONG_PER_MINUTE):
+        assert log_in(operator, "wrong", address=f"2001:db8::{number:x}:1").status == 401
+    assert log_in(operator, address="2001:db8::ffff").status == 429
+    assert log_in(operator, address="2001:db8:0:1::1").status == 303
+
+
 @pytest.mark.parametrize(
     "given",
     [
@@ -294,7 +303,9 @@ def test_paths_of_ones_own(clock: FakeClock) -> None:
     assert operator.answer(asked(path="/internal/proxy/", headers=bearer())).status == 200
     assert operator.answer(asked(path="/internal/metrics", headers=bearer())).status == 200
     answer = operator.answer(asked("POST", "/internal/proxy/", form={"token": TOKEN}))
-    assert header(answer, "Location") == "."
+    assert header(answer, "Location") == "./"
+    answer = an_operator(clock, path="/an:odd").answer(asked("POST", "/an:odd", form={"token": TOKEN}))
+    assert header(answer, "Location") == "./an:odd", "or it would be another scheme"
 
 
 def test_silence(operator: Operator) -> None:

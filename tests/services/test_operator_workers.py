@@ -99,6 +99,6 @@ def test_one_login_for_all_workers(proxy: tuple[str, str]) -> None:
     """The cookie of one worker is good at the others."""
     url, _ = proxy
     answer = requests.post(f"{url}/operator", {"token": TOKEN}, allow_redirects=False, timeout=60)
-    assert (answer.status_code, answer.headers["Location"]) == (303, "operator")
+    assert (answer.status_code, answer.headers["Location"]) == (303, "./operator")
     pages = [requests.get(f"{url}/operator", cookies=answer.cookies, timeout=60) for _ in range(8)]
     assert {page.status_code for page in pages} == {200}

@@ -325,3 +325,31 @@ class CountingCache(MemoryTokenCache):
         """One more."""
         self.operations += 1
         return super().increment(key, ttl)
+
+
+@pytest.mark.parametrize("planted", [b"9" * 5000, b"{", b'{"a": [Infinity]}', b"[" * 50_000, b"\xff", b"-1"])
+def test_what_others_plant_in_the_cache(server: FakeAuthorizationServer, planted: bytes) -> None:
+    """Nonsense under the names of counts and totals counts nothing, and fails neither a request nor the report."""
+    cache = Planted(planted)
+    with running(own_secrets(server, cache=cache)) as (proxy, ask):
+        assert ask.token().status == 200
+        cache.planting = True
+        assert ask.token("bolt", "bolt's secret").status == 200
+        assert ask.token(secret="wrong").status == 401
+        assert len(proxy.ledger.report()) == 2
+
+
+class Planted(MemoryTokenCache):
+    """Whoever reads a count or a total reads the same nonsense."""
+
+    def __init__(self, planted: bytes) -> None:
+        super().__init__()
+        self.planted, self.planting = planted, False
+
+    def get(self, key: str) -> bytes | None:
+        """For a process's total, "1" where the number of processes stands, so that the total is read."""
+        if not self.planting or not key.startswith("m2m1.p"):
+            return super().get(key)
+        return (
+            b"1" if key.startswith("m2m1.pt.") and key.count(".") == 3 and self.planted != b"9" * 5000 else self.planted
+        )

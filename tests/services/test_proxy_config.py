@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from proxy_steps import basic, running
@@ -24,7 +26,7 @@ min_validity = 30
 max_entries = 500
 trusted_proxies = 1
 encryption_keys = [{ env = "M2M_TEST_SEAL" }, "another key of at least 16 bytes"]
-operator_token = "the operator's own token"
+operator_token = "the-operators-own-token"
 
 [upstreams.main]
 token_endpoint = "https://tenant.example/oauth/token"
@@ -55,6 +57,7 @@ ENVIRONMENT = {"M2M_TEST_SECRET": "the upstream's secret", "M2M_TEST_SEAL": "a k
 def folder(tmp_path: Path) -> Path:
     """A folder with a pepper in it."""
     (tmp_path / "pepper").write_text("a pepper of more than 16 bytes\n")
+    (tmp_path / "bytes").write_bytes(b"secret \xff")
     return tmp_path
 
 
@@ -87,7 +90,7 @@ def test_a_whole_file(folder: Path) -> None:
     )
     assert acme.extra_parameters == {"organization": ("one", "two")}
     assert config.vendors["b.o.l.t"].upstream == "kept"
-    for secret in (*ENVIRONMENT.values(), "a pepper of more", "another key", "operator's own"):
+    for secret in (*ENVIRONMENT.values(), "a pepper of more", "another key", "operators-own"):
         assert secret not in repr(config)
         assert secret not in f"{config._asdict()!r}"
 
@@ -119,11 +122,19 @@ def test_a_whole_file(folder: Path) -> None:
         ('file = "pepper"', 'file = "salt"', 1, ["pepper", "salt", "No such file"]),
         ('{ file = "pepper" }', '"short"', 1, ["pepper is shorter than 16 bytes", "Fix:"]),
         ('pepper = { file = "pepper" }', "", None, ["pepper is missing", "Fix:"]),
+        ('{ env = "M2M_TEST_SECRET" }', '" "', 10, ["client_secret is blank"]),
+        ('{ env = "M2M_TEST_SECRET" }', '"ends\\n"', 10, ["client_secret begins or ends with white space"]),
+        ('{ env = "M2M_TEST_SECRET" }', '{ file = "bytes" }', 10, ["client_secret has characters that are not UTF-8"]),
         ('client_id = "proxy"', "", 10, ["client_secret stands without client_id"]),
         ('client_secret = { env = "M2M_TEST_SECRET" }', "", 10, ["client_secret is missing"]),
         ('token_endpoint = "https://other.example/oauth/token"', "", 15, ["upstreams.kept lacks token_endpoint"]),
         ('cache = "memory:"', 'cache = "rediss:memory"', 2, ["cache"]),
         ('cache = "memory:"', 'cache = "rides://x"', 2, ["did you mean 'redis'"]),
+        ("the-operators-own-token", "too-short", 8, ["operator_token must have 16 characters", "Fix:"]),
+        ("min_validity = 30", 'operator_path = "/oauth/token"', 4, ["operator_path='/oauth/token' is path as well"]),
+        ("min_validity = 30", 'metrics_path = "/operator"', 4, ["metrics_path='/operator' is operator_path as well"]),
+        ("min_validity = 30", 'metrics_path = "metrics"', 4, ["metrics_path='metrics' must begin with a slash"]),
+        ("min_validity = 30", 'path = "/token?x"', 4, ["path='/token?x'", "no % ? #"]),
         ("another key of at least 16 bytes", "short", 7, ["encryption_keys", "shorter than 16 bytes"]),
         ('"client_secret_post"', '"client_secret_pots"', 15, ["client_secret_post"]),
         ('scopes = ["read", "write"]', 'audiences = ["x"]', 22, ["line 22"]),
@@ -194,6 +205,15 @@ def test_a_vendor_is_added(folder: Path) -> None:
             assert ask.token("acme", other, None).status == 401
 
 
+def test_vendors_are_added_at_the_same_time(folder: Path) -> None:
+    """None of those whose secret was printed is lost."""
+    file = write(folder, 'pepper = { file = "pepper" }')
+    names = [f"vendor{number}" for number in range(20)]
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(lambda name: add_vendor(file, name), names))) == 20
+    assert sorted(json.loads((folder / "vendors.json").read_text())["vendors"]) == sorted(names)
+
+
 def test_a_second_secret_and_a_third(folder: Path) -> None:
     """A vendor's next secret leaves the one before good, and only that one; a removed vendor has none."""
     with FakeAuthorizationServer() as server:
@@ -234,7 +254,19 @@ def test_a_folder_that_cannot_be_written(folder: Path) -> None:
     file = write(folder, 'pepper = { file = "pepper" }\nvendors_file = "absent/vendors.json"')
     with pytest.raises(ConfigurationError, match=r"absent/vendors\.json: No such file"):
         add_vendor(file, "acme")
-    assert sorted(os.listdir(folder)) == ["pepper", "proxy.toml"]
+    assert sorted(os.listdir(folder)) == ["bytes", "pepper", "proxy.toml"]
+
+
+TEXTS: list[tuple[str, dict[str, Any]]] = [
+    ("audiences", {"audiences": "https://api.example.com"}),
+    ("scopes", {"scopes": "read"}),
+    ("default_scopes", {"scopes": ("r",), "default_scopes": "r"}),
+    ("resources", {"resources": "https://api.example.com"}),
+    ("extra_parameters", {"extra_parameters": {"organization": "acme"}}),
+    ("scopes", {"scopes": (1,)}),
+    ("verifiers", {"verifiers": None}),
+]
+"""A string instead of several: "https://api" is in "https://api.example.com", and would be allowed."""
 
 
 def test_a_configuration_without_a_file() -> None:
@@ -245,6 +277,9 @@ def test_a_configuration_without_a_file() -> None:
     for wrong, words in (
         (good._replace(pepper="short"), "pepper"),
         (good._replace(path="token"), "path='token'"),
+        (good._replace(metrics_path="/oauth/token"), "metrics_path='/oauth/token' is path as well"),
+        (good._replace(trusted_proxies=1.5), "trusted_proxies=1.5 must be a whole number"),  # type: ignore[arg-type]
+        *((good._replace(vendors={"acme": VendorConfig(**wrong)}), f"vendors.acme.{key}") for key, wrong in TEXTS),
         (good._replace(upstreams={}), "upstreams is empty"),
         (good._replace(upstreams={"a": upstream, "b": upstream}), "vendors.acme.upstream=''"),
         (good._replace(vendors={"a b": VendorConfig()}), "vendors.a b"),
@@ -281,6 +316,21 @@ def test_the_application(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 length = {"CONTENT_LENGTH": "8193", "wsgi.input": stream}
                 application({**environ, **length}, lambda status, headers: statuses.append(status))
         assert [status[:3] for status in statuses] == ["200", "413", "200", "413"]
+
+
+def test_paths_of_ones_own(folder: Path) -> None:
+    """The operator's page and the metrics are where the configuration says, and nowhere else."""
+    file = write(
+        folder, GOOD.replace("trusted_proxies = 1", 'operator_path = "/in/page"\nmetrics_path = "/in/metrics"')
+    )
+    file.write_text(
+        file.read_text().replace('{ env = "M2M_TEST_SEAL" }, ', "").replace('{ env = "M2M_TEST_SECRET" }', '"s"')
+    )
+    application, statuses = app(file), dict[str, str]()
+    for path in ("/in/page", "/in/metrics", "/operator", "/metrics"):
+        environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "REMOTE_ADDR": "127.0.0.1", "wsgi.url_scheme": "http"}
+        application(environ, lambda status, headers, path=path: statuses.update({path: status[:3]}))
+    assert statuses == {"/in/page": "401", "/in/metrics": "401", "/operator": "404", "/metrics": "404"}
 
 
 def test_a_request_for_another_path_is_not_read() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from proxy_steps import own_secrets, running
+from proxy_steps import ACME, kept_secrets, own_secrets, running
 
+from m2m_auth.endpoint import HttpRequest, HttpResponse
 from m2m_auth.proxy._upstream import reserved
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
@@ -144,3 +147,28 @@ def test_what_is_reserved_of_a_token(lifetime: float, min_validity: float) -> No
     reserve = reserved(lifetime, min_validity)
     assert 0 < reserve < lifetime
     assert reserve > min_validity or lifetime < min_validity + 6
+
+
+@pytest.mark.parametrize("value", ["", " ", ["list"], {"a": 1}, 5, True, None, " padded"])
+@pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
+def test_what_is_no_token(server: FakeAuthorizationServer, configure: Any, value: object) -> None:
+    """A 200 with something else in access_token is no token, and the secret that led to it is not the right one."""
+    document = {"access_token": value, "token_type": "Bearer", "expires_in": 3600}
+
+    def transport(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(200, {"content-type": "application/json"}, json.dumps(document).encode())
+
+    with running(configure(server), transport=transport) as (proxy, ask):
+        assert ask.token().status == 503
+        (acme,) = [report for report in proxy.ledger.report() if report.vendor == ACME]
+        assert acme.month.minted == 0
+
+
+def test_never_zero_seconds(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """Many a client takes 0 for a token that never ends."""
+    server.lifetime = 1
+    with running(own_secrets(server), clock=clock) as (_, ask):
+        clock.advance(0.25)
+        assert ask.token().json["expires_in"] == 1
+        clock.advance(0.125)
+        assert ask.token().json["expires_in"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -230,6 +231,57 @@ def test_limits_per_client_and_per_address(server: FakeAuthorizationServer) -> N
         assert tried(ACME, RIGHT, "192.0.2.200").status == 200
 
 
+def test_a_vendor_is_known_to_every_worker(server: FakeAuthorizationServer) -> None:
+    """A guesser elsewhere does not shut it out of a worker that it has never asked; nobody else comes in by that."""
+    clock = FakeClock(PERIOD_START)
+    cache = Watched()
+    config = own_secrets(server, failures_per_minute=2, trusted_proxies=1, cache=cache)
+    pairs = [("grant_type", "client_credentials"), ("audience", AUDIENCE)]
+    with running(config, clock=clock) as (_, one), running(config, clock=clock) as (_, two):
+
+        def tried(ask: Asking, secret: str, address: str) -> int:
+            return ask.form(pairs, {**basic(ACME, secret), "X-Forwarded-For": address}).status
+
+        assert tried(one, RIGHT, "192.0.2.9") == 200
+        assert not [name for name in cache.written if "192.0.2.9" in name or ACME in name]
+        assert [tried(two, "wrong", "192.0.2.66") for _ in range(3)] == [401, 401, 429]
+        assert tried(two, RIGHT, "192.0.2.9") == 200
+        cache.read.clear()
+        assert [tried(two, RIGHT, f"192.0.2.{last}") for last in (66, 66, 77, 77, 9)] == [429] * 4 + [200]
+        assert len([name for name in cache.read if name.startswith("m2m1.pk.")]) == 1, "once for each that is barred"
+
+
+def test_a_clock_that_is_set_back(server: FakeAuthorizationServer) -> None:
+    """Nobody is shut out until the time that it was before."""
+    clock = FakeClock(PERIOD_START + 3600)
+    with running(own_secrets(server, failures_per_minute=1), clock=clock) as (_, ask):
+        assert [ask.token(secret="wrong").status, ask.token().status] == [401, 429]
+        clock.jump_wall(-3000)
+        assert ask.token().status == 200
+
+
+@pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
+def test_credentials_that_are_not_encoded(server: FakeAuthorizationServer, configure: object) -> None:
+    """curl and many others send HTTP Basic as it is: both readings are tried, and the counts stay what they are."""
+    odd = "a+b%2Fc/d"
+    config = configure(server, failures_per_minute=3)  # type: ignore[operator]
+    if configure is own_secrets:
+        config = config._replace(vendors={ACME: vendor(ACME, odd)})
+    else:
+        server.clients = {ACME: odd}
+    pairs = [("grant_type", "client_credentials"), ("audience", AUDIENCE)]
+    with running(config, clock=FakeClock(PERIOD_START)) as (_, ask):
+
+        def raw(secret: str, client_id: str = ACME) -> Got:
+            credentials = base64.b64encode(f"{client_id}:{secret}".encode()).decode()
+            return ask.form(pairs, {"Authorization": f"Basic {credentials}"})
+
+        assert {raw(odd).token, raw(odd).token, ask.token(secret=odd).token} == {raw(odd).token}
+        assert server.mints == 1
+        assert told(raw("a+b%2Fc/e")) == told(ask.token("nobody", "a+b"))
+        assert [raw("x+y", "stranger").status for _ in range(4)] == [401, 401, 401, 429], "each counts once"
+
+
 def test_an_ipv6_network_is_one_address(server: FakeAuthorizationServer) -> None:
     """Whoever has a /64 has 2**64 addresses to guess from: they count as one; the next /64 is another."""
     config = own_secrets(server, failures_per_minute=2, trusted_proxies=1)
@@ -265,6 +317,25 @@ def test_an_outage_is_no_wrong_secret(server: FakeAuthorizationServer) -> None:
         server.recover()
         clock.advance(60)
         assert ask.token().status == 200
+
+
+def test_an_outage_is_no_time_to_guess(server: FakeAuthorizationServer) -> None:
+    """While the authorization server fails wrong secrets are counted, too: after the limit none is looked at."""
+    config = kept_secrets(server, failures_per_minute=3, secret_attempts_per_minute=1, trusted_proxies=1)
+    with running(config, clock=FakeClock(PERIOD_START)) as (_, ask):
+        pairs = [("grant_type", "client_credentials"), ("audience", AUDIENCE)]
+
+        def tried(client: str, secret: str, address: str) -> int:
+            return ask.form(pairs, {**basic(client, secret), "X-Forwarded-For": address}).status
+
+        assert tried(ACME, RIGHT, "192.0.2.9") == 200
+        server.fail("503")
+        assert {tried("bolt", unguessable(), "192.0.2.66") for _ in range(5)} == {503}
+        assert tried(ACME, RIGHT, "192.0.2.66") == 200, "the address may be others' as well: it is not shut out"
+        assert {tried(ACME, unguessable(), f"192.0.2.{last}") for last in range(70, 74)} == {503}
+        assert tried(ACME, RIGHT, "192.0.2.70") == 503, "the right one is not looked at, so no guess is"
+        assert tried(ACME, RIGHT, "192.0.2.9") == 200
+        assert {tried("nobody", "x", "192.0.2.70") for _ in range(5)} == {503}
 
 
 def test_two_verifiers_while_a_secret_is_changed(server: FakeAuthorizationServer) -> None:

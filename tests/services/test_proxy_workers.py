@@ -60,7 +60,7 @@ def written(folder: Path, server: AuthorizationServer, store: Store, own: bool, 
     credentials = 'client_id = "proxy"\nclient_secret = "proxy\'s secret"' if own else ""
     tables = "".join(f'[vendors.{name}]\nscopes = ["read", "write"]\n{more}\n' for name in ("acme", "bolt"))
     file.write_text(
-        f'pepper = {{ file = "pepper" }}\ncache = "valkey://{store.address}"\n'
+        f'pepper = {{ file = "pepper" }}\ncache = "valkey://{store.address}?timeout=10"\n'
         f'[upstreams.main]\ntoken_endpoint = "{server.token_endpoint}"\n{credentials}\n{tables}'
     )
     return file

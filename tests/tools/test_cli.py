@@ -150,6 +150,12 @@ def test_check(run: Run, config: Path) -> None:
     assert not [secret for secret in (SECRET, TOKEN, "pepper-of") if secret in done.out]
 
 
+def test_check_says_where_the_operator_looks(run: Run, config: Path) -> None:
+    """The paths as they are configured."""
+    config.write_text('operator_path = "/in/page"\nmetrics_path = "/in/metrics"\n' + config.read_text())
+    assert "on: /in/page and /in/metrics" in run("proxy", "check", "--config", config).out
+
+
 def test_the_configuration_is_found(run: Run, config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before or after the inner command, in the environment, or as proxy.toml here."""
     everywhere = run("proxy", "check", "--config", config).out
@@ -262,6 +268,29 @@ def test_a_name_that_cannot_be_one(run: Run, config: Path, name: str) -> None:
     assert (done.code, done.out) == (2, "")
     assert config.read_text() == before
     assert [file.name for file in config.parent.iterdir()] == ["proxy.toml"]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--upstream", "mian"], "did you mean 'main'"),
+        (["--upstream", "main", "--scope", "two words"], "one scope per string"),
+        (["--upstream", "kept"], "upstreams.kept has no client_id"),
+        ([], "upstream='' is not known"),
+    ],
+)
+def test_a_vendor_that_makes_no_sense(run: Run, config: Path, words: list[str], why: str) -> None:
+    """Said before anything is written: the proxy starts as it did."""
+    config.write_text(
+        config.read_text() + 'upstream = "main"\n[upstreams.kept]\ntoken_endpoint = "https://b.example/token"\n'
+    )
+    before = config.read_text()
+    done = run("proxy", "add-vendor", "hooli", "--config", config, *words)
+    assert (done.code, done.out) == (2, "")
+    assert why in done.err
+    assert config.read_text() == before
+    assert not (config.parent / "vendors.json").exists()
+    assert run("proxy", "check", "--config", config).code == 0
 
 
 def test_vendors_that_keep_their_own_credentials(run: Run, config: Path) -> None:

@@ -101,9 +101,10 @@ def _checked_operator_token(given: str | Secret | None) -> Secret | None:
 def _check_paths(path: str, operator_path: str, metrics_path: str) -> None:
     paths = {"path": path, "operator_path": operator_path, "metrics_path": metrics_path}
     for name, each in paths.items():
-        if not isinstance(each, str) or not re.fullmatch(r"/[!"$&->@-~]*", each):
+        if not isinstance(each, str) or not re.fullmatch(r"/[^\x00-\x20%?#\x7f-\U0010ffff]*", each):
             raise ConfigurationError(
-                f"{name}={each!r} must begin with a slash, as '/oauth/token' does, and be ASCII without % ? # and spaces"
+                f"{name}={each!r} must begin with a slash, as '/oauth/token' does, and have no spaces, no % ? # and "
+                "nothing but ASCII"
             )
         same = [other for other in paths if other != name and paths[other] == each]
         if same:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -35,8 +36,8 @@ class Asked(NamedTuple):
     resources: tuple[str, ...]
 
 
-def read(request: Request) -> Asked:
-    """What a request asks for, and with which credentials.
+def read(request: Request) -> list[Asked]:
+    """What a request asks for, and with which credentials: once, or twice where those can be read in two ways.
 
     Raises:
         Refused: it is not a token request, or not one that can be served: no credentials, another grant.
@@ -61,8 +62,9 @@ def read(request: Request) -> Asked:
         raise _invalid("The parameter grant_type is missing")
     if grant != "client_credentials":
         raise Refused(400, "unsupported_grant_type", "Only grant_type=client_credentials is served here")
-    client_id, secret = _credentials(request.headers.get("authorization"), parameters)
-    return Asked(client_id, secret, parameters, tuple(resource for resource in resources if resource))
+    credentials = _credentials(request.headers.get("authorization"), parameters)
+    given = tuple(resource for resource in resources if resource)
+    return [Asked(client_id, secret, parameters, given) for client_id, secret in credentials]
 
 
 def _invalid(description: str) -> Refused:
@@ -125,7 +127,7 @@ def _texts(value: Any) -> list[str]:
     return [_text("", each) for each in (value if type(value) is list else [value])]  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
 
 
-def _credentials(authorization: str | None, parameters: dict[str, str]) -> tuple[str, Secret]:
+def _credentials(authorization: str | None, parameters: dict[str, str]) -> list[tuple[str, Secret]]:
     """The client id and the secret, by one way of the two (RFC 6749 §2.3.1); both are taken out of ``parameters``."""
     client_id, posted = parameters.pop("client_id", None), parameters.pop("client_secret", None)
     if "client_assertion" in parameters or "client_assertion_type" in parameters:
@@ -133,27 +135,29 @@ def _credentials(authorization: str | None, parameters: dict[str, str]) -> tuple
     if authorization is None:
         if client_id is None or posted is None:
             raise _unauthenticated("There are no client credentials in the request")
-        return client_id, Secret(posted)
+        return [(client_id, Secret(posted))]
     if posted is not None:
         raise _invalid("The client authenticates twice: by its Authorization header and in the body")
-    user, secret = _basic(authorization)
-    if client_id is not None and client_id != user:
+    readings = [reading for reading in _basic(authorization) if client_id in (None, reading[0])]
+    if not readings:
         raise _invalid("The client_id in the body is not the one in the Authorization header")
-    return user, secret
+    return readings
 
 
-def _basic(authorization: str) -> tuple[str, Secret]:
+def _basic(authorization: str) -> list[tuple[str, Secret]]:
+    """Form-encoded, as §2.3.1 has it, and where that is something else as it stands: many clients do not encode."""
     scheme, _, encoded = authorization.partition(" ")
+    readings: dict[tuple[str, Secret], None] = {}
     if scheme.lower() == "basic":
-        try:
-            user, colon, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
-            user, secret = _decoded(user), Secret(_decoded(password))
-        except (binascii.Error, ValueError):
-            pass
-        else:
-            if colon and user and secret != Secret(""):
-                return user, secret
-    raise _unauthenticated("The Authorization header is not HTTP Basic with a client id and a secret")
+        with contextlib.suppress(binascii.Error, ValueError):
+            user, _, password = base64.b64decode(encoded.strip(), validate=True).decode().partition(":")
+            with contextlib.suppress(ValueError):
+                readings[_decoded(user), Secret(_decoded(password))] = None
+            readings[user, Secret(password)] = None
+    found = [(user, secret) for user, secret in readings if user and secret.reveal_bytes()]
+    if not found:
+        raise _unauthenticated("The Authorization header is not HTTP Basic with a client id and a secret")
+    return found
 
 
 def _unauthenticated(description: str) -> Refused:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, cast
 
 from ..client_authentication import ClientAuthentication, ClientSecretBasic, ClientSecretPost, by_name
 from ..errors import ConfigurationError, nearest
 from ..grants import ClientCredentials, Grant
 from ..options import TokenRequest, checked_secret_source
-from ..token import Secret
+from ..token import Secret, checked_secret
 from ._verifiers import is_verifier
 
 __all__ = ["UpstreamConfig", "VendorConfig", "checked_secret_of"]
@@ -24,6 +24,16 @@ def checked_secret_of(name: str, given: Any) -> Secret | None:
     if not isinstance(checked, Secret):
         raise ConfigurationError(f"{name} must be a string")
     return checked
+
+
+def _check_secret(name: str, secret: Secret | None) -> None:
+    """Raises ConfigurationError for what came out of a file or the environment, and no client can send."""
+    try:
+        text = None if secret is None else secret.reveal()
+    except UnicodeDecodeError:
+        text = "\ud800"
+    if text is not None:
+        checked_secret(name, text)
 
 
 def _request(
@@ -53,12 +63,6 @@ def _request(
         problem = str(error)
     if problem:
         raise ConfigurationError(f"{where}: {problem}" if where else problem)
-
-
-def _check_texts(key: str, given: object) -> None:
-    """Raises ConfigurationError for what is no list of strings; a string is none, though one can look in it, too."""
-    if not isinstance(given, (tuple, list, set, frozenset)) or not all(isinstance(each, str) for each in given):  # pyright: ignore[reportUnknownVariableType]
-        raise ConfigurationError(f"{key} must be a tuple of strings, such as ('read',)")
 
 
 class UpstreamConfig(NamedTuple):
@@ -93,6 +97,7 @@ class UpstreamConfig(NamedTuple):
         grant = ClientCredentials(self.encoding)  # type: ignore[arg-type] # pyright: ignore[reportArgumentType]
         _request(self.token_endpoint, "client" if self.client_id is None else self.client_id, grant=grant)
         secret = checked_secret_of("client_secret", self.client_secret)
+        _check_secret("client_secret", secret)
         if self.client_id is not None:
             authentication.credential(secret)
         elif secret is not None:
@@ -148,10 +153,7 @@ class VendorConfig(NamedTuple):
     def _check(self, name: str) -> None:
         if not re.fullmatch(r"[\x21-\x7e]{1,200}", name):
             raise ConfigurationError("NAME: a client id has 1 to 200 printable ASCII characters without spaces")
-        for key in ("audiences", "scopes", "default_scopes", "resources", "verifiers"):
-            _check_texts(key, getattr(self, key) or ())
-        for key, values in self.extra_parameters.items():
-            _check_texts(f"extra_parameters.{key}", values)
+        self._check_texts()
         for scope in (*self.scopes, *(self.default_scopes or ())):
             if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", scope):
                 raise ConfigurationError(f"scopes has {scope!r}. Fix: one scope per string (RFC 6749 §3.3)")
@@ -170,3 +172,14 @@ class VendorConfig(NamedTuple):
             limit = getattr(self, key)
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
                 raise ConfigurationError(f"{key}={limit!r} must be a whole number of at least 1, or be left out")
+
+    def _check_texts(self) -> None:
+        """Raises ConfigurationError for a string instead of several: its parts would be found in it, too."""
+        keys = ("audiences", "scopes", "resources", "verifiers")
+        lists: list[tuple[str, Any]] = [(key, getattr(self, key)) for key in keys]
+        lists += [("default_scopes", self.scopes if self.default_scopes is None else self.default_scopes)]
+        lists += [(f"extra_parameters.{key}", values) for key, values in self.extra_parameters.items()]
+        for key, given in lists:
+            one = isinstance(given, str) or not isinstance(given, Iterable)
+            if one or not all(isinstance(each, str) for each in cast("Iterable[Any]", given)):
+                raise ConfigurationError(f"{key} must be a tuple of strings, such as ('read',)")

@@ -53,6 +53,7 @@ def read_table(
 
 def _of(kind: type, words: str) -> Reader:
     def read(value: Any, path: Place, folder: Path) -> Any:  # noqa: ARG001
+        """The value itself, which is of that type."""
         if type(value) is not kind and not (kind is float and type(value) is int):
             raise Wrong(path, f"{'.'.join(path)} must be {words}, not {type(value).__name__}")
         return value

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-from hashlib import blake2b
 from typing import Any, cast
 
 from ..caches import TokenCache
@@ -16,10 +14,9 @@ from ._allowed import allowed
 from ._answers import Refused, granted
 from ._config import ProxyConfig, VendorConfig
 from ._durations import UpstreamDurations
-from ._form import Asked, read
 from ._limits import Addresses, Failures, Rate, UnderWay
-from ._lru import Lru
-from ._sources import AtHand, Wanted
+from ._seen import Requests, Seen
+from ._sources import AtHand
 from ._tokens import Tokens
 from ._unavailable import UNKNOWN, credentials_refused, told
 from ._upstream import BUDGET, GUESSES, unpacked
@@ -28,19 +25,6 @@ from .counters import Allowance, Counters, ends_in, short
 from .ledger import VendorLedger
 
 __all__ = ["TokenProxy"]
-
-_LONGEST_ID = 201
-"""Characters of a client id that are looked at; none that is configured has so many."""
-
-
-class Seen:
-    """A request that was read: the client id that it names, what stands for its secret, and what it may have."""
-
-    __slots__ = ("asked", "mac", "name", "wanted")
-
-    def __init__(self, name: str, asked: Asked, mac: bytes) -> None:
-        self.name, self.asked, self.mac = name, asked, mac
-        self.wanted: Wanted | None = None
 
 
 class TokenProxy:
@@ -63,7 +47,7 @@ class TokenProxy:
 
     def __init__(self, config: ProxyConfig, *, transport: Any = None, clock: Clock = SYSTEM_CLOCK) -> None:
         self.config = config = config.checked()
-        pepper = self._pepper = cast("Secret", config.pepper)
+        pepper = cast("Secret", config.pepper)
         key = pepper.reveal_bytes()
         self._cache = cast("TokenCache", config.cache)
         self._wall = clock.wall
@@ -80,10 +64,7 @@ class TokenProxy:
         self.durations = UpstreamDurations(config.upstreams, counters, key)
         self.tokens = Tokens(config, self.ledger, self.durations, as_transport(transport), clock)
         self._addresses = Addresses(config.trusted_proxies)
-        self._marks = secrets.token_bytes(32)
-        """Keys what stands for requests; it never leaves the process."""
-        self._seen: Lru[bytes, Seen] = Lru(config.max_entries)
-        """Requests that were served, so that the same one is not read again; its secret is looked at all the same."""
+        self._requests = Requests(self._verifiers, config.max_entries)
         self._trying = UnderWay()
         """Secrets that are being tried upstream now: who comes with the same one waits for the outcome."""
         self._blind_until = 0.0
@@ -109,37 +90,24 @@ class TokenProxy:
             return refused.answer(basic="authorization" in request.headers)
 
     def _answer(self, request: Request) -> Answer:
-        mark = self._mark(request)
-        known = self._seen.get(mark)
-        seen = known or self._read(request)
+        mark, readings = self._requests.read(request)
         address = self._addresses.of(request)
-        wait = self._failures.wait(seen.name, address)
-        if wait:
-            raise self._blind() or Refused(
-                429, "temporarily_unavailable", "Too many failed attempts", retry_after=wait
-            )
-        if self._verifiers.knows(seen.name, seen.mac):
+        for seen in readings:
+            wait = self._failures.wait(seen.name, address)
+            if wait:
+                words = "Too many failed attempts"
+                raise self._blind() or Refused(429, "temporarily_unavailable", words, retry_after=wait)
+        for seen in [seen for seen in readings if self._verifiers.knows(seen.name, seen.mac)]:  # all are looked at
             self._failures.succeeded(seen.name, address)
+            first = seen.wanted is None
             answer = self._known(seen)
-            if known is None:
-                self._seen.add(mark, seen)  # of those only who get tokens
+            if first:
+                self._requests.remember(mark, seen)  # of those only who get tokens
             return answer
         try:
-            return self._not_known(seen, address)
+            return self._not_known(readings, address)
         finally:
             self.counters.release()
-
-    def _mark(self, request: Request) -> bytes:
-        """What stands for a request as it came in, its secret included: nobody can make another one with the same."""
-        headers = request.headers
-        kind, credentials = headers.get("content-type", ""), headers.get("authorization", "")
-        head = f"{len(kind)} {len(credentials)} {request.too_large} {kind}{credentials}"
-        # Unlike hmac.digest it does not let go of the interpreter for something so short, which costs far more.
-        return blake2b(head.encode("utf-8", "surrogatepass") + request.body, key=self._marks, digest_size=32).digest()
-
-    def _read(self, request: Request) -> Seen:
-        asked = read(request)
-        return Seen(asked.client_id[:_LONGEST_ID], asked, self._verifiers.mac(asked.client_id, asked.secret))
 
     # a secret that is right
 
@@ -180,7 +148,7 @@ class TokenProxy:
         if known is not None and known[:3] == (token.fingerprint, int(left), shown):
             return known[3]
         headers = () if shown is None else (("X-M2M-Cache", shown),)
-        answer = granted(value, int(left), token.scope, *headers)
+        answer = granted(value, max(int(left), 1), token.scope, *headers)  # many clients take 0 for no end at all
         at_hand.answer = token.fingerprint, int(left), shown, answer
         return answer
 
@@ -195,8 +163,20 @@ class TokenProxy:
 
     # a secret that this process does not know
 
-    def _not_known(self, seen: Seen, address: str) -> Answer:
+    def _not_known(self, readings: list[Seen], address: str) -> Answer:
         """By what other workers know, or by trying it upstream; else a refusal, at the same price for every client."""
+        for seen in readings:
+            answer = self._learnt(seen, address)
+            if answer is not None:
+                return answer
+        vendor = self.config.vendors.get(readings[0].name)
+        blind = self._blind() if vendor is None or self._keeps_its_own(vendor) else None
+        for name in {seen.name for seen in readings}:
+            # Blind, only this client's are counted: others behind the address may have nothing to do with it.
+            self._failures.failed(name, None if blind else address)
+        raise blind or Refused(401, "invalid_client", UNKNOWN)
+
+    def _learnt(self, seen: Seen, address: str) -> Answer | None:
         name, mac = seen.name, seen.mac
         guesses = self._guesses.get(name, self._guesses[""])
         joins = mac in self._trying
@@ -207,15 +187,12 @@ class TokenProxy:
         vendor = self.config.vendors.get(name)
         own = vendor is not None and self._keeps_its_own(vendor)
         joins |= mac in self._trying or self._verifiers.knows(name, mac)  # or it was, a moment ago
-        may_try = own and (joins or not spent)
-        answer = self._tried(seen, vendor, guesses) if vendor is not None and may_try else None
+        if vendor is None or not own or (spent and not joins):
+            return None
+        answer = self._tried(seen, vendor, guesses)
         if answer is not None:
             self._failures.succeeded(name, address)
-            return answer
-        blind = self._blind() if own or vendor is None else None
-        # Then only this client's are counted: others behind the same address may have nothing to do with it.
-        self._failures.failed(name, None if blind else address)
-        raise blind or Refused(401, "invalid_client", UNKNOWN)
+        return answer
 
     def _blind(self) -> Refused | None:
         """The answer to an unknown secret while the authorization server fails; None while it does not."""

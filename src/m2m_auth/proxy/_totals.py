@@ -142,7 +142,7 @@ def _rows(written: bytes | None) -> Mapping[str, Row]:
     try:
         data = cast("dict[str, Any]", json.loads(written or b"{}"))
         return {str(vendor): Row(*(int(count) for count in row)) for vendor, row in data.items()}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return {}
 
 

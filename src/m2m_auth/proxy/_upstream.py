@@ -9,6 +9,7 @@ lives travels with it, in front of its value; nothing but :func:`unpacked` reads
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -147,6 +148,8 @@ class Upstream:
         try:
             data = cast("dict[str, Any]", json.loads(response.body)) if response.status == 200 else {}
             value = data["access_token"]
+            if not re.fullmatch("[!-~]+", value):
+                return None  # packed it might look like a token
             with forks_wait():  # PyJWT is imported for the first JWT
                 claims = jwt_claims(value)
             lived = granted_lifetime(data.get("expires_in"), claims, sent_at, DEFAULT_POLICY.default_lifetime)

@@ -93,7 +93,7 @@ class Counters:
     def count(self, name: str) -> int:
         """The count; 0 where there is none."""
         digits = self._do(lambda cache: cache.get(name))
-        return int(digits) if digits is not None and digits.isdigit() else 0
+        return int(digits) if digits is not None and digits.isdigit() and len(digits) < 20 else 0
 
     def get(self, name: str) -> bytes | None:
         """What is there."""
