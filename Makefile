@@ -50,12 +50,12 @@ demo: $(VENV)/.installed
 	@$(BIN)/python example_projects/demo/demo.py
 
 test: $(VENV)/.installed
-	$(BIN)/python -X dev -W error -m pytest -n 3 --dist worksteal $(ARGS)
+	$(BIN)/python -X dev -W error -m pytest -n 4 --dist worksteal $(ARGS)
 
 # requirements/dev.lock has the newest Django that each Python can run; this is for older ones, in a VENV of its own.
 test-django: $(VENV)/.installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python 'django~=$(DJANGO)'
-	$(BIN)/python -X dev -W error -m pytest -n 3 --dist worksteal integrations/django $(ARGS)
+	$(BIN)/python -X dev -W error -m pytest -n 4 --dist worksteal integrations/django $(ARGS)
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .

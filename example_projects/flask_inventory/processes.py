@@ -5,6 +5,7 @@ Nothing of this is needed to use m2m-auth: in earnest systemd, Docker or your pl
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import secrets
@@ -62,7 +63,10 @@ class Processes:
         """Start a server in that folder, and return its address once it takes connections."""
         path = self.folder / f"{name}.log"
         with path.open("wb") as log:
-            process = subprocess.Popen(command, cwd=folder, env=self.environment(values), stdout=log, stderr=log)
+            # A session of its own: Ctrl-C is for us alone, and what a server leaves behind can be found.
+            process = subprocess.Popen(
+                command, cwd=folder, env=self.environment(values), stdout=log, stderr=log, start_new_session=True
+            )
         self._running[name] = process
         until = time.monotonic() + STARTING
         while process.poll() is None and time.monotonic() < until:
@@ -111,11 +115,11 @@ def start_inventory(processes: Processes, authorization_server: str) -> str:
 
 
 def _await_end(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOPPING)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _listens(port: int | None) -> bool:
