@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from django_processes import address_in, environment, running
 from selenium.webdriver.common.by import By
+from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
 
 from m2m_auth.testing import FakeAuthorizationServer
@@ -60,6 +61,7 @@ def press(driver: Any, alias: str, button: str) -> str:
     """Press a button, and read what the page says then."""
     pressed = box(driver, alias).find_element(By.XPATH, f".//button[text()='{button}']")
     pressed.click()
+    WebDriverWait(driver, 30).until(staleness_of(pressed))
     WebDriverWait(driver, 30).until(lambda found: found.find_elements(By.CLASS_NAME, "messagelist"))
     return str(driver.find_element(By.CLASS_NAME, "messagelist").text)
 
