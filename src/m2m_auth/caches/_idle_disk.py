@@ -8,7 +8,7 @@ import weakref
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..fork import on_fork
+from ..fork import forks_wait, on_fork
 
 if TYPE_CHECKING:
     from ._raw_disk import RawCache
@@ -66,7 +66,8 @@ class Idle:
 
     def close(self) -> None:
         """Closes all of them."""
-        _close(self._waiting)
+        with forks_wait():
+            _close(self._waiting)
 
     def after_fork(self) -> None:
         """In a child: leaves them as they are. No operation was under way, for forks wait for it."""
