@@ -89,7 +89,6 @@ THIRD_PARTY = {
     "caches._memcached_server": {"pymemcache"},
     "caches.cachelib": {"cachelib"},
     "caches._private_cachelib": {"cachelib"},
-    "proxy._toml": {"tomli"},  # the standard library's, before Python 3.11
     "telemetry.opentelemetry": {"opentelemetry"},
     "telemetry.prometheus": {"prometheus_client"},
     "testing.cache_contract": {"pytest"},
@@ -102,6 +101,7 @@ THIRD_PARTY_LAZILY = {
     "verifier._jwt": {"jwt"},
     "verifier._keys": {"jwt"},
     "serving._asgi": {"anyio"},
+    "proxy._toml": {"tomli", "tomllib"},  # the latter is the standard library's since Python 3.11
     "proxy._metrics": {"prometheus_client"},
     "_proxy_commands": {"waitress"},
     "seal": {"cryptography"},
