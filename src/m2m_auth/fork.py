@@ -140,9 +140,11 @@ def _after_in_child() -> None:
     global _gate, _forking, _pid
     _gate, _forking = threading.Condition(), 0
     _inside[:] = [thread for thread in _inside if thread == threading.get_ident()]
-    for target in (*_children, *_last):
+    for target in list(_children):
         target.after_fork()
-    _pid = os.getpid()
+    _pid = os.getpid()  # before there are threads that look at it
+    for target in list(_last):
+        target.after_fork()
 
 
 if hasattr(os, "register_at_fork"):

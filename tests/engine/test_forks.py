@@ -183,6 +183,24 @@ def app(environ, start_response):
 """
 
 
+def test_a_child_starts_clean_once(server: FakeAuthorizationServer) -> None:
+    """What is started again in a child may use locks and caches at once: it is not taken for the parent's."""
+    body = """
+from m2m_auth.fork import forks_wait, on_fork
+class Starts:
+    times = 0
+    def after_fork(self):
+        with forks_wait(): self.times += 1
+starts = Starts()
+on_fork(starts, last=True)
+def counted():
+    with forks_wait(): assert starts.times == 1, starts.times
+check(in_child(counted))
+print("done")
+"""
+    assert run_python(script(body), server.token_endpoint, "") == "done"
+
+
 @pytest.mark.parametrize("when", ["before", "during", "after"])
 def test_gunicorn_preload(server: FakeAuthorizationServer, cache: str, when: str, tmp_path: Path) -> None:
     """Under --preload the source is built in the master; workers answer, whenever the first token was asked for."""
