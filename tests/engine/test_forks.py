@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import signal
-import subprocess
-import sys
-import urllib.request
 from pathlib import Path
 
 import pytest
-from engine_steps import eventually, run_python
+from engine_steps import run_python
 
 from m2m_auth.testing import FakeAuthorizationServer
+from servers.gunicorns import ask, gunicorn
 
 START = """if True:
     import concurrent.futures.thread  # it registers hooks for fork, which must not happen while a fork waits
@@ -206,24 +203,9 @@ def test_gunicorn_preload(server: FakeAuthorizationServer, cache: str, when: str
     """Under --preload the source is built in the master; workers answer, whenever the first token was asked for."""
     server.latency = 0.3
     (tmp_path / "preloaded.py").write_text(APP)
-    log = (tmp_path / "log").open("w+")
-    environment = {"ENDPOINT": server.token_endpoint, "API": server.base_url + "/api/x", "CACHE": cache, "WHEN": when}
-    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers=2", "--bind=127.0.0.1:0", "preloaded:app"]
-    master = subprocess.Popen(command, cwd=tmp_path, env={**environment, "PATH": "/usr/bin:/bin"}, stderr=log)
-
-    def address() -> str:
-        log.seek(0)
-        return next((line.split()[-2] for line in log if "Listening at" in line), "")
-
-    try:
-        eventually(lambda: bool(address()), timeout=30)
-        answers = []
-        for _ in range(8):
-            with urllib.request.urlopen(address(), timeout=30) as answer:
-                answers.append(answer.read().decode().split())
-    finally:
-        master.send_signal(signal.SIGTERM)
-        master.wait(30)
-        log.close()
+    own = {"ENDPOINT": server.token_endpoint, "API": server.base_url + "/api/x", "CACHE": cache, "WHEN": when}
+    options = ("--preload", "--workers=2")
+    with gunicorn("preloaded:app", tmp_path / "log", *options, environment=own, folder=tmp_path) as address:
+        answers = [ask(address) for _ in range(8)]
     assert {status for _, status in answers} == {"200"}
     assert server.mints <= (1 if cache else 3)

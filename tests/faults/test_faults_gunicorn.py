@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
-import sys
 import time
-import urllib.request
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from m2m_auth.testing import FakeAuthorizationServer
+from servers.gunicorns import ask_all, gunicorn
 
 WORKERS = {"threads": ("--worker-class=gthread", "--threads=4"), "gevent": ("--worker-class=gevent",)}
 APP = """
@@ -46,47 +40,14 @@ def app(environ, start_response):
 """
 
 
-@contextmanager
-def gunicorn(server: FakeAuthorizationServer, tmp_path: Path, kind: str, cache: str, when: str) -> Iterator[str]:
+def preloaded(
+    server: FakeAuthorizationServer, tmp_path: Path, kind: str, cache: str, when: str
+) -> AbstractContextManager[str]:
     """The address of two workers of this kind, which preload the app."""
     (tmp_path / "preloaded_app.py").write_text(APP)
-    command = [sys.executable, "-m", "gunicorn", "--preload", "--workers=2", "--bind=127.0.0.1:0", *WORKERS[kind]]
     own = {"ENDPOINT": server.token_endpoint, "API": server.base_url + "/api/x", "CACHE": cache, "WHEN": when}
-    with (tmp_path / "log").open("w+") as log:
-        master = subprocess.Popen(
-            [*command, "preloaded_app:app"], cwd=tmp_path, env={**os.environ, **own}, stderr=log, stdout=log
-        )
-        try:
-            until = time.monotonic() + 30
-            address = ""
-            while not address:
-                assert time.monotonic() < until, (tmp_path / "log").read_text()
-                assert master.poll() is None, (tmp_path / "log").read_text()
-                lines = (tmp_path / "log").read_text().splitlines()
-                address = next((line.split()[-2] for line in lines if "Listening at" in line), "")
-                time.sleep(0.02)
-            yield address
-        finally:
-            master.send_signal(signal.SIGTERM)
-            master.wait(30)
-
-
-def ask(url: str) -> tuple[str, str]:
-    """The worker that answered, and what."""
-    with urllib.request.urlopen(url, timeout=30) as answer:
-        worker, _, what = answer.read().decode().partition(" ")
-        return worker, what
-
-
-def answers(address: str) -> list[tuple[str, str]]:
-    """What the workers answered, asked by eight threads until both have."""
-    given: list[tuple[str, str]] = []
-    until = time.monotonic() + 30
-    with ThreadPoolExecutor(8) as pool:
-        while len({worker for worker, _ in given}) < 2:
-            assert time.monotonic() < until, "one worker took every call"
-            given += pool.map(ask, [address] * 16)
-    return given
+    options = ("--preload", "--workers=2", *WORKERS[kind])
+    return gunicorn("preloaded_app:app", tmp_path / "log", *options, environment=own, folder=tmp_path)
 
 
 @pytest.mark.parametrize("kind", WORKERS)
@@ -96,16 +57,16 @@ def test_every_worker_answers(
 ) -> None:
     """The token is minted in the master before the fork, during it, or not at all: one mint in all, on disk."""
     server.latency = 0.3
-    with gunicorn(server, tmp_path, kind, f"disk:{folder}", when) as address:
-        assert {what for _, what in answers(address)} == {"200"}
+    with preloaded(server, tmp_path, kind, f"disk:{folder}", when) as address:
+        assert {what for _, what in ask_all(address, 2)} == {"200"}
     assert server.mints == server.token_requests == 1
 
 
 def test_without_a_shared_cache(server: FakeAuthorizationServer, tmp_path: Path) -> None:
     """During the fork, and nothing shared: every process that needs a token mints its own, once."""
     server.latency = 0.3
-    with gunicorn(server, tmp_path, "gevent", "", "during") as address:
-        assert {what for _, what in answers(address)} == {"200"}
+    with preloaded(server, tmp_path, "gevent", "", "during") as address:
+        assert {what for _, what in ask_all(address, 2)} == {"200"}
     assert server.mints <= 3
 
 
@@ -113,12 +74,12 @@ def test_without_a_shared_cache(server: FakeAuthorizationServer, tmp_path: Path)
 def test_watched_in_the_master(server: FakeAuthorizationServer, folder: Path, tmp_path: Path, kind: str) -> None:
     """The master watches the source: each worker watches it on, though nobody calls the API."""
     server.lifetime = 2
-    with gunicorn(server, tmp_path, kind, f"disk:{folder}", "watched") as address:
+    with preloaded(server, tmp_path, kind, f"disk:{folder}", "watched") as address:
         server.wait_for_token_requests(3, timeout=20)
-        held = dict(answers(address + "/held"))
+        held = dict(ask_all(address + "/held", 2))
         server.wait_for_token_requests(len(server.requests) + 1, timeout=20)
         # The others adopt the new token as soon as their own renewal is due, a quarter of a second later at most.
         until = time.monotonic() + 10
-        while any(what == held[worker] or not server.is_active(what) for worker, what in answers(address + "/held")):
+        while any(what == held[worker] or not server.is_active(what) for worker, what in ask_all(address + "/held", 2)):
             assert time.monotonic() < until, "a worker does not watch"
-        assert {what for _, what in answers(address)} == {"200"}
+        assert {what for _, what in ask_all(address, 2)} == {"200"}

@@ -1,18 +1,13 @@
-"""Real servers for the ends of a service: waitress and gunicorn for WSGI, uvicorn for ASGI, while a block runs."""
+"""Real servers for the ends of a service: waitress for WSGI, uvicorn for ASGI, while a block runs."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import uvicorn
@@ -31,36 +26,6 @@ def by_waitress(app: Any) -> Iterator[str]:
         server.trigger.pull_trigger(server.close)  # type: ignore[union-attr]
         thread.join(30)
         server.task_dispatcher.shutdown()
-
-
-@contextmanager
-def by_gunicorn(app: str, folder: Path, *options: str, **environment: str) -> Iterator[str]:
-    """The base URL of ``module:factory()`` of this folder on gunicorn; it ends by SIGTERM, in peace."""
-    here, log = str(Path(__file__).parent), folder / "gunicorn.log"
-    tests = f"{here}{os.pathsep}{Path(here).parent}"
-    with log.open("w") as output:
-        master = subprocess.Popen(
-            [sys.executable, "-m", "gunicorn", "--bind=127.0.0.1:0", *options, app],
-            env={**os.environ, "PYTHONPATH": tests, **environment},
-            stdout=output,
-            stderr=output,
-        )
-        try:
-            until, address = time.monotonic() + 60, ""
-            while not address:
-                words = log.read_text()
-                assert time.monotonic() < until, words
-                assert master.poll() is None, words
-                address = next((line.split()[-2] for line in words.splitlines() if "Listening at" in line), "")
-                time.sleep(0.02)
-            yield address
-        finally:
-            master.send_signal(signal.SIGTERM)
-            try:
-                ended = master.wait(60)
-            finally:
-                master.kill()
-    assert ended == 0, log.read_text()
 
 
 @contextmanager

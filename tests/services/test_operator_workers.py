@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +13,7 @@ from operator_support import TOKEN, bearer
 
 from m2m_auth.proxy import add_vendor
 from m2m_auth.testing import FakeAuthorizationServer
+from servers.gunicorns import gunicorn
 
 AUDIENCE = "https://api.example"
 CONFIG = """
@@ -48,32 +46,9 @@ def proxy(tmp_path: Path, upstream: FakeAuthorizationServer) -> Iterator[tuple[s
     config = tmp_path / "proxy.toml"
     config.write_text(CONFIG.format(token=TOKEN, folder=tmp_path, endpoint=upstream.token_endpoint))
     secret = add_vendor(config, "acme")
-    command = [sys.executable, "-m", "gunicorn", "--workers", str(WORKERS), "--threads", "2", "--no-control-socket"]
-    if subprocess.run([*command, "--version"], capture_output=True, check=False).returncode:
-        command.pop()  # an older gunicorn has no such option
-    log = (tmp_path / "gunicorn.log").open("w+")
-    process = subprocess.Popen(
-        [*command, "--bind", "127.0.0.1:0", "m2m_auth.proxy:app()"],
-        env={**os.environ, "M2M_AUTH_PROXY_CONFIG": str(config)},
-        cwd=tmp_path,
-        stderr=log,
-        stdout=log,
-    )
-    try:
-        url, deadline = None, time.monotonic() + 60
-        while url is None and process.poll() is None and time.monotonic() < deadline:
-            url = re.search(r"Listening at: (http://127\.0\.0\.1:\d+)", (tmp_path / "gunicorn.log").read_text())
-            time.sleep(0.02)
-        assert url is not None, (tmp_path / "gunicorn.log").read_text()
-        yield url[1], secret
-    finally:
-        process.terminate()
-        try:
-            process.wait(30)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        log.close()
+    options, environment = (f"--workers={WORKERS}", "--threads=2"), {"M2M_AUTH_PROXY_CONFIG": str(config)}
+    with gunicorn("m2m_auth.proxy:app()", tmp_path / "log", *options, environment=environment) as url:
+        yield url, secret
 
 
 def test_all_workers_tell_the_same(proxy: tuple[str, str], upstream: FakeAuthorizationServer) -> None:

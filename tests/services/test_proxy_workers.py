@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -18,6 +15,7 @@ from proxy_steps import Asking
 
 from m2m_auth.proxy import Counts, TokenProxy, add_vendor, load
 from servers import AuthorizationServer, ClientSpec, start_dot
+from servers.gunicorns import gunicorn
 from servers.stores import Store, start_valkey
 
 SCOPES = ("read", "write")
@@ -67,26 +65,12 @@ def written(folder: Path, server: AuthorizationServer, store: Store, own: bool, 
 
 
 @contextmanager
-def gunicorn(config: Path, log: Path, *options: str) -> Iterator[Asking]:
+def hosted(config: Path, log: Path, *options: str) -> Iterator[Asking]:
     """A client of a gunicorn that serves this configuration."""
-    command = [sys.executable, "-m", "gunicorn", "--bind=127.0.0.1:0", "--worker-class=gthread", "--threads=4"]
-    environment = {**os.environ, "M2M_AUTH_PROXY_CONFIG": str(config)}
-    with log.open("w+") as output:
-        master = subprocess.Popen(
-            [*command, *options, "m2m_auth.proxy:app()"], env=environment, stderr=output, stdout=output
-        )
-        try:
-            until, address = time.monotonic() + 60, ""
-            while not address:
-                words = log.read_text()
-                assert time.monotonic() < until, words
-                assert master.poll() is None, words
-                address = next((line.split()[-2] for line in words.splitlines() if "Listening at" in line), "")
-                time.sleep(0.02)
-            yield Asking(f"{address}/oauth/token")
-        finally:
-            master.send_signal(signal.SIGTERM)
-            master.wait(60)
+    threads = ("--worker-class=gthread", "--threads=4")
+    environment = {"M2M_AUTH_PROXY_CONFIG": str(config)}
+    with gunicorn("m2m_auth.proxy:app()", log, *threads, *options, environment=environment) as address:
+        yield Asking(f"{address}/oauth/token")
 
 
 @pytest.mark.parametrize("preload", [False, True])
@@ -96,7 +80,7 @@ def test_one_mint_for_two_hosts(tmp_path: Path, dot: AuthorizationServer, valkey
     secrets = {name: add_vendor(config, name) for name in ("acme", "bolt")}
     options = ("--workers=2", *(["--preload"] if preload else []))
     with ExitStack() as stack:
-        hosts = [stack.enter_context(gunicorn(config, tmp_path / f"log{number}", *options)) for number in range(2)]
+        hosts = [stack.enter_context(hosted(config, tmp_path / f"log{number}", *options)) for number in range(2)]
         asked = [(hosts[number % 2], ("acme", "bolt")[number // 2 % 2]) for number in range(200)]
         with ThreadPoolExecutor(20) as pool:
             got = list(pool.map(lambda each: (each[1], each[0].token(each[1], secrets[each[1]], None).token), asked))
@@ -117,7 +101,7 @@ def test_vendors_keep_their_credentials_over_workers(tmp_path: Path, dot: Author
     """Each of four workers learns from the others whose secret is right; wrong ones stay within one shared bound."""
     config = written(tmp_path, dot, valkey, own=False)
     config.write_text("failures_per_minute = 10000\nsecret_attempts_per_minute = 4\n" + config.read_text())
-    with gunicorn(config, tmp_path / "log", "--workers=4", "--preload") as ask, ThreadPoolExecutor(16) as pool:
+    with hosted(config, tmp_path / "log", "--workers=4", "--preload") as ask, ThreadPoolExecutor(16) as pool:
         tokens = list(pool.map(lambda _: ask.token("acme", "acme's secret", None).token, range(80)))
         assert len(set(tokens)) == 1
         assert (dot.mints("acme"), dot.token_requests("acme")) == (1, 1)
@@ -131,7 +115,7 @@ def test_a_budget_over_workers(tmp_path: Path, dot: AuthorizationServer, valkey:
     """A vendor over its budget is refused by every worker, and counted exactly; the others go on."""
     config = written(tmp_path, dot, valkey, own=True, more="mints_per_month = 2")
     secrets = {name: add_vendor(config, name) for name in ("acme", "bolt")}
-    with gunicorn(config, tmp_path / "log", "--workers=3", "--preload") as ask, ThreadPoolExecutor(12) as pool:
+    with hosted(config, tmp_path / "log", "--workers=3", "--preload") as ask, ThreadPoolExecutor(12) as pool:
         for scope in ("read", "write"):
             assert ask.token("acme", secrets["acme"], None, scope=scope).status == 200
         refused = list(pool.map(lambda _: ask.token("acme", secrets["acme"], None).status, range(60)))
@@ -152,7 +136,7 @@ def test_a_worker_that_is_killed(tmp_path: Path, dot: AuthorizationServer, valke
     """SIGKILL loses at most two seconds of its hits, no mint and no refusal; its successor serves the shared token."""
     config = written(tmp_path, dot, valkey, own=True, more="mints_per_hour = 1")
     secret = add_vendor(config, "acme")
-    with gunicorn(config, tmp_path / "log", "--workers=1") as ask:
+    with hosted(config, tmp_path / "log", "--workers=1") as ask:
         first = ask.token("acme", secret, None, scope="read").token
         assert ask.token("acme", secret, None, scope="write").status == 429
         words = (tmp_path / "log").read_text()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -13,9 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from serving_contract import MAX_BODY, Echo, ServingContract, echo_at, send
-from serving_servers import by_gunicorn, by_uvicorn, by_waitress
+from serving_servers import by_uvicorn, by_waitress
 
 from m2m_auth.serving import Answer, Request, asgi, client_address, wsgi
+from servers.gunicorns import gunicorn
+
+HERE = Path(__file__).parent
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +41,8 @@ class TestWsgi(ServingContract):
 @pytest.fixture(scope="module")
 def on_gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same on gunicorn, which hands on chunks as they come and hides nothing of a header."""
-    with by_gunicorn("serving_contract:echo_at()", tmp_path_factory.mktemp("gunicorn"), "--threads=4") as url:
+    log = tmp_path_factory.mktemp("gunicorn") / "log"
+    with gunicorn("serving_contract:echo_at()", log, "--threads=4", environment={}, folder=HERE) as url:
         yield url
 
 

@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 import pytest
 import requests
-from serving_servers import by_gunicorn
 from vending_support import PUBLISH, SUBSCRIBE
 
 from m2m_auth.testing import FakeAuthorizationServer
+from servers.gunicorns import gunicorn
 
 ASKED = [(caller, scope) for caller in ("ada", "bob", "carl") for scope in (SUBSCRIBE, f"{SUBSCRIBE} {PUBLISH}")]
 
@@ -56,12 +56,13 @@ def server() -> Iterator[FakeAuthorizationServer]:
 
 
 @contextmanager
-def gunicorn(server: FakeAuthorizationServer, folder: Path, *options: str) -> Iterator[Asking]:
+def four_workers(server: FakeAuthorizationServer, folder: Path, *options: str) -> Iterator[Asking]:
     """A client of four workers with two threads each."""
     where = {"VENDING_ENDPOINT": server.token_endpoint, "VENDING_CACHE": f"disk:{folder}/cache"}
-    with by_gunicorn("vending_app:app()", folder, "--workers=4", "--threads=2", *options, **where) as url:
+    log, options = folder / "log", ("--workers=4", "--threads=2", *options)
+    with gunicorn("vending_app:app()", log, *options, environment=where, folder=Path(__file__).parent) as url:
         yield Asking(url)
-    assert "Traceback" not in (folder / "gunicorn.log").read_text()
+    assert "Traceback" not in log.read_text()
 
 
 @pytest.mark.parametrize("preload", [False, True])
@@ -72,7 +73,7 @@ def test_one_mint_per_caller_and_scope_set_over_four_workers(
     token. With ``--preload`` the vendor is built, and has minted, before the workers are forked.
     """
     with (
-        gunicorn(server, tmp_path, *(["--preload"] if preload else [])) as ask,
+        four_workers(server, tmp_path, *(["--preload"] if preload else [])) as ask,
         ThreadPoolExecutor(16) as pool,
     ):
         given = list(pool.map(ask, ASKED * 16))
@@ -91,7 +92,7 @@ def test_one_mint_per_caller_and_scope_set_over_four_workers(
 
 def test_four_workers_count_a_caller_together(tmp_path: Path, server: FakeAuthorizationServer) -> None:
     """40 an hour are 40 in all, however the requests fall on the workers; two hours, if the clock turns meanwhile."""
-    with gunicorn(server, tmp_path) as ask, ThreadPoolExecutor(4) as pool:
+    with four_workers(server, tmp_path) as ask, ThreadPoolExecutor(4) as pool:
         hour = time.time() // 3600
         given = list(pool.map(ask, [("ada", SUBSCRIBE)] * 70))
         statuses = Counter(each.status for each in given)

@@ -7,19 +7,22 @@ import os
 import re
 import signal
 import subprocess
+import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+sys.path.append(str(Path(__file__).parents[3] / "tests"))
+
+from servers.gunicorns import PATIENCE, ask_all
+
 HERE = Path(__file__).parent
-PATIENCE = 60.0
-"""Seconds after which a test gives up on something that takes a moment."""
+
+__all__ = ["PATIENCE", "address_in", "alive", "answers", "environment", "running", "stops_cleanly"]
 
 
 def environment(server: FakeAuthorizationServer, folder: Path, **values: str) -> dict[str, str]:
@@ -78,20 +81,7 @@ def address_in(log: str) -> str:
     return f"http://{found[0]}" if found else ""
 
 
-def ask(url: str) -> tuple[str, str]:
-    """The worker that answered, and what."""
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=PATIENCE) as answer:
-        worker, _, what = answer.read().decode().partition(" ")
-        return worker, what
-
-
-def ask_all(address: str, view: str, server: FakeAuthorizationServer, workers: int, least: int = 96) -> set[str]:
+def answers(address: str, view: str, server: FakeAuthorizationServer, workers: int, least: int = 96) -> set[str]:
     """What the view answers to this many calls at least, and to more until each worker has answered one."""
-    url = f"{address}/{view}?url={quote(server.base_url + '/api/x')}"
-    given: list[tuple[str, str]] = []
-    deadline = time.monotonic() + PATIENCE
-    with ThreadPoolExecutor(8) as pool:
-        while len(given) < least or len({worker for worker, _ in given}) < workers:
-            assert time.monotonic() < deadline, f"only {len({worker for worker, _ in given})} workers have answered"
-            given += pool.map(ask, [url] * 24)
+    given = ask_all(f"{address}/{view}?url={quote(server.base_url + '/api/x')}", workers, least=least, at_once=24)
     return {what for _, what in given}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from django_processes import address_in, ask_all, environment, running, stops_cleanly
+from django_processes import address_in, answers, environment, running, stops_cleanly
 
 from m2m_auth.testing import FakeAuthorizationServer
 
@@ -24,8 +24,8 @@ def test_uvicorn(server: FakeAuthorizationServer, tmp_path: Path) -> None:
     given = environment(server, tmp_path, DJANGO_SETTINGS_MODULE="django_asgi_settings")
     with running([*UVICORN, *WORKERS], given, log, ready) as uvicorn:
         address = address_in(log.read_text())
-        assert ask_all(address, "acall", server, workers=3) == {"200"}
-        assert ask_all(address, "call", server, workers=1, least=24) == {"200"}  # Django runs it in a thread
+        assert answers(address, "acall", server, workers=3) == {"200"}
+        assert answers(address, "call", server, workers=1, least=24) == {"200"}  # Django runs it in a thread
         stops_cleanly(uvicorn, log)
     assert server.mints == 1
     assert "ERROR" not in log.read_text()

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from django_processes import address_in, ask_all, environment, running, stops_cleanly
+from django_processes import address_in, answers, environment, running, stops_cleanly
 
 from m2m_auth.testing import FakeAuthorizationServer
 
@@ -37,7 +37,7 @@ def test_uwsgi(server: FakeAuthorizationServer, tmp_path: Path, when: str, optio
 
     given = environment(server, tmp_path, M2M_TEST_WHEN=when)
     with running([str(PROGRAM), *LISTEN, *WORKERS, *options], given, log, ready) as uwsgi:
-        assert ask_all(address_in(log.read_text()), "call", server, workers=3) == {"200"}
+        assert answers(address_in(log.read_text()), "call", server, workers=3) == {"200"}
         stops_cleanly(uwsgi, log)
     assert server.mints == 1
     assert "Traceback" not in log.read_text()
