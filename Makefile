@@ -24,7 +24,7 @@ $(BIN)/uv:
 
 $(VENV)/.installed: requirements/dev.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.lock
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . --editable integrations/django --editable integrations/flask
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . --editable integrations/django --editable integrations/flask --editable example_projects/real_servers
 	@touch $@
 
 # A venv of its own: the peers are there, and Django is not, since diskcache imports it where it is installed.

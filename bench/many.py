@@ -35,7 +35,7 @@ def _sources() -> Iterator[Row]:
 
 
 def _ours(number: int) -> Any:
-    from m2m_auth.endpoint import HttpResponse
+    from m2m_auth.oauth2.transport import HttpResponse
     from m2m_auth.requests import M2MAuth
 
     answer = b'{"access_token": "token-%d", "token_type": "Bearer", "expires_in": 86400}' % number

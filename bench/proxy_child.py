@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from m2m_auth.endpoint import HttpRequest, HttpResponse
+from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
 from m2m_auth.proxy import ProxyConfig, TokenProxy, UpstreamConfig, VendorConfig
 from m2m_auth.serving import Request, wsgi
 

@@ -123,7 +123,7 @@ def _ratio(ours: Callable[[], Any], theirs: Callable[[], Any]) -> float:
 
 def _answer(request: Any) -> Any:
     """An authorization server without a network."""
-    from m2m_auth.endpoint import HttpResponse
+    from m2m_auth.oauth2.transport import HttpResponse
 
     body = b'{"access_token": "%s", "token_type": "Bearer", "expires_in": 86400}' % (b"x" * 1000)
     return HttpResponse(200, {"Content-Type": "application/json"}, body)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-
-from servers import Api, AuthorizationServer, ClientSpec, start_api, start_authlib, start_dot
+from real_servers import Api, AuthorizationServer, ClientSpec, start_api, start_authlib, start_dot
 
 LIFETIMES = {"client": 3600, "short": 4, "brief": 2}
 """The registered clients and how many seconds their tokens live; the secret of each is ``secret``."""

@@ -1,4 +1,4 @@
-"""The real servers of tests/servers do what the other tests and the demo take for granted."""
+"""The real servers of real_servers do what the other tests and the demo take for granted."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ import pytest
 import requests
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-
-from servers import Api, AuthorizationServer, ClientSpec, ServerError, start_api, start_authlib, start_dot
+from real_servers import Api, AuthorizationServer, ClientSpec, ServerError, start_api, start_authlib, start_dot
 
 AUDIENCES = ("https://api.example.com", "https://other.example.com")
 CANARY = "canary-5b1f0e7c"
@@ -370,7 +369,7 @@ def test_a_server_ends_with_a_killed_parent(http: requests.Session) -> None:
     parent = textwrap.dedent(
         """
         import os, signal, sys
-        from servers import start_authlib
+        from real_servers import start_authlib
         server = start_authlib([])
         print(server.base_url, server.folder, flush=True)
         os.kill(os.getpid(), signal.SIGKILL)

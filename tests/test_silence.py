@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import canaries
 import pytest
 import requests
-
-import canaries
 from canaries import SECRET, TOKEN, Needles, recorded, shown_by, shown_by_error, shown_by_frame
+
 from m2m_auth import RenewalPolicy, TokenSource, TokenUnavailable
-from m2m_auth.caches.disk import DiskTokenCache
-from m2m_auth.slot import forget_everything
+from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.source.registry import forget_everything
+from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
 
 LIBRARIES = [name for name in ("requests", "httpx", "httpx2") if importlib.util.find_spec(name)]
@@ -102,7 +103,7 @@ def test_errors(server: FakeAuthorizationServer, needles: Needles, caller: str, 
         with pytest.raises(TokenUnavailable) as caught:
             get(caller, source, url)
         record.shown += shown_by(source.status())
-        flight = source.slot.flight
+        flight = engine_of(source).state.flight
         if flight is not None:  # the caller has given up before its flight has
             server.stop()
             flight.wait(20)

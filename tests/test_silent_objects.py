@@ -10,16 +10,17 @@ import pickle
 from collections.abc import Iterator
 from typing import Any
 
+import canaries
 import pytest
+from canaries import SECRET, TOKEN, Needles, recorded, shown_by, shown_by_error
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-import canaries
-from canaries import SECRET, TOKEN, Needles, recorded, shown_by, shown_by_error
 from m2m_auth import ConfigurationError, TokenSource, TokenUnavailable
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.client_authentication import PrivateKeyJWT
-from m2m_auth.slot import forget_everything
+from m2m_auth.oauth2.client_authentication.private_key_jwt import PrivateKeyJWT
+from m2m_auth.source.registry import forget_everything
+from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeAuthorizationServer
 
 LIBRARIES = [name for name in ("requests", "httpx", "httpx2") if importlib.util.find_spec(name)]
@@ -98,7 +99,7 @@ def test_private_key_and_assertion(server: FakeAuthorizationServer) -> None:
         source = source_of(server, client_secret=None, client_authentication=method, on_event=record.told)
         with pytest.raises(TokenUnavailable) as caught:
             source.token()
-        record.shown += [*shown_by(method), *shown_by(source), *shown_by(source.slot)]
+        record.shown += [*shown_by(method), *shown_by(source), *shown_by(engine_of(source).state)]
     needles.add(server.requests[0].parameters["client_assertion"])
     shown = [*record.shown, *shown_by_error(caught.value, __file__)]
     assert [text for text in shown if needles.found_in(text)] == []
@@ -112,8 +113,8 @@ def objects(server: FakeAuthorizationServer) -> Iterator[object]:
     yield from (importlib.import_module(f"m2m_auth.{name}").M2MAuth.from_source(source) for name in LIBRARIES)
     with source.watch() as watcher:
         yield watcher
-    yield source.slot
-    yield source.slot.held
+    yield engine_of(source).state
+    yield engine_of(source).state.held
     yield source.status()
 
 

@@ -7,7 +7,9 @@ from functools import partial
 from random import Random
 
 from m2m_auth import TokenSource, TokenUnavailable
-from m2m_auth.lifecycle import Action, RenewalPolicy, decide
+from m2m_auth.lifecycle.decision import Action, decide
+from m2m_auth.lifecycle.policy import RenewalPolicy
+from m2m_auth.source.token_source import engine_of
 
 from .hub import Hub, Process
 from .measures import Measures
@@ -97,7 +99,7 @@ class Host:
         flight lands it may have moved the edges, and this is called again.
         """
         self._plan += 1
-        slot, now = self._source.slot, self._hub.now
+        slot, now = engine_of(self._source).state, self._hub.now
         held, pause, flight = slot.held, slot.pause, slot.flight
         edges = held.edges if held is not None else None
         decision = decide(edges, now, POLICY, pause, flight.started if flight is not None else None)
@@ -113,7 +115,7 @@ class Host:
             self._plan_call()
 
     def _one_call(self, process: Process) -> None:
-        begin, held_one = self._hub.now, self._source.is_ready()
+        begin, held_one = self._hub.now, engine_of(self._source).is_ready()
         self._measures.calls += 1
         try:
             self._source.token()

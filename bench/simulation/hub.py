@@ -1,7 +1,7 @@
 """Virtual time: a queue of events, and greenlets in place of threads.
 
 The library's code blocks: it waits for a cache, for a server, for another thread's flight. Here whatever would block
-a thread parks a greenlet, and the clock jumps to the next event. Same seed, same run.
+a thread parks a greenlet, and the clock jumps to the next event. IdentityKey seed, same run.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from m2m_auth.events import Event
-from m2m_auth.lifecycle import RenewalPolicy
+from m2m_auth.lifecycle.policy import RenewalPolicy
 
 from .world import World
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Callable
 from random import Random
 
-from m2m_auth.caches import Capabilities
-from m2m_auth.endpoint import HttpRequest, HttpResponse, TransportError
+from m2m_auth.caches.protocol import Capabilities
 from m2m_auth.errors import CacheUnavailable
+from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, TransportError
 
 from .hub import Hub, Process
 from .world import STEPS, World

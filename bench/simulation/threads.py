@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 from greenlet import getcurrent, greenlet
 
-from m2m_auth import flight
+from m2m_auth.source import flight
 
 from .hub import Hub
 

@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1] / "tests"))
 
-from servers import Api, AuthorizationServer, ClientSpec, start_api, start_authlib  # noqa: E402
+from real_servers import Api, AuthorizationServer, ClientSpec, start_api, start_authlib  # noqa: E402
 
 PROCESSES = 4
 LIFETIME = 5  # seconds

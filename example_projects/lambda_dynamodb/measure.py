@@ -7,20 +7,15 @@ condition is not told there; it costs what a write of the item would (1 unit her
 from __future__ import annotations
 
 import json
-import sys
 import time
 from collections import Counter
 from typing import NamedTuple
 
-from rehearsal import HERE, Instance, create_table, environment
+from real_servers.dynamodb_edge import Edge
+from real_servers.stores import start_dynamodb
+from rehearsal import Instance, create_table, environment
 
 from m2m_auth.testing import FakeAuthorizationServer
-
-sys.path[:0] = [str(HERE.parents[1] / "tests"), str(HERE.parents[1] / "tests" / "caches")]
-
-from dynamodb_edge import Edge  # noqa: E402
-
-from servers.stores import start_dynamodb  # noqa: E402
 
 TOKEN = "x" * 1000
 """As long as a usual JWT."""

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).resolve().parent
-sys.path[:0] = [str(HERE), str(HERE.parents[1] / "tests")]
+sys.path.insert(0, str(HERE))
 
 import measure  # noqa: E402
+from real_servers.stores import Store, start_dynamodb  # noqa: E402
 from rehearsal import Instance, create_table, environment  # noqa: E402
 
 from m2m_auth.testing import FakeAuthorizationServer  # noqa: E402
-from servers.stores import Store, start_dynamodb  # noqa: E402
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,12 @@ import pytest
 import requests
 
 sys.path.append(str(Path(__file__).resolve().parent))
-sys.path.append(str(Path(__file__).resolve().parents[2] / "tests"))
 
 from pizza.servers import Addresses, running
+from real_servers.browser import browser, look
 
-from m2m_auth.slot import forget_everything
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeClock
-from servers.browser import browser, look
 
 RUN = Path(__file__).resolve().with_name("run.py")
 PATIENCE = 60.0

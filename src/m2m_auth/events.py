@@ -10,9 +10,9 @@ import logging
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
-from . import calls
+from .runtime.observers import notify, observers
 
-__all__ = ["Event", "EventKind", "Reporter", "Subscriber", "all_of"]
+__all__ = ["Event", "EventKind", "EventEmitter", "Subscriber", "all_of"]
 
 EventKind = Literal[
     "minted",
@@ -47,7 +47,7 @@ class Event(NamedTuple):
         fingerprint: 8 hexadecimal digits for the token concerned, or ``""``.
         reason: why, in a word: ``cold``, ``renewal``, ``rejected``, ``forced``, or an error's cause code.
         seconds: how long it took: a token request, a wait for a lease.
-        holds: for how many seconds from now it holds: a new token's life, the time to the next attempt, a bar.
+        holds: for how many seconds from now it holds: a new token's life, the time to the next attempt, a ban.
         audience: the audience that the source asks for, or ``""``.
         alias: the source's ``alias``, or ``""``.
     """
@@ -188,7 +188,7 @@ def _told_by(event: Event) -> _Told:
     return _told.setdefault((event.client_id, event.audience), _Told())
 
 
-class Reporter:
+class EventEmitter:
     """Tells one source's events; a subscriber that raises breaks nothing."""
 
     __slots__ = ("_subscriber", "alias", "audience", "client_id")
@@ -201,7 +201,7 @@ class Reporter:
         self.alias = alias
         self._subscriber = subscriber
 
-    def tell(
+    def emit(
         self, kind: EventKind, fingerprint: str = "", reason: str = "", seconds: float = 0.0, holds: float = 0.0
     ) -> None:
         """Logs the event and hands it to the subscriber."""
@@ -209,8 +209,8 @@ class Reporter:
         _log_once(event)
         if self._subscriber is not None:
             _hand(self._subscriber, event)
-        if calls.watchers:
-            calls.tell(event)
+        if observers:
+            notify(event)
 
 
 def _log_once(event: Event) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from . import _httpx_flow, _httpx_transport
-from .endpoint import Transport
 from .errors import missing_extra
+from .http import httpx_flow, httpx_transport
+from .oauth2.transport import Transport
 
 try:
     import httpx
@@ -14,13 +14,13 @@ except ModuleNotFoundError as error:
 __all__ = ["M2MAuth"]
 
 
-class M2MAuth(_httpx_flow.HttpxFlow, httpx.Auth):
+class M2MAuth(httpx_flow.HttpxFlow, httpx.Auth):
     """The flow's documentation, word for word."""
 
-    __doc__ = _httpx_flow.HttpxFlow.__doc__
+    __doc__ = httpx_flow.HttpxFlow.__doc__
     library = httpx
 
 
 def transport_over(client: httpx.Client | None) -> Transport:
     """A transport over the user's client, or over private ones."""
-    return _httpx_transport.transport_over(httpx, client)
+    return httpx_transport.transport_over(httpx, client)

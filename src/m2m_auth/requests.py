@@ -9,25 +9,25 @@ from time import monotonic
 from time import time as wall
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .calls import tell_call, watchers
-from .endpoint import MAX_BODY, HttpRequest, HttpResponse, Transport, TransportError, describe
-from .errors import ConfigurationError, TokenUnavailable, also_a, missing_extra
-from .options import SecretSource, SourceOptions
-from .origins import Origin, OriginPolicy, same_origin
-from .rejection import RejectionRule, bearer_rejection
-from .source import TokenSource
-from .token import concealed
+from .errors import TokenUnavailable, also_a, missing_extra
+from .http.calls import tell_call
+from .http.requests_transport import transport_over
+from .oauth2.challenges import RejectionRule, bearer_rejection
+from .oauth2.origins import Origin, OriginPolicy, same_origin
+from .oauth2.secrets import SecretSource, concealed
+from .runtime.observers import observers
+from .source.options import SourceOptions
+from .source.token_source import TokenSource, engine_of
 
 try:
     import requests
     from requests.auth import AuthBase
     from requests.utils import rewind_body
-    from urllib3.exceptions import HTTPError, TimeoutError  # noqa: A004 - what reading a response raises
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(missing_extra("m2m_auth.requests", error, "requests"), name=error.name) from None
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response, Session
+    from requests import PreparedRequest, Response
     from typing_extensions import Self, Unpack
 
 __all__ = ["M2MAuth"]
@@ -109,7 +109,7 @@ class M2MAuth(AuthBase):
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Called by requests for each request it prepares."""
-        held = self.source.slot.held
+        held = engine_of(self.source).state.held
         prefix, length, hook = self._latest
         # Written out for speed, like TokenSource.token(): two clocks, a prefix, a header and a hook.
         if (
@@ -134,7 +134,7 @@ class M2MAuth(AuthBase):
             hook = partial(self._on_response, self._origins.check(url))
             if slash and len(self._checked) < _KNOWN_ORIGINS and not set(authority) & set("@\\?#"):
                 self._checked[prefix] = hook
-        if prefix in self._checked and self.source.on_system_clock:
+        if prefix in self._checked and engine_of(self.source).on_system_clock:
             self._latest = prefix, len(prefix), hook
         failure: TokenUnavailable | None = None
         try:
@@ -149,12 +149,12 @@ class M2MAuth(AuthBase):
     def _on_response(self, origin: Origin, response: Response, **kwargs: Any) -> Response:
         """The response hook. It fires for redirects' targets too, so it looks where this response came from."""
         status = response.status_code
-        if watchers:
+        if observers:
             self._tell(response)
         if status != 401 and self._is_rejection is bearer_rejection:
             return response
         sent = response.request
-        token = self.source.token_behind(sent.headers.get("Authorization"))
+        token = engine_of(self.source).token_sent_as(sent.headers.get("Authorization"))
         if token is None or not same_origin(sent.url, origin) or not self._is_rejection(status, response.headers):
             return response
         self.source.reject(token)
@@ -183,9 +183,9 @@ class M2MAuth(AuthBase):
         authorization = sent.headers.get("Authorization")
         if authorization is not None:
             tell_call(
-                source.inside()[0].report,
-                source.token_behind(authorization),
-                source.wall(),
+                engine_of(source).context.events,
+                engine_of(source).token_sent_as(authorization),
+                engine_of(source).clock.wall(),
                 method=sent.method or "",
                 url=sent.url or "",
                 status=response.status_code,
@@ -206,66 +206,3 @@ def _rewound(request: PreparedRequest) -> bool:
     except (requests.exceptions.UnrewindableBodyError, ValueError):  # ValueError: the file is closed
         return False
     return True
-
-
-def _no_auth(request: PreparedRequest) -> PreparedRequest:
-    """Keeps requests from looking into ~/.netrc, which would replace the client's own authentication."""
-    return request
-
-
-def transport_over(session: Session | None) -> Transport:
-    """A transport over the user's session, or over a new private one for each token request.
-
-    Token requests are rare, and a connection kept between them would not survive a fork.
-    """
-    if session is not None and not isinstance(session, requests.Session):
-        raise ConfigurationError(f"transport={type(session).__name__} is not a requests.Session")
-
-    def transport(request: HttpRequest) -> HttpResponse:
-        if session is not None:
-            return _send(session, request)
-        with requests.Session() as private:
-            return _send(private, request)
-
-    return transport
-
-
-def _send(session: Session, request: HttpRequest) -> HttpResponse:
-    deadline = monotonic() + request.timeout
-    problem: tuple[str, str]
-    try:
-        with session.request(
-            request.method,
-            request.url,
-            data=request.body,
-            headers=dict(request.headers),
-            auth=_no_auth,
-            timeout=(request.timeout * 0.3, request.timeout * 0.7),  # to connect, to answer
-            allow_redirects=False,
-            stream=True,
-        ) as response:
-            return HttpResponse(response.status_code, response.headers, _read(response, deadline))
-    except requests.exceptions.SSLError as error:
-        problem = f"TLS failed: {describe(error)}", "tls"
-    except requests.exceptions.HTTPError as error:  # raised by a hook of the user's session
-        return HttpResponse(error.response.status_code, error.response.headers, b"")
-    except (requests.exceptions.Timeout, TimeoutError):
-        problem = f"no answer within {request.timeout:g} s", "timeout"
-    except (requests.exceptions.RequestException, HTTPError) as error:
-        problem = describe(error), "connection"
-    # Outside of the except clause, so that the library's exception, which holds the request, is not chained.
-    raise TransportError(f"The token endpoint {request.url} cannot be reached: {problem[0]}", problem[1])
-
-
-def _read(response: Response, deadline: float) -> bytes:
-    """The body as it comes, so that a server that drips cannot hold the flight past its deadline."""
-    body = bytearray()
-    read = getattr(response.raw, "read1", None) or response.raw.read
-    while len(body) <= MAX_BODY:
-        chunk = read(65536, decode_content=True)
-        if not chunk:
-            return bytes(body)
-        body += chunk
-        if monotonic() > deadline:
-            raise requests.exceptions.Timeout
-    return bytes(body[:MAX_BODY])

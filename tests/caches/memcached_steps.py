@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 
 from pymemcache.client.base import Client
+from real_servers.stores import Store
 
 from m2m_auth.caches.memcached import MemcachedTokenCache
-from servers.stores import Store
 
 
 def cache_on(port: int, timeout: float = 2.0) -> MemcachedTokenCache:

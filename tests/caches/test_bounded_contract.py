@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from bounded_stores import over_disk, over_folder
 
-from m2m_auth.caches import TokenCache
 from m2m_auth.caches.bounded import BoundedCache
 from m2m_auth.caches.memory import MemoryTokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
 
 

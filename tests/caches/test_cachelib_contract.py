@@ -10,13 +10,14 @@ from typing import Any
 import cachelib
 import pymemcache
 import pytest
+from real_servers.stores import start_dynamodb, start_memcached, start_valkey
 
-from m2m_auth.caches import TokenCache, from_client
 from m2m_auth.caches.cachelib import CachelibTokenCache
 from m2m_auth.caches.memcached import MemcachedTokenCache
+from m2m_auth.caches.opening import from_client
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.caches.redis import RedisTokenCache
 from m2m_auth.testing import CacheContract
-from servers.stores import start_dynamodb, start_memcached, start_valkey
 
 ANYBODY = {"region_name": "eu-central-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
 

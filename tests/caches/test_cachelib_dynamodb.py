@@ -7,10 +7,10 @@ from typing import Any
 
 import cachelib
 import pytest
+from real_servers.stores import Store, start_dynamodb
 
 from m2m_auth.caches.cachelib import CachelibTokenCache
 from m2m_auth.errors import CacheUnavailable
-from servers.stores import Store, start_dynamodb
 
 ANYBODY = {"region_name": "eu-central-1", "aws_access_key_id": "key", "aws_secret_access_key": "hunter2"}
 

@@ -18,14 +18,14 @@ import cachelib
 import pymemcache
 import pytest
 import redis
+from real_servers.stores import free_port, start_valkey
 
 from m2m_auth import TokenSource
-from m2m_auth.caches import from_client
 from m2m_auth.caches.cachelib import CachelibTokenCache
+from m2m_auth.caches.opening import from_client
 from m2m_auth.caches.redis import RedisTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
 from m2m_auth.testing import FakeAuthorizationServer
-from servers.stores import free_port, start_valkey
 
 
 class Canary:

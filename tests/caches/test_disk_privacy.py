@@ -12,7 +12,7 @@ import pytest
 from disk_steps import DATABASE, source_on
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.disk import DiskTokenCache
+from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError, TokenRequestRejected
 from m2m_auth.testing import FakeAuthorizationServer
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from disk_steps import DATABASE, run_python
 
-from m2m_auth.caches.disk import DiskTokenCache
+from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
 
 
 def test_fork_with_a_used_cache(tmp_path: Path) -> None:

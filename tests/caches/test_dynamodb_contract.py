@@ -9,7 +9,7 @@ import pytest
 from dynamodb_fixtures import TABLE, credentials, dynamodb, endpoint
 from dynamodb_steps import open_by_client, open_by_table, open_cache
 
-from m2m_auth.caches import TokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
 
 __all__ = ["credentials", "dynamodb", "endpoint"]

@@ -9,17 +9,17 @@ import traceback
 from collections.abc import Callable, Iterator
 
 import pytest
-from dynamodb_edge import Edge
 from dynamodb_fixtures import TABLE, cache, cache_at_edge, credentials, dynamodb, edge, endpoint
 from dynamodb_steps import SECRETS, TIMEOUT, open_cache
+from real_servers.dynamodb_edge import Edge
+from real_servers.fault_proxy import FaultProxy
+from real_servers.stores import Store, free_port, start_dynamodb
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.dynamodb import DynamoDBTokenCache
+from m2m_auth.caches.dynamodb.dynamodb_token_cache import DynamoDBTokenCache
 from m2m_auth.errors import CacheUnavailable
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer
-from servers.fault_proxy import FaultProxy
-from servers.stores import Store, free_port, start_dynamodb
 
 __all__ = ["cache", "cache_at_edge", "credentials", "dynamodb", "edge", "endpoint"]
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 import pytest
 from dynamodb_fixtures import TABLE, credentials, dynamodb
 from dynamodb_steps import open_by_client, open_by_table, open_cache
+from real_servers.fault_proxy import FaultProxy
+from real_servers.stores import Store
 
-from m2m_auth.caches import TokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import CacheUnavailable
-from servers.fault_proxy import FaultProxy
-from servers.stores import Store
 
 __all__ = ["credentials", "dynamodb"]
 

@@ -16,8 +16,8 @@ import pytest
 from disk_steps import DATABASE, execute, rows
 
 from m2m_auth import TokenSource
-from m2m_auth.caches import from_client
-from m2m_auth.caches.disk import DiskTokenCache
+from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.opening import from_client
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
 from m2m_auth.testing import FakeAuthorizationServer
 

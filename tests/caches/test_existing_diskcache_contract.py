@@ -9,7 +9,8 @@ from pathlib import Path
 import diskcache
 import pytest
 
-from m2m_auth.caches import TokenCache, from_client
+from m2m_auth.caches.opening import from_client
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
 
 

@@ -11,10 +11,10 @@ from contextlib import closing
 import pytest
 from disk_steps import run_python
 from memcached_steps import cache_on, connections_so_far, freeze, open_connections, raw_client, start_counting
+from real_servers.stores import Store, start_memcached
 
 from m2m_auth.caches.memcached import MemcachedTokenCache
 from m2m_auth.errors import CacheUnavailable
-from servers.stores import Store, start_memcached
 
 
 @pytest.fixture(scope="module")

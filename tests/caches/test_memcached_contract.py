@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 import pytest
+from real_servers.stores import Store, start_memcached
 
-from m2m_auth.caches import TokenCache
 from m2m_auth.caches.memcached import MemcachedTokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
-from servers.stores import Store, start_memcached
 
 
 @pytest.fixture(scope="module")

@@ -10,12 +10,12 @@ from contextlib import closing
 
 import pytest
 from memcached_steps import cache_on, connections_so_far, freeze, misbehaving, raw_client, seconds_of, start_counting
+from real_servers.stores import Store, free_port, start_memcached
 
 from m2m_auth import TokenSource
 from m2m_auth.caches.memcached import MemcachedTokenCache
 from m2m_auth.errors import CacheUnavailable
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
-from servers.stores import Store, free_port, start_memcached
 
 OPERATIONS: dict[str, Callable[[MemcachedTokenCache], object]] = {
     "get": lambda cache: cache.get("key"),

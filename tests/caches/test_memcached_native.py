@@ -15,9 +15,9 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.client.retrying import RetryingClient
 from pymemcache.serde import pickle_serde
+from real_servers.stores import Store, start_memcached
 
 from m2m_auth.caches.memcached import MemcachedTokenCache
-from servers.stores import Store, start_memcached
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from pymemcache.client.base import Client, PooledClient
 from pymemcache.client.hash import HashClient
 from pymemcache.client.retrying import RetryingClient
 
-from m2m_auth.caches import from_client, from_url
 from m2m_auth.caches.memcached import MemcachedTokenCache
+from m2m_auth.caches.opening import from_client, from_url
 from m2m_auth.errors import ConfigurationError
 
 

@@ -13,12 +13,12 @@ import pytest
 import trustme
 from memcached_steps import misbehaving, seconds_of
 from pymemcache.client.base import Client
+from real_servers.stores import Store, _needed
 
-from m2m_auth.caches import TokenCache
 from m2m_auth.caches.memcached import MemcachedTokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import CacheUnavailable
 from m2m_auth.testing import CacheContract
-from servers.stores import Store, _needed
 
 
 def open_over_tls(port: int, authority: Path) -> MemcachedTokenCache:

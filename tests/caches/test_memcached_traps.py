@@ -12,10 +12,10 @@ from contextlib import closing
 
 import pytest
 from memcached_steps import cache_on, misbehaving, raw_client
+from real_servers.stores import Store, start_memcached
 
 from m2m_auth.caches.memcached import MemcachedTokenCache
 from m2m_auth.errors import CacheUnavailable
-from servers.stores import Store, start_memcached
 
 DAY = 86400
 

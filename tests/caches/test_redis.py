@@ -11,13 +11,15 @@ from typing import Any
 import pytest
 import redis
 import valkey as valkey_py
+from real_servers.stores import Store, start_valkey
 
 from m2m_auth import TokenSource
-from m2m_auth.caches import TokenCache, from_client, from_url
+from m2m_auth.caches.opening import from_client, from_url
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.caches.redis import RedisTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
+from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import CacheContract, FakeAuthorizationServer
-from servers.stores import Store, start_valkey
 
 NARROW = ["+get", "+set", "+del", "+incr", "+pexpire", "+eval"]
 
@@ -131,8 +133,8 @@ def test_sources_with_a_client_share(valkey: Store, m2m_authorization_server: Fa
         for source in sources:
             source.close()
     assert (len(tokens), server.mints) == (1, 1)
-    assert sources[0].slot is sources[1].slot
-    assert sources[0].slot is not sources[2].slot
+    assert engine_of(sources[0]).state is engine_of(sources[1]).state
+    assert engine_of(sources[0]).state is not engine_of(sources[2]).state
 
 
 def test_fresh_tokens_ask_the_server_nothing(server: Store, m2m_authorization_server: FakeAuthorizationServer) -> None:
@@ -227,7 +229,7 @@ def test_thousands_of_threads_do_not_open_thousands_of_connections(
     valkey: Store, opened: Callable[..., RedisTokenCache]
 ) -> None:
     """200 threads at once share at most 64 connections, and all are served."""
-    from m2m_auth.testing._races import by_threads
+    from m2m_auth.testing.contract_races import by_threads
 
     cache = opened(f"redis://{valkey.address}", timeout=5.0)
     assert by_threads(200, lambda: cache.increment("threads", 60))

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 import redis
 import trustme
+from real_servers.stores import Store, start_cluster, start_redis, start_sentinel, start_valkey
 
 from m2m_auth.caches.redis import RedisTokenCache
 from m2m_auth.errors import CacheUnavailable
-from servers.stores import Store, start_cluster, start_redis, start_sentinel, start_valkey
 
 
 @pytest.fixture

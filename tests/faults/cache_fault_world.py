@@ -11,13 +11,15 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
 
 import requests
+from real_servers.fault_proxy import FaultProxy
+from real_servers.stores import Store, start_dynamodb, start_memcached, start_valkey
 
 from m2m_auth import AccessToken, RenewalPolicy, TokenSource
-from m2m_auth.caches import TokenCache, from_url
+from m2m_auth.caches.opening import from_url
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.events import Event
+from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
-from servers.fault_proxy import FaultProxy
-from servers.stores import Store, start_dynamodb, start_memcached, start_valkey
 
 TABLE = "m2m-auth-faults"
 BOUND = 4.0
@@ -151,7 +153,7 @@ def world_of(kind: Kind, store: Store) -> Iterator[World]:
 
 def land(source: TokenSource) -> None:
     """Waits until the running flight, if there is one, has landed."""
-    flight = source.slot.flight
+    flight = engine_of(source).state.flight
     if flight is not None:
         flight.future.result(20)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fault_processes import Child
 
-from m2m_auth.slot import forget_everything
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 

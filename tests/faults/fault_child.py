@@ -12,9 +12,10 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from m2m_auth import RenewalPolicy, TokenSource, TokenUnavailable
-from m2m_auth.caches.disk import DiskTokenCache
-from m2m_auth.endpoint import HttpRequest, HttpResponse
-from m2m_auth.transports import as_transport
+from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.http.transports import as_transport
+from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
+from m2m_auth.source.token_source import engine_of
 
 T = TypeVar("T")
 
@@ -107,13 +108,13 @@ def main(endpoint: str, folder: str, point: str, policy: str) -> None:
     with TokenSource(endpoint, "client", "secret", cache=cache, transport=cache.send, policy=renewal) as source:
         tell(ready=True)
         for command in iter(sys.stdin.readline, ""):
-            before = source.slot.held
+            before = engine_of(source).state.held
             stop.armed = command != "unarmed token\n"
             try:
                 value = source.token().value
                 while command == "next token\n" and before is not None and value == before.token.value:
                     value = source.token().value
-                    if (flight := source.slot.flight) is not None:
+                    if (flight := engine_of(source).state.flight) is not None:
                         flight.wait(60)
                 tell(token=value)
             except TokenUnavailable as error:

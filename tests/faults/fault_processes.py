@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from m2m_auth import RenewalPolicy, TokenSource
-from m2m_auth.caches.disk import DiskTokenCache
+from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
 from m2m_auth.testing import FakeAuthorizationServer
 
 HERE = Path(__file__).parent

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 import pytest
 import requests
 from cache_fault_world import BOUND, FAULTS, KINDS, Kind, World, land, store_of, world_of
+from real_servers.stores import Store
 
-from m2m_auth.guarded import BREAKER
 from m2m_auth.requests import M2MAuth
-from servers.stores import Store
+from m2m_auth.shared_cache.circuit_breaker import OPEN_FOR
 
 
 @pytest.fixture(scope="module", params=KINDS)
@@ -78,7 +78,7 @@ def test_the_cache_is_used_again_within_one_breaker_period(world: World, fault: 
     FAULTS[fault](world.proxy)
     world.token(source)
     world.proxy.recover()
-    world.clock.advance(BREAKER)
+    world.clock.advance(OPEN_FOR)
     shared = source.renew()
     assert world.kinds("cache_fault", "cache_recovered") == ["cache_fault", "cache_recovered"]
     assert world.token(world.source()) == shared

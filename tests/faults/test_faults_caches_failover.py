@@ -11,12 +11,12 @@ from contextlib import closing
 import pytest
 import redis
 from cache_fault_world import KINDS, QUICK, World, land, world_of
+from real_servers.fault_proxy import FaultProxy
+from real_servers.stores import Store, start_valkey
 
-from m2m_auth.endpoint import HttpRequest, HttpResponse
-from m2m_auth.guarded import BREAKER
-from m2m_auth.transports import as_transport
-from servers.fault_proxy import FaultProxy
-from servers.stores import Store, start_valkey
+from m2m_auth.http.transports import as_transport
+from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
+from m2m_auth.shared_cache.circuit_breaker import OPEN_FOR
 
 REDIS = KINDS["redis"]
 
@@ -97,7 +97,7 @@ def test_the_newest_token_is_lost(world: World, pair: Pair) -> None:
         for source in (holder, *others):
             world.token(source)
             land(source)
-        world.clock.advance(BREAKER)
+        world.clock.advance(OPEN_FOR)
     assert len({world.token(source).value for source in (holder, *others)}) == 1
     assert world.server.mints == 4
 

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 from cache_fault_world import KINDS, QUICK, Kind, World, store_of, together, world_of
+from real_servers.stores import Store
 
-from m2m_auth.guarded import BREAKER
-from m2m_auth.slot import forget_everything
-from servers.stores import Store
+from m2m_auth.shared_cache.circuit_breaker import OPEN_FOR
+from m2m_auth.source.registry import forget_everything
 
 AUDIENCES = ("https://one.example", "https://other.example")
 CUTS = (1, 2, 4, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610)
@@ -80,7 +80,7 @@ def test_nothing_is_left_of_swapped_replies(world: World) -> None:
                 value = f"{number} {each} {turn}".encode()
                 cache.set(f"m2m1.{world.client_id}.{each}", value, 60)
                 assert cache.get(f"m2m1.{world.client_id}.{each}") == value
-        world.clock.advance(BREAKER)
+        world.clock.advance(OPEN_FOR)
 
 
 @pytest.mark.parametrize("close", [True, False], ids=["closed", "left open"])
@@ -113,7 +113,7 @@ def test_replies_that_come_late_are_not_the_next_ones(world: World) -> None:
         late = together(*(source.token for source in sources))
         assert time.monotonic() - start < 4
         world.proxy.delay(0.05)
-        world.clock.advance(BREAKER)
+        world.clock.advance(OPEN_FOR)
         soon = together(*(source.renew for source in sources))
         world.proxy.recover()
         for tokens in (late, soon):

@@ -8,11 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from cache_fault_world import FAULTS, KINDS, QUICK, Kind, World, land, make_ready, store_of, world_of
+from real_servers.stores import Store
 
 from m2m_auth import AccessToken
-from m2m_auth.caches import Capabilities, TokenCache
-from m2m_auth.guarded import BREAKER
-from servers.stores import Store
+from m2m_auth.caches.protocol import Capabilities, TokenCache
+from m2m_auth.shared_cache.circuit_breaker import OPEN_FOR
 
 STEPS = (("get", 1), ("add", 1), ("get", 3), ("increment", 1), ("get", 4), ("set", 1), ("delete_if", 1))
 """An operation of a cold mint, and the how manieth of its name."""
@@ -139,7 +139,7 @@ def test_a_server_that_was_killed_and_forgot_everything(world: World) -> None:
         for source in (*old, *new):
             world.token(source)
             land(source)
-        world.clock.advance(BREAKER + 400)
+        world.clock.advance(OPEN_FOR + 400)
     held = {world.token(source).value for source in (*old, *new)}
     assert len(held) == 1
     assert world.server.mints == 3, "the renewal of all five is one mint"

@@ -9,8 +9,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-
-from servers.fault_proxy import FaultProxy
+from real_servers.fault_proxy import FaultProxy
 
 BLINK = 0.2
 """Seconds in which an answer on loopback does not come if it is held back."""

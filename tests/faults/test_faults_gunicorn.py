@@ -7,9 +7,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
+from real_servers.gunicorns import ask_all, gunicorn
 
 from m2m_auth.testing import FakeAuthorizationServer
-from servers.gunicorns import ask_all, gunicorn
 
 WORKERS = {"threads": ("--worker-class=gthread", "--threads=4"), "gevent": ("--worker-class=gevent",)}
 APP = """
@@ -17,6 +17,7 @@ import os, sys, threading
 sys.modules["django"] = None  # diskcache imports it, and gevent's patching trips over settings that nobody configured
 import requests
 from m2m_auth.requests import M2MAuth
+from m2m_auth.source.token_source import engine_of
 
 auth = M2MAuth(os.environ["ENDPOINT"], "client", "secret", cache=os.environ["CACHE"] or None)
 when = os.environ["WHEN"]
@@ -29,7 +30,7 @@ elif when == "watched":
 
 def app(environ, start_response):
     if environ["PATH_INFO"] == "/held":
-        held = auth.source.slot.held
+        held = engine_of(auth.source).state.held
         answer = held.token.value if held else "-"
     else:
         with requests.Session() as session:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fault_processes import Child, source_on
 
-from m2m_auth.caches.disk import DiskTokenCache
+from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
 from m2m_auth.testing import FakeAuthorizationServer
 
 

@@ -13,8 +13,8 @@ from fault_processes import Process
 
 from m2m_auth import RenewalPolicy, TokenSource
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.clock import Clock
-from m2m_auth.endpoint import HttpRequest, HttpResponse
+from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
+from m2m_auth.runtime.clock import Clock
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 ENDPOINT = "https://tenant.example/oauth/token"
@@ -166,7 +166,7 @@ class HeldUp(Clock):
         self.looking, self.over = threading.Event(), threading.Event()
 
     def monotonic(self) -> float:
-        """See :class:`m2m_auth.clock.Clock`."""
+        """See :class:`m2m_auth.Clock`."""
         if threading.current_thread().name == TIMER:
             self.looking.set()
             assert self.over.wait(30)

@@ -9,6 +9,7 @@ import sys
 import warnings
 
 from m2m_auth import TokenSource
+from m2m_auth.source.token_source import engine_of
 
 
 def tell(**facts: object) -> None:
@@ -27,7 +28,7 @@ def main(endpoint: str, cache: str) -> None:
             if command == "ready":
                 tell(ready=watcher.wait_until_ready(float(timeout)))
             elif command == "held":
-                held = source.slot.held
+                held = engine_of(source).state.held
                 tell(held=held and held.token.value, state=watcher.state)
             elif (child := os.fork()) != 0:
                 watcher.close()

@@ -7,8 +7,9 @@ import json
 from typing import Any
 
 from m2m_auth import TokenSource
-from m2m_auth.endpoint import HttpRequest, HttpResponse, TransportError
 from m2m_auth.events import Event, EventKind, Subscriber
+from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, TransportError
+from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeClock
 
 TOOK = 0.25
@@ -52,7 +53,7 @@ def source_on(server: SlowServer, subscriber: Subscriber | None, client_id: str 
 
 def settle(source: TokenSource) -> None:
     """Wait until no flight is under way."""
-    flight = source.slot.flight
+    flight = engine_of(source).state.flight
     if flight is not None:
         flight.wait(30)
 

@@ -11,10 +11,10 @@ import pytest
 from telemetry_support import SlowServer, settle, source_on
 
 from m2m_auth import TokenSource, TokenUnavailable
-from m2m_auth.caches import Capabilities
 from m2m_auth.caches.memory import MemoryTokenCache
+from m2m_auth.caches.protocol import Capabilities
 from m2m_auth.errors import CacheUnavailable
-from m2m_auth.events import Event, Reporter
+from m2m_auth.events import Event, EventEmitter
 from m2m_auth.testing import FakeClock
 
 HOUR = 3600
@@ -68,9 +68,9 @@ def test_an_hour_of_outage_with_short_tokens(name: str, log: pytest.LogCaptureFi
 
 def test_an_outage_that_changes_its_face(name: str, log: pytest.LogCaptureFixture) -> None:
     """Two causes by turns are two lines, not a line at each turn."""
-    reporter = Reporter(name, None)
+    reporter = EventEmitter(name, None)
     for number in range(10_000):
-        reporter.tell("renewal_failed", reason=("timeout", "connection", "http_503")[number % 3], seconds=1, holds=1)
+        reporter.emit("renewal_failed", reason=("timeout", "connection", "http_503")[number % 3], seconds=1, holds=1)
     assert len(log.messages) == 3
 
 
@@ -97,12 +97,12 @@ def test_an_hour_without_the_shared_cache(name: str, log: pytest.LogCaptureFixtu
 
 def test_what_lasts_from_token_to_token_is_said_once(name: str, log: pytest.LogCaptureFixture) -> None:
     """A low quota at every mint is one line; after a mint without it, it is news again."""
-    reporter = Reporter(name, None)
+    reporter = EventEmitter(name, None)
 
     def mint(*, low: bool) -> None:
-        reporter.tell("minted", f"{next(_names):08x}", "renewal")
+        reporter.emit("minted", f"{next(_names):08x}", "renewal")
         if low:
-            reporter.tell("quota_low")
+            reporter.emit("quota_low")
 
     for low in (True, True, True, False, True, True):
         mint(low=low)
@@ -116,14 +116,14 @@ def test_a_subscriber_that_always_raises_is_one_line(name: str, log: pytest.LogC
     def subscriber(_: Event) -> None:
         raise RuntimeError("canary")
 
-    reporter = Reporter(name, subscriber)
+    reporter = EventEmitter(name, subscriber)
     for _ in range(1000):
-        reporter.tell("cache_hit")
+        reporter.emit("cache_hit")
     assert log.messages == ["on_event raised RuntimeError; ignored"]
 
 
 def test_audiences_are_told_apart(name: str, log: pytest.LogCaptureFixture) -> None:
     """One API's outage does not hide another's of the same client."""
     for audience in ("a", "b", "a", "b"):
-        Reporter(name, None, audience).tell("renewal_failed", reason="timeout")
+        EventEmitter(name, None, audience).emit("renewal_failed", reason="timeout")
     assert len(log.messages) == 2

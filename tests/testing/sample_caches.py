@@ -6,7 +6,7 @@ import os
 import threading
 import time
 
-from m2m_auth.caches import Capabilities
+from m2m_auth.caches.protocol import Capabilities
 
 
 class DictCache:

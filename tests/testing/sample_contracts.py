@@ -11,7 +11,7 @@ import pytest
 import sample_caches
 from documented_cache import SqliteCache, TestSqliteCache  # noqa: F401 - docs/own-cache.md's, to be collected here
 
-from m2m_auth.caches import TokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
 
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from m2m_auth.clock import Clock
+from m2m_auth.runtime.clock import Clock
 from m2m_auth.testing import FakeClock
 
 

@@ -7,7 +7,7 @@ import time
 import pytest
 from sample_caches import DictCache
 
-from m2m_auth.caches import TokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import CacheUnavailable
 from m2m_auth.testing import FaultyCache
 

@@ -6,10 +6,10 @@ import requests
 from typing_extensions import assert_type
 
 from m2m_auth import TokenRequestRejected, TokenSource, TokenUnavailable
-from m2m_auth.client_authentication import ClientAuthentication, Credentials
-from m2m_auth.endpoint import HttpRequest, HttpResponse, Transport
+from m2m_auth.oauth2.client_authentication.protocol import ClientAuthentication, RequestCredentials
+from m2m_auth.oauth2.secrets import Secret
+from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, Transport
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
-from m2m_auth.token import Secret
 
 URL = "https://tenant.example/oauth/token"
 
@@ -25,9 +25,9 @@ class OwnMethod:
 
     def authenticate(
         self, client_id: str, client_secret: Secret | None, token_endpoint: str, now: float
-    ) -> Credentials:
+    ) -> RequestCredentials:
         """A header."""
-        return Credentials({"X-Client": client_id}, ())
+        return RequestCredentials({"X-Client": client_id}, ())
 
 
 own: ClientAuthentication = OwnMethod()

@@ -12,7 +12,7 @@ import m2m_auth.httpx
 import m2m_auth.httpx2
 import m2m_auth.requests
 from m2m_auth import TokenSource
-from m2m_auth.client_authentication import PrivateKeyJWT
+from m2m_auth.oauth2.client_authentication.private_key_jwt import PrivateKeyJWT
 
 URL = "https://tenant.example/oauth/token"
 

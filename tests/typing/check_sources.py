@@ -9,11 +9,14 @@ import requests
 from typing_extensions import assert_type
 
 from m2m_auth import AccessToken, RenewalPolicy, SourceStatus, TokenSource
-from m2m_auth.caches import TokenCache
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.client_authentication import ClientAuthentication, ClientSecretBasic, ClientSecretPost, PrivateKeyJWT
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.events import Event
-from m2m_auth.grants import ClientCredentials, Grant
+from m2m_auth.oauth2.client_authentication.client_secret_basic import ClientSecretBasic
+from m2m_auth.oauth2.client_authentication.client_secret_post import ClientSecretPost
+from m2m_auth.oauth2.client_authentication.private_key_jwt import PrivateKeyJWT
+from m2m_auth.oauth2.client_authentication.protocol import ClientAuthentication
+from m2m_auth.oauth2.grants import ClientCredentials, Grant
 
 URL = "https://tenant.example/oauth/token"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,12 +13,8 @@ from django.conf import settings as django_settings
 from django.test import override_settings
 from django.test.utils import setup_test_environment
 
-from m2m_auth.slot import forget_everything
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
-
-_SERVERS = str(Path(__file__).parents[3] / "tests")
-if _SERVERS not in sys.path:
-    sys.path.append(_SERVERS)  # the real servers are the core's tests' own
 
 if not django_settings.configured:
     os.environ["DJANGO_SETTINGS_MODULE"] = "django_settings"

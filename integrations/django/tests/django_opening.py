@@ -6,7 +6,7 @@ from typing import Any
 
 from django_m2m_auth.cache import DjangoTokenCache
 
-from m2m_auth.caches import TokenCache
+from m2m_auth.caches.protocol import TokenCache
 
 
 def opened(cache: dict[str, Any], folder: str = "") -> TokenCache:

@@ -7,18 +7,15 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
 
+from real_servers.gunicorns import PATIENCE, ask_all
+
 from m2m_auth.testing import FakeAuthorizationServer
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
-
-from servers.gunicorns import PATIENCE, ask_all
 
 HERE = Path(__file__).parent
 

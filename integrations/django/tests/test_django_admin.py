@@ -16,7 +16,7 @@ from django.test import Client, override_settings
 from django_m2m_auth import m2m
 from django_support import database
 
-from m2m_auth.operations import reports
+from m2m_auth.operations.client_reports import reports
 from m2m_auth.testing import FakeAuthorizationServer
 
 PAGE = "/admin/m2m_auth/servicetoken/"

@@ -6,20 +6,16 @@ import json
 import re
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django_processes import address_in, environment, running
+from real_servers.browser import browser
 from selenium.webdriver.common.by import By
-
-from m2m_auth.testing import FakeAuthorizationServer
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
-
-from servers.browser import browser
 from tools.tools_fleet import a_fleet
 from tools.tools_page import box, check_how_it_looks, check_what_it_says, press, token, wait_for
+
+from m2m_auth.testing import FakeAuthorizationServer
 
 COMMAND = [sys.executable, "-m", "gunicorn", "--workers=1", "--threads=4", "--bind=127.0.0.1:0", "browser_served:wsgi"]
 PAGE = "/admin/m2m_auth/servicetoken/"

@@ -11,10 +11,10 @@ import pytest
 from django.test import override_settings
 from django_opening import opened
 from django_support import TABLE, database
+from real_servers.stores import start_memcached, start_valkey
 
-from m2m_auth.caches import TokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
-from servers.stores import start_memcached, start_valkey
 
 REDIS = "django.core.cache.backends.redis.RedisCache"
 PYMEMCACHE = "django.core.cache.backends.memcached.PyMemcacheCache"

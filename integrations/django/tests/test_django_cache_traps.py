@@ -19,11 +19,11 @@ from django.test import Client, override_settings
 from django_m2m_auth import m2m
 from django_m2m_auth.cache import DjangoTokenCache
 from django_support import database, times_open
+from real_servers.stores import start_memcached, start_valkey
 
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
-from m2m_auth.slot import forget_everything
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
-from servers.stores import start_memcached, start_valkey
 
 REDIS = "django.core.cache.backends.redis.RedisCache"
 PYMEMCACHE = "django.core.cache.backends.memcached.PyMemcacheCache"

@@ -18,7 +18,7 @@ from django.test import AsyncClient, Client, override_settings
 from django_m2m_auth import m2m, renewal_failed, token_minted
 
 from m2m_auth import OriginNotAllowed, TokenUnavailable
-from m2m_auth.slot import forget_everything
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 LAZY = """

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from real_servers.gunicorns import ask_all, gunicorn
 
 from m2m_auth.testing import FakeAuthorizationServer
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
-
-from servers.gunicorns import ask_all, gunicorn
 
 HERE = Path(__file__).parent
 

@@ -20,7 +20,7 @@ from django_m2m_auth import m2m
 from django_m2m_auth.cache import DjangoTokenCache
 from django_support import database
 
-from m2m_auth.slot import forget_everything
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 ROUNDS, THREADS = 15, 6

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -10,13 +9,10 @@ from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
 from django.urls import path
 from django_m2m_auth.serving import view
-
-from m2m_auth.testing import FakeAuthorizationServer
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
-
 from services.proxy_mounted import check, proxy_and_secret
 from services.serving_servers import by_waitress
+
+from m2m_auth.testing import FakeAuthorizationServer
 
 
 def test_the_proxy_in_a_django_project(server: FakeAuthorizationServer, tmp_path: Path) -> None:

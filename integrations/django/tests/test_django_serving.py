@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -15,15 +13,12 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.urls import path
 from django_m2m_auth.serving import view
+from services.serving_contract import MAX_BODY, Echo, ServingContract
+from services.serving_servers import by_uvicorn, by_waitress
 
 from m2m_auth.serving import Answer, Request
 from m2m_auth.testing import FakeAuthorizationServer
 from m2m_auth.vending import TokenVendor
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
-
-from services.serving_contract import MAX_BODY, Echo, ServingContract
-from services.serving_servers import by_uvicorn, by_waitress
 
 echo = view(Echo(), max_body=MAX_BODY)
 urlpatterns: list[Any] = [path("at", echo), path("at/", echo), path("at/<path:path>", echo)]

@@ -16,14 +16,11 @@ from urllib.parse import quote
 
 import pytest
 from django_processes import PATIENCE, address_in, environment, running
+from real_servers.browser import browser
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
 from m2m_auth.testing import FakeAuthorizationServer
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
-
-from servers.browser import browser
 
 COMMANDS = {
     "wsgi": ["gunicorn", "--workers=1", "--threads=2", "--bind=127.0.0.1:0", "toolbar_served:wsgi"],

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,15 +17,12 @@ from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
 from django_m2m_auth.receiving import M2MBearerMiddleware, receiving_verifier, require_m2m
-
-from m2m_auth.errors import ConfigurationError
-from m2m_auth.verifier import InvalidToken, VerifiedToken
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
-
 from services.issuer import AUDIENCE, Issuer
 from services.live import serving
 from services.receiving_contract import ReceivingContract
+
+from m2m_auth.errors import ConfigurationError
+from m2m_auth.verifier import InvalidToken, VerifiedToken
 
 MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware", "django_m2m_auth.receiving.M2MBearerMiddleware"]
 

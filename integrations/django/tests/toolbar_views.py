@@ -14,9 +14,9 @@ from django.urls import path
 from django_m2m_auth import m2m
 
 from m2m_auth import TokenSource
-from m2m_auth.endpoint import HttpRequest
-from m2m_auth.endpoint import HttpResponse as TokenResponse
 from m2m_auth.httpx import M2MAuth
+from m2m_auth.oauth2.transport import HttpRequest
+from m2m_auth.oauth2.transport import HttpResponse as TokenResponse
 from m2m_auth.testing import FakeClock
 
 PAGE = "<!doctype html><html lang='en'><head><title>shop</title></head><body><h1>Shop</h1></body></html>"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,10 @@ from flask import Flask
 from flask_apps import MakeApp
 from flask_m2m_auth import M2M
 
-from m2m_auth.slot import forget_everything
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 # The core's test servers and its search for canaries.
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
 
 
 @pytest.fixture(autouse=True)

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask, redirect, request, session
 from flask_m2m_auth import M2M, status_page
+from real_servers.browser import browser
 from selenium.webdriver.common.by import By
-
-from m2m_auth.slot import forget_everything
-from m2m_auth.testing import FakeAuthorizationServer
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
-
-from servers.browser import browser
 from services.live import serving
 from tools.tools_fleet import a_fleet
 from tools.tools_page import box, check_how_it_looks, check_what_it_says, press, token, wait_for
+
+from m2m_auth.source.registry import forget_everything
+from m2m_auth.testing import FakeAuthorizationServer
 
 LOGIN = """<!doctype html><html lang="en"><title>Log in</title><body><form method="post">
 <label>Password <input type="password" name="password"></label> <button>Log in</button></form></body></html>"""

@@ -11,12 +11,12 @@ import redis
 from flask_apps import MakeApp
 from flask_caching import Cache
 from flask_m2m_auth import M2M
+from real_servers.stores import start_valkey
 
 from m2m_auth import ConfigurationError
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.slot import forget_everything
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
-from servers.stores import start_valkey
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*CACHE_TYPE:UserWarning")
 FLASK_CACHING = {"default": {"FLASK_CACHING": True}}

@@ -17,7 +17,7 @@ from flask_apps import MakeApp
 from flask_m2m_auth import M2M, Client
 
 from m2m_auth import ConfigurationError, OriginNotAllowed, TokenSource
-from m2m_auth.slot import forget_everything
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 from flask import Flask
 from flask_m2m_auth.serving import blueprint
-
-from m2m_auth.testing import FakeAuthorizationServer
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
-
 from services.proxy_mounted import check, proxy_and_secret
 from services.serving_servers import by_waitress
+
+from m2m_auth.testing import FakeAuthorizationServer
 
 
 def test_the_proxy_in_a_flask_app(server: FakeAuthorizationServer, tmp_path: Path) -> None:

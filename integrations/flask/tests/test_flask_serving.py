@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask, session
 from flask_m2m_auth.serving import blueprint
+from services.serving_contract import MAX_BODY, Echo, ServingContract
+from services.serving_servers import by_waitress
 
 from m2m_auth.testing import FakeAuthorizationServer
 from m2m_auth.vending import TokenVendor
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
-
-from services.serving_contract import MAX_BODY, Echo, ServingContract
-from services.serving_servers import by_waitress
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from flask_apps import MakeApp
 from flask_m2m_auth import M2M
 
 from m2m_auth import ConfigurationError, MintBudget, MintBudgetExhausted, RenewalPolicy
-from m2m_auth.client_authentication import ClientSecretPost
-from m2m_auth.slot import forget_everything
+from m2m_auth.oauth2.client_authentication.client_secret_post import ClientSecretPost
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 CLIENT = {"TOKEN_ENDPOINT": "https://as.invalid/token", "CLIENT_ID": "client", "CLIENT_SECRET": "secret"}

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from canaries import SECRET, TOKEN, Needles, Recorder, chain, frames, recorded, shown_by, shown_by_frame, texts
 from flask import Flask
 from flask_apps import MakeApp
 from flask_m2m_auth import M2M, renewal_failed, status_page, token_minted
 
-from canaries import SECRET, TOKEN, Needles, Recorder, chain, frames, recorded, shown_by, shown_by_frame, texts
 from m2m_auth import M2MAuthError
 from m2m_auth.testing import FakeAuthorizationServer
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from flask import Flask, Response, g, jsonify
 from flask_m2m_auth.receiving import receiving_verifier, require_m2m
+from services.live import serving
+from services.receiving_contract import ReceivingContract
 
 from m2m_auth.errors import ConfigurationError
 from m2m_auth.verifier import VerifiedToken
-
-sys.path.append(str(Path(__file__).parents[3] / "tests"))
-
-from services.live import serving
-from services.receiving_contract import ReceivingContract
 
 
 class Own:

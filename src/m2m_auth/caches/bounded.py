@@ -14,10 +14,10 @@ from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from ..errors import CacheUnavailable, ConfigurationError
-from ..fork import on_fork
-from ..history import HISTORY
-from . import Capabilities, TokenCache
+from ..runtime.fork_safety import on_fork
+from ..shared_cache.mint_history import HISTORY
 from .memory import MemoryTokenCache
+from .protocol import Capabilities, TokenCache
 
 __all__ = ["BoundedCache", "Store"]
 

@@ -19,9 +19,10 @@ from typing import Any, TypeVar
 import cachelib
 
 from ..errors import CacheUnavailable, ConfigurationError
-from ..fork import forks_wait
-from . import Capabilities, TokenCache, from_client
-from ._private_cachelib import Fault, private_copy
+from ..runtime.fork_safety import delaying_forks
+from .cachelib_private_client import Fault, private_copy
+from .opening import from_client
+from .protocol import Capabilities, TokenCache
 
 __all__ = ["CachelibTokenCache"]
 
@@ -183,7 +184,7 @@ _lock = threading.Lock()
 @contextlib.contextmanager
 def _one_at_a_time() -> Generator[None, None, None]:
     """For all caches of this process's memory: several of ours may stand on one of them. A fork waits."""
-    with forks_wait(), _lock:
+    with delaying_forks(), _lock:
         yield
 
 

@@ -21,9 +21,10 @@ from pymemcache.client.hash import HashClient
 from pymemcache.client.retrying import RetryingClient
 
 from ..errors import CacheUnavailable, ConfigurationError, nearest
-from ..fork import on_fork
-from . import Capabilities, shown
-from ._memcached_server import Connecting, Connection, Server
+from ..runtime.fork_safety import on_fork
+from .memcached_server import Connecting, Connection, Server
+from .opening import shown
+from .protocol import Capabilities
 
 if TYPE_CHECKING:
     import ssl

@@ -7,8 +7,8 @@ import time
 from collections import OrderedDict
 
 from ..errors import ConfigurationError
-from ..fork import on_fork
-from . import Capabilities
+from ..runtime.fork_safety import on_fork
+from .protocol import Capabilities
 
 __all__ = ["MemoryTokenCache"]
 

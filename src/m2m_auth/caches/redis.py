@@ -15,8 +15,9 @@ from urllib.parse import parse_qs
 import redis as redis_py
 
 from ..errors import CacheUnavailable, ConfigurationError
-from ..fork import forks_wait, on_fork
-from . import Capabilities, shown
+from ..runtime.fork_safety import delaying_forks, on_fork
+from .opening import shown
+from .protocol import Capabilities
 
 __all__ = ["RedisTokenCache"]
 
@@ -125,7 +126,7 @@ class RedisTokenCache:
         try:
             client = self._client
             if client is None:
-                with forks_wait():  # redis-py imports some of its modules when it connects first
+                with delaying_forks():  # redis-py imports some of its modules when it connects first
                     client = self._client = self._connect()
             return operation(client)
         except Exception as error:

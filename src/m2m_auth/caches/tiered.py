@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..errors import ConfigurationError
-from . import Capabilities, TokenCache, from_client, from_url
+from .opening import from_client, from_url
+from .protocol import Capabilities, TokenCache
 
 __all__ = ["TieredCache"]
 

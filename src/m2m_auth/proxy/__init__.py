@@ -6,12 +6,12 @@ A careless client cannot burn the quota that all share.
 hosts on one shared cache. Vendors change the URL and nothing else. See ``docs/proxy.md``.
 """
 
-from ._app import app
-from ._config import ProxyConfig, UpstreamConfig, VendorConfig
-from ._service import TokenProxy
-from ._toml import load
-from ._vendors_file import add_vendor, remove_vendor
+from .application import app
+from .configuration import ProxyConfig, UpstreamConfig, VendorConfig
+from .configuration_file import load
 from .ledger import Counts, VendorReport
+from .token_proxy import TokenProxy
+from .vendors_file import add_vendor, remove_vendor
 
 __all__ = [
     "Counts",

@@ -12,12 +12,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple, TypeVar, cast
 
-from ..budget import period_ends_in
-from ..caches import TokenCache
-from ..clock import SYSTEM_CLOCK, Clock
-from ..events import Reporter
-from ..guarded import guards_for
-from ..identities import checked_cache
+from ..caches.protocol import TokenCache
+from ..events import EventEmitter
+from ..lifecycle.utc_periods import period_ends_in
+from ..runtime.clock import SYSTEM_CLOCK, Clock
+from ..shared_cache.circuit_breaker import circuit_breakers_for
+from ..shared_cache.opening import checked_cache
 
 __all__ = ["PERIODS", "Allowance", "Counters", "Taken", "ends_in", "hour_before", "label", "month_began", "short"]
 
@@ -69,8 +69,8 @@ class Counters:
     def __init__(self, cache: TokenCache | None, clock: Clock = SYSTEM_CLOCK) -> None:
         own = checked_cache("memory:")
         system = None if clock is SYSTEM_CLOCK else clock
-        self._guards = (*reversed(guards_for(cache, system)), *guards_for(own, system))
-        self._report = Reporter("token proxy", None)
+        self._guards = (*reversed(circuit_breakers_for(cache, system)), *circuit_breakers_for(own, system))
+        self._report = EventEmitter("token proxy", None)
         self.wall = clock.wall
 
     def _do(self, operation: Callable[[TokenCache], _T]) -> _T:

@@ -5,9 +5,9 @@ returns an :class:`Answer`. Everything that depends on how a server hands over a
 integrations, so that a rule is written once, in the service.
 """
 
-from ._address import client_address
-from ._asgi import asgi
-from ._shapes import MAX_BODY, Answer, Request, Service, answered
-from ._wsgi import wsgi
+from .asgi_application import asgi
+from .client_address import client_address
+from .http_messages import MAX_BODY, Answer, Request, Service, answered
+from .wsgi_application import wsgi
 
 __all__ = ["MAX_BODY", "Answer", "Request", "Service", "answered", "asgi", "client_address", "wsgi"]

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from weakref import WeakKeyDictionary
 
 from .. import __version__
-from ..clock import Clock
 from ..errors import missing_extra
 from ..events import Event
-from ..fork import forks_wait
-from ._measures import INSTRUMENTS, SECONDS, ErrorTypes, Instrument, Measure, is_token_request, life, measures
+from ..runtime.clock import Clock
+from ..runtime.fork_safety import delaying_forks
+from .measures import INSTRUMENTS, SECONDS, ErrorTypes, Instrument, Measure, is_token_request, life, measures
 
 try:
     from opentelemetry import metrics, trace
@@ -61,7 +61,7 @@ class OpenTelemetrySubscriber:
 
     def __call__(self, event: Event) -> None:
         """Records the event."""
-        with forks_wait():  # the SDK's locks would stay locked in the child
+        with delaying_forks():  # the SDK's locks would stay locked in the child
             for measure in measures(event, self._error_type):
                 self._record(event, measure)
             lives = life(event)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ..clock import Clock
 from ..errors import ConfigurationError, missing_extra
 from ..events import Event
-from ..fork import forks_wait
-from ._measures import INSTRUMENTS, SECONDS, ErrorTypes, Instrument, life, measures
+from ..runtime.clock import Clock
+from ..runtime.fork_safety import delaying_forks
+from .measures import INSTRUMENTS, SECONDS, ErrorTypes, Instrument, life, measures
 
 try:
     from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -64,7 +64,7 @@ class PrometheusSubscriber:
 
     def __call__(self, event: Event) -> None:
         """Records the event."""
-        with forks_wait():  # prometheus_client's lock would stay locked in the child
+        with delaying_forks():  # prometheus_client's lock would stay locked in the child
             self._record(event)
 
     def _record(self, event: Event) -> None:

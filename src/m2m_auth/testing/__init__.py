@@ -10,12 +10,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ._failures import FailureMode
-    from ._records import ApiCall, RecordedRequest
     from .cache_contract import CacheContract
     from .fake_authorization_server import FakeAuthorizationServer
     from .fake_clock import FakeClock
-    from .faults import FaultyCache
+    from .faulty_cache import FaultyCache
+    from .injected_failures import FailureMode
+    from .records import ApiCall, RecordedRequest
 
 __all__ = [
     "ApiCall",
@@ -28,13 +28,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ApiCall": "_records",
+    "ApiCall": "records",
     "CacheContract": "cache_contract",
-    "FailureMode": "_failures",
+    "FailureMode": "injected_failures",
     "FakeAuthorizationServer": "fake_authorization_server",
     "FakeClock": "fake_clock",
-    "FaultyCache": "faults",
-    "RecordedRequest": "_records",
+    "FaultyCache": "faulty_cache",
+    "RecordedRequest": "records",
 }
 
 

@@ -1,6 +1,7 @@
 """One suite of tests that every token cache passes; run it over your own (needs pytest)."""
 
 # ruff: noqa: S101 - the asserts are what this module is for
+
 from __future__ import annotations
 
 import os
@@ -11,10 +12,10 @@ from functools import partial
 
 import pytest
 
-from ..caches import TokenCache
-from . import _races
-from ._contract_steps import needed, require, wait_until_gone
-from ._races import OpenCache
+from ..caches.protocol import TokenCache
+from . import contract_races
+from .contract_races import OpenCache
+from .contract_steps import needed, require, wait_until_gone
 
 __all__ = ["CacheContract"]
 
@@ -157,7 +158,7 @@ class CacheContract:
         require(cache, "atomic_add")
         for turn in range(10):
             lease = partial(cache.add, f"{turn:02}{key[2:]}", b"owner", 60)
-            wins = _races.by_threads(16, lease)
+            wins = contract_races.by_threads(16, lease)
             assert wins.count(True) == 1, f"{wins.count(True)} of 16 threads hold the lease"
 
     def test_delete_if(self, cache: TokenCache, key: str) -> None:
@@ -192,7 +193,7 @@ class CacheContract:
         """Of 8 threads that release the same lease at the same moment exactly one does."""
         require(cache, "compare_delete")
         cache.set(key, b"owner", 60)
-        assert _races.by_threads(8, lambda: cache.delete_if(key, b"owner")).count(True) == 1
+        assert contract_races.by_threads(8, lambda: cache.delete_if(key, b"owner")).count(True) == 1
 
     def test_increment(self, cache: TokenCache, key: str) -> None:
         """A counter starts at 1, goes up by one, and reads as decimal digits."""
@@ -216,24 +217,26 @@ class CacheContract:
     def test_threads_lose_no_increment(self, cache: TokenCache, key: str) -> None:
         """8 threads count to 80 together, and no two see the same number."""
         require(cache, "atomic_increment")
-        seen = _races.by_threads(8, lambda: [cache.increment(key, 60) for _ in range(10)])
+        seen = contract_races.by_threads(8, lambda: [cache.increment(key, 60) for _ in range(10)])
         assert sorted(number for numbers in seen for number in numbers) == list(range(1, 81))
 
     def test_processes_race_for_leases(self, cache: TokenCache, open_cache: OpenCache | None, key: str) -> None:
         """In each round exactly one of 4 processes gets the lease, and the others see that it is taken."""
         require(cache, "shared", "atomic_add")
-        race = partial(_races.take_leases, rounds=self.lease_rounds)
-        by_process = _races.by_processes(needed(open_cache), race, key)
+        race = partial(contract_races.take_leases, rounds=self.lease_rounds)
+        by_process = contract_races.by_processes(needed(open_cache), race, key)
         for turn, won in enumerate(zip(*by_process, strict=True)):
             winners = [owner for owner in won if owner is not None]
-            assert len(winners) == 1, f"round {turn}: {len(winners)} of {_races.PROCESSES} processes hold the lease"
+            assert len(winners) == 1, (
+                f"round {turn}: {len(winners)} of {contract_races.PROCESSES} processes hold the lease"
+            )
             assert cache.get(f"{turn:03}{key[3:]}") == winners[0].encode()
 
     def test_processes_lose_no_increment(self, cache: TokenCache, open_cache: OpenCache | None, key: str) -> None:
         """4 processes count to 200 together, and no two see the same number."""
         require(cache, "shared", "atomic_increment")
-        seen = _races.by_processes(needed(open_cache), _races.count_up, key)
-        total = _races.PROCESSES * _races.INCREMENTS
+        seen = contract_races.by_processes(needed(open_cache), contract_races.count_up, key)
+        total = contract_races.PROCESSES * contract_races.INCREMENTS
         assert sorted(number for numbers in seen for number in numbers) == list(range(1, total + 1))
         assert cache.get(key) == str(total).encode()
 
@@ -247,6 +250,6 @@ class CacheContract:
             cache.set(key, b"child", 60)
             assert cache.get(key) == b"child", "the child does not see what it has set itself"
 
-        trouble = _races.in_forked_child(in_child)
+        trouble = contract_races.in_forked_child(in_child)
         assert trouble is None, trouble
         assert cache.get(key) == (b"child" if cache.capabilities.shared else b"parent")

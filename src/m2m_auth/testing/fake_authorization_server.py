@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from ._endpoints import Endpoints
-from ._failures import FailureMode, describe
-from ._http import HOST, LoopbackServer
+from .endpoints import Endpoints
+from .http_server import HOST, LoopbackServer
+from .injected_failures import FailureMode, describe
 
 __all__ = ["FakeAuthorizationServer"]
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 import time
 
-from ..clock import Clock
+from ..runtime.clock import Clock
 
 __all__ = ["FakeClock"]
 
 
 class FakeClock(Clock):
-    """A :class:`m2m_auth.clock.Clock` for tests: pass it as ``clock=`` and move it by hand. Thread-safe.
+    """A :class:`m2m_auth.Clock` for tests: pass it as ``clock=`` and move it by hand. Thread-safe.
 
     Three times are kept apart, as on a real machine: the monotonic clock, which stands still while the machine
     is suspended; the wall clock, which may be set; and :meth:`true_time`, which is the world's and obeys nobody.

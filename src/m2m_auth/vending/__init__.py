@@ -11,8 +11,8 @@
 Nothing is served until you mount it. See BEHAVIOUR §7 for its rules.
 """
 
-from ._callers import Caller, by_address, by_bearer_token
-from ._narrowed import Narrowed, TokenExchange
-from ._vendor import TokenVendor
+from .callers import Caller, by_address, by_bearer_token
+from .narrowing import Narrowed, TokenExchange
+from .token_vendor import TokenVendor
 
 __all__ = ["Caller", "Narrowed", "TokenExchange", "TokenVendor", "by_address", "by_bearer_token"]

@@ -7,9 +7,7 @@ A :class:`BearerError` says with ``status``, ``headers`` and ``body`` what to an
 ``flask_m2m_auth.receiving`` do all of this for their frameworks.
 """
 
-from ._introspection import IntrospectionVerifier
-from ._jwt import JWTVerifier
-from ._refusals import (
+from .bearer_errors import (
     BearerError,
     InsufficientScope,
     InvalidRequest,
@@ -17,8 +15,10 @@ from ._refusals import (
     MissingToken,
     VerifierUnavailable,
 )
-from ._settings import LazyVerifier, verifier_from
-from ._tokens import TokenVerifier, VerifiedToken, bearer_token, names
+from .introspection import IntrospectionVerifier
+from .jwt_verifier import JWTVerifier
+from .settings import LazyVerifier, verifier_from
+from .verified_token import TokenVerifier, VerifiedToken, bearer_token, names
 
 __all__ = [
     "BearerError",

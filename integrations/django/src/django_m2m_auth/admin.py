@@ -13,8 +13,7 @@ from django.urls import path, reverse
 from django.utils.safestring import mark_safe
 
 from m2m_auth import M2MAuthError
-from m2m_auth.operations import clear, renew, reports
-from m2m_auth.report import Action, page
+from m2m_auth.operations import Action, clear, page, renew, reports
 
 from .clients import m2m
 from .models import ServiceToken

@@ -18,7 +18,7 @@ from django.core.cache.backends.memcached import BaseMemcachedCache, PyMemcacheC
 from django.core.cache.backends.redis import RedisCache
 from django.utils.module_loading import import_string
 
-from m2m_auth.caches import Capabilities
+from m2m_auth.caches.protocol import Capabilities
 from m2m_auth.errors import ConfigurationError, missing_extra
 
 __all__ = ["DATABASE", "FILE", "LOCAL", "MEMCACHED", "REDIS", "UNKNOWN", "Kind", "Opened", "kind_of", "open_backend"]

@@ -12,9 +12,9 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from m2m_auth.caches import Capabilities
+from m2m_auth.caches.protocol import Capabilities
 from m2m_auth.errors import CacheUnavailable
-from m2m_auth.fork import forks_wait
+from m2m_auth.runtime.fork_safety import delaying_forks
 
 from .backends import DATABASE, LOCAL, Kind, Opened, kind_of, open_backend
 from .database import EARLY, forget_lapsed
@@ -166,7 +166,7 @@ class DjangoTokenCache:
         """One operation. Whatever the backend has to say is a CacheUnavailable; its words may hold addresses."""
         try:
             # Local memory has one lock per process, which a forked child would find taken.
-            with forks_wait() if self.kind is LOCAL else contextlib.nullcontext():
+            with delaying_forks() if self.kind is LOCAL else contextlib.nullcontext():
                 return operation(self._mine().cache)
         except CacheUnavailable:
             raise

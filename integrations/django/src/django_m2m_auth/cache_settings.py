@@ -12,9 +12,9 @@ from django.conf import settings
 from django.core.cache import caches
 from django.utils.module_loading import import_string
 
-from m2m_auth.caches import TokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import ConfigurationError, nearest
-from m2m_auth.identities import checked_cache
+from m2m_auth.shared_cache.opening import checked_cache
 
 from .backends import DATABASE, FILE, UNKNOWN
 from .cache import DjangoTokenCache

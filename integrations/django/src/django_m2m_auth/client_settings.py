@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 
 from m2m_auth import MintBudget, RenewalPolicy, TokenSource
 from m2m_auth.errors import ConfigurationError, nearest
-from m2m_auth.origins import OriginPolicy
+from m2m_auth.oauth2.origins import OriginPolicy
 
 from .problems import Problems
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.core.exceptions import ImproperlyConfigured
 
-from m2m_auth.caches import TokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import nearest
-from m2m_auth.fork import importing, on_fork
+from m2m_auth.runtime.fork_safety import importing, on_fork
 
 from .configuration import Configuration, client_aliases, read_configuration
 from .signals import announce
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from m2m_auth import TokenSource
     from m2m_auth.httpx import M2MAuth as HttpxAuth
     from m2m_auth.httpx2 import M2MAuth as Httpx2Auth
-    from m2m_auth.rejection import RejectionRule
+    from m2m_auth.oauth2.challenges import RejectionRule
     from m2m_auth.requests import M2MAuth as RequestsAuth
 
 __all__ = ["Client", "Clients", "m2m"]

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
 from m2m_auth import TokenSource
-from m2m_auth.caches import TokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import ConfigurationError, nearest
 
 from .cache_settings import DEFAULT_CACHE, deploy_problems, read_cache

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from functools import partial
 
-from m2m_auth.caches import TokenCache
+from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.operations import Finding, doctor
 
 from .clients import m2m

@@ -10,8 +10,8 @@ from typing import Any
 
 from debug_toolbar.panels import Panel
 
-from m2m_auth.calls import Call, watch_calls
 from m2m_auth.events import Event
+from m2m_auth.http.calls import Call, watch_calls
 
 __all__ = ["M2MPanel"]
 

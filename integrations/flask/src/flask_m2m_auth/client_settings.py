@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from m2m_auth import ConfigurationError, MintBudget, RenewalPolicy, TokenSource
-from m2m_auth.client_authentication import ClientSecretPost
-from m2m_auth.origins import OriginPolicy
+from m2m_auth.oauth2.client_authentication.client_secret_post import ClientSecretPost
+from m2m_auth.oauth2.origins import OriginPolicy
 
 from .values import Hidden, as_list, as_mapping, as_text, imported, is_import_path, only_known, under
 

@@ -7,7 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from m2m_auth import ConfigurationError
-from m2m_auth.caches import TokenCache, from_client
+from m2m_auth.caches.opening import from_client
+from m2m_auth.caches.protocol import TokenCache
 
 from .values import Hidden, imported, under
 

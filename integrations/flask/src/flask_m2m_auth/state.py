@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from flask import current_app, has_app_context
 
 from m2m_auth import TokenSource
-from m2m_auth.caches import TokenCache
+from m2m_auth.caches.protocol import TokenCache
 
 from .client import Client
 from .opening import as_token_cache, opened, opener

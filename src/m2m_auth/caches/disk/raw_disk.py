@@ -1,0 +1,138 @@
+"""diskcache, reduced to raw values in one SQLite file: nothing is unpickled, no other file is opened or removed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Callable
+from typing import Any, cast
+from urllib.parse import quote
+
+import diskcache
+from diskcache.core import MODE_RAW
+
+from .idle_connections import FOREIGN
+
+__all__ = ["RawCache", "RawDisk", "SharedRawCache"]
+
+
+class _Refused(OSError):
+    """A row that this library did not write. diskcache takes an OSError from ``fetch`` as a miss."""
+
+
+class RawDisk(diskcache.Disk):  # type: ignore[misc]
+    """Bytes and integers under string keys, in the row itself."""
+
+    def put(self, key: Any) -> tuple[str, bool]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """A key for the database."""
+        if not isinstance(key, str):
+            raise TypeError("keys are strings")
+        return key, True
+
+    def get(self, key: Any, raw: bool) -> str:
+        """A key from the database."""
+        if not raw or not isinstance(key, str):
+            raise _Refused("not a key of ours")
+        return key
+
+    def store(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self,
+        value: Any,
+        read: bool,
+        key: Any = None,  # noqa: ARG002
+    ) -> tuple[int, int, None, Any]:
+        """Size, mode, file name and value for the row."""
+        if read or not isinstance(value, (bytes, int)) or isinstance(value, bool):
+            raise TypeError("values are bytes or integers")
+        return 0, MODE_RAW, None, sqlite3.Binary(value) if isinstance(value, bytes) else value
+
+    def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> bytes | int:
+        """The row's value; any other mode, a file name, or another type is refused."""
+        if mode != MODE_RAW or filename is not None or read or not isinstance(value, (bytes, memoryview, int)):
+            raise _Refused("not a value of ours")
+        return value if isinstance(value, int) else bytes(cast("bytes", value))
+
+    def remove(self, file_path: str) -> None:
+        """Nothing: no row of ours has a file, and a planted name must not delete one."""
+
+
+class RawCache(diskcache.Cache):  # type: ignore[misc]
+    """diskcache's operations on its table, over one connection; its own constructor is not called.
+
+    The settings are here and not in the database, where anybody may put them. Opening it is a look at the schema, where
+    diskcache runs thirty transactions and waits a minute for each. No write-ahead log: SQLite maps that one's index
+    into memory, and a process dies of SIGBUS when somebody truncates it.
+    """
+
+    statistics = 0
+    eviction_policy = "none"
+    cull_limit = 10
+
+    def __init__(self, database: str, timeout: float) -> None:
+        # What diskcache's operations use.
+        self._disk = RawDisk(os.path.dirname(database))  # noqa: PTH120 - pathlib is not needed here
+        self._txn_id = None
+        # SQLite would follow a write-ahead log that it finds there, and none is ours.
+        for suffix in FOREIGN:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(database + suffix)  # noqa: PTH108
+        self._connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, check_same_thread=False)
+        try:
+            # Not by a file descriptor of ours: closing that would drop every lock that SQLite has on the file in this
+            # process. The journal gets the database's mode.
+            os.chmod(database, 0o600)  # noqa: PTH101
+            for statement in _SCHEMA:
+                self._connection.execute(statement)
+        except BaseException:
+            self.close()
+            raise
+
+    def is_mapped(self) -> bool:
+        """True if somebody has put a write-ahead log beside the file, and its index is in memory now; or who knows."""
+        try:
+            return bool(self._connection.execute("PRAGMA journal_mode").fetchone() != ("truncate",))
+        except sqlite3.Error:
+            return True
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self._connection.close()
+
+    @property
+    def _con(self) -> sqlite3.Connection:
+        return self._connection
+
+
+class SharedRawCache(RawCache):
+    """The same on a database that a diskcache.Cache has made and goes on using: no setting is touched, nor its schema.
+
+    Its triggers keep its count and size right. SQLite's own ``synchronous`` applies, which no power cut harms, whatever
+    the journal mode: other people's data are in there. A database that is gone stays gone.
+    """
+
+    def __init__(self, database: str, timeout: float) -> None:
+        self._disk = RawDisk(os.path.dirname(database))  # noqa: PTH120 - pathlib is not needed here
+        self._txn_id = None
+        location = f"file:{quote(database)}?mode=rw"
+        self._connection = sqlite3.connect(location, timeout=timeout, isolation_level=None, uri=True)
+
+    def _cull(self, now: float, sql: Callable[..., Any], cleanup: object, limit: int | None = None) -> None:  # noqa: ARG002
+        """Deletes only expired rows of ours: the values of others may be in files, which RawDisk leaves alone."""
+        sql(
+            "DELETE FROM Cache WHERE rowid IN (SELECT rowid FROM Cache WHERE key >= 'm2m1.' AND key < 'm2m1/'"
+            " AND raw = 1 AND filename IS NULL AND expire_time < ? LIMIT ?)",
+            (now, self.cull_limit if limit is None else limit),
+        )
+
+
+# A power cut may cost the tokens in it, never a call: a file that is no database any more is put aside.
+_SCHEMA = (
+    "PRAGMA synchronous = OFF",
+    "PRAGMA journal_mode = TRUNCATE",
+    "CREATE TABLE IF NOT EXISTS Cache (rowid INTEGER PRIMARY KEY, key BLOB, raw INTEGER, store_time REAL,"
+    " expire_time REAL, access_time REAL, access_count INTEGER DEFAULT 0, tag BLOB, size INTEGER DEFAULT 0,"
+    " mode INTEGER DEFAULT 0, filename TEXT, value BLOB)",
+    "CREATE UNIQUE INDEX IF NOT EXISTS Cache_key_raw ON Cache(key, raw)",
+    "CREATE INDEX IF NOT EXISTS Cache_expire_time ON Cache (expire_time)",
+)

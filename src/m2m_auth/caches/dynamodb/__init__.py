@@ -1,0 +1,5 @@
+"""DynamoDB as a token cache."""
+
+from .dynamodb_token_cache import DynamoDBTokenCache
+
+__all__ = ["DynamoDBTokenCache"]

@@ -1,0 +1,69 @@
+"""The protocol between the engine and a cache."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol, runtime_checkable
+
+__all__ = ["Capabilities", "TokenCache"]
+
+
+class Capabilities(NamedTuple):
+    """What a cache can do. The engine degrades in the open where something is missing."""
+
+    shared: bool = True
+    """Other processes see it. Values are sealed before they are stored."""
+    atomic_add: bool = True
+    """``add`` has exactly one winner: the lease is a real lease."""
+    compare_delete: bool = True
+    """``delete_if`` is atomic: a lease can be given back early."""
+    atomic_increment: bool = True
+    """``increment`` loses no count."""
+    resolution: float = 0.001
+    """The smallest time to live it can keep, in seconds."""
+
+
+@runtime_checkable
+class TokenCache(Protocol):
+    """The whole protocol between the engine and a cache (see ``CacheContract`` in ``m2m_auth.testing``).
+
+    Keys are at most 64 ASCII characters, values are bytes, times to live are seconds (fractions allowed;
+    a cache with a coarser ``resolution`` rounds up). Every method may raise
+    :class:`m2m_auth.errors.CacheUnavailable`, and nothing else: a fault of the cache never fails a call.
+    Methods are called from several threads at once.
+
+    A cache that keeps a connection per thread may also define ``release_thread()``: it is called at the end
+    of each flight, on the flight's thread.
+    """
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this cache can do."""
+        ...
+
+    def get(self, key: str) -> bytes | None:
+        """The live value, or None. A counter reads as its decimal digits."""
+        ...
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Stores a value for ``ttl`` seconds."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Forgets a key; a missing one is no error."""
+        ...
+
+    def add(self, key: str, value: bytes, ttl: float) -> bool:
+        """Stores the value unless a live one is there. Atomic: True for exactly one caller."""
+        ...
+
+    def delete_if(self, key: str, value: bytes) -> bool:
+        """Deletes the key if it still holds this value. Atomic; True if it did."""
+        ...
+
+    def increment(self, key: str, ttl: float) -> int:
+        """Adds one and returns the count. Atomic; the time to live counts from the first increment."""
+        ...
+
+    def close(self) -> None:
+        """Lets go of connections. The cache opens them again when it is used again."""
+        ...

@@ -1,0 +1,226 @@
+"""What ``m2m-auth proxy`` does: run the token proxy, and keep its configuration. The command line itself is cli.py."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+from ..errors import ConfigurationError, missing_extra
+from ..presentation.wording import called, plain
+
+__all__ = ["add_vendor", "check", "init", "serve"]
+
+_MOST_READ = 65536
+"""Bytes of a body that waitress takes in; the proxy's own, smaller limit has an answer in JSON."""
+
+
+def serve(path: Path, host: str, port: int, threads: int) -> None:
+    """Runs the proxy on waitress until SIGINT or SIGTERM, then lets requests under way finish, for 5 s at most.
+
+    Args:
+        path: the configuration.
+        host: the address to listen on.
+        port: the port; 0: a free one, which the first line of stdout tells.
+        threads: how many requests are answered at once.
+
+    Raises:
+        ConfigurationError: the configuration makes no sense, or waitress is not installed.
+        OSError: there is no listening there.
+    """
+    from ..proxy import TokenProxy, load
+    from ..proxy.application import house
+    from ..serving import wsgi
+
+    try:
+        import waitress  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise ConfigurationError(missing_extra("m2m-auth proxy", error, "proxy")) from None
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue of one is no news
+    proxy = TokenProxy(load(path))
+    sockets: dict[int, Any] = {}
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        try:
+            server = cast("Any", waitress).create_server(
+                wsgi(house(proxy), max_body=proxy.config.max_body),
+                map=sockets,
+                host=host,
+                port=port,
+                threads=threads,
+                ident="",
+                max_request_body_size=_MOST_READ,
+                connection_limit=1000,
+                channel_timeout=60,
+                asyncore_use_poll=True,
+                clear_untrusted_proxy_headers=False,  # the proxy counts trusted_proxies itself
+            )
+        except (OSError, ValueError) as error:
+            raise OSError(f"cannot listen on {host} port {port}: {getattr(error, 'strerror', None) or error}") from None
+        many = len(proxy.config.vendors)
+        _say(f"{_url(server, host)}{proxy.config.path} for {many} {'vendor' if many == 1 else 'vendors'}\n")
+        server.run()
+    except KeyboardInterrupt:  # before the server runs; then it takes them itself
+        pass
+    finally:
+        for each in list(sockets.values()):
+            each.close()
+        proxy.close()
+
+
+def check(path: Path) -> None:
+    """Prints what a configuration says, its secrets aside. Nothing is asked of any server.
+
+    Raises:
+        ConfigurationError: what is wrong with it, and in which line.
+    """
+    from ..proxy import TokenProxy, load
+    from ..proxy.application import house
+
+    proxy = TokenProxy(load(path))
+    house(proxy)  # built without any I/O, so that nothing is left for the start to complain about
+    config = proxy.config
+    on = f"{config.operator_path} and {config.metrics_path}"
+    page = "off: there is no operator_token" if config.operator_token is None else f"on: {on}"
+    lines = [
+        ("token endpoint", config.path),
+        ("cache", called(config.cache)),
+        ("trusted proxies", f"{config.trusted_proxies}"),
+        ("operator's page", page),
+    ]
+    for name, upstream in config.upstreams.items():
+        who = "vendors keep their own credentials" if upstream.client_id is None else f"as client {upstream.client_id}"
+        lines.append((f"upstream {name}", f"{upstream.token_endpoint}, {who}"))
+    for name, vendor in config.vendors.items():
+        limits = (("an hour", vendor.mints_per_hour), ("a month", vendor.mints_per_month))
+        budget = [f"{limit:,} mints {period}" for period, limit in limits if limit is not None]
+        words = [
+            f"at {vendor.upstream}",
+            f"audiences {' '.join(vendor.audiences) or 'none'}",
+            f"scopes {' '.join(vendor.scopes) or 'none'}",
+            " and ".join(budget) or "no mint budget",
+        ]
+        if config.upstreams[vendor.upstream].client_id is not None and not vendor.verifiers:
+            words.append(f"NO SECRET YET. Fix: m2m-auth proxy --config {path} add-vendor {name}")
+        lines.append((f"vendor {name}", "; ".join(words)))
+    wide = max(len(what) for what, _ in lines)
+    _say("".join(f"{plain(what).ljust(wide)}  {plain(words)}\n" for what, words in lines))
+
+
+def add_vendor(
+    path: Path, name: str, *, audiences: Sequence[str], scopes: Sequence[str], options: Mapping[str, str | int | None]
+) -> None:
+    """Gives a vendor a secret of the proxy's, and prints it: nobody sees it again, since only a verifier is stored.
+
+    Args:
+        path: the configuration.
+        name: the vendor's client id.
+        audiences: which it may ask for.
+        scopes: likewise.
+        options: further keys of ``[vendors.NAME]``, which is appended to the configuration; None: not given.
+
+    Raises:
+        ConfigurationError: the configuration makes no sense, or has other words for this vendor already.
+        OSError: a file cannot be written.
+    """
+    from ..oauth2.secrets import Secret
+    from ..proxy import VendorConfig, add_vendor, load
+    from ..proxy.configuration_file import read_document
+    from ..proxy.secret_verifiers import verifier
+
+    config = load(path)
+    if all(upstream.client_id is None for upstream in config.upstreams.values()):
+        raise ConfigurationError(
+            f"{path}: no upstream has a client_id, so its vendors keep the credentials that they have there, and the "
+            f"proxy has none to give. Fix: put {name} into [vendors.{name}], or set client_id and client_secret"
+        )
+    given = {key: value for key, value in options.items() if value is not None}
+    if given and name in read_document(path).data.get("vendors", {}):
+        raise ConfigurationError(f"{path} has [vendors.{name}] already. Fix: change {', '.join(given)} there")
+    trial = config.vendors.get(name, VendorConfig())._replace(**cast("Any", given))
+    # As the next start will see it: a vendor that makes no sense must not be in any file.
+    trial._replace(
+        audiences=(*trial.audiences, *audiences),
+        scopes=(*trial.scopes, *scopes),
+        verifiers=(verifier(cast("Secret", config.pepper), name, Secret("any")),),
+    ).checked(name, config.upstreams)
+    secret = add_vendor(path, name, audiences=audiences, scopes=scopes)
+    try:
+        if given:
+            keys = "".join(f"{key} = {json.dumps(value)}\n" for key, value in given.items())
+            with path.open("a", encoding="utf-8") as file:
+                file.write(f"\n[vendors.{json.dumps(name)}]\n{keys}")
+    finally:
+        _say(f"client_id: {name}\nclient_secret: {secret}\n")
+    sys.stderr.write("The secret is not stored and cannot be shown again. A proxy that runs must be started anew.\n")
+    load(path)  # or the next start would be the one to complain
+
+
+_TEMPLATE = """\
+# The token proxy, run by: m2m-auth proxy --config {name}
+# Any secret may stand here, or be {{ env = "VARIABLE" }} or {{ file = "PATH" }}, beside this file.
+
+# Keys the verifiers of the vendors' secrets; the same on all hosts. With another one, every vendor needs a new secret.
+pepper = "{pepper}"
+
+# What all workers and hosts share: "disk:" for one host, "valkey://host:6379/0" for several.
+cache = "disk:"
+
+# How many proxies of your own stand in front, each of which appends to X-Forwarded-For.
+trusted_proxies = 0
+
+# Switches on /operator, for a browser, and /metrics, for Prometheus: both take this token and nothing else.
+# operator_token = "{token}"
+
+[upstreams.main]
+token_endpoint = "https://tenant.example/oauth/token"
+# With these two the proxy is the one client there, and gives its vendors secrets: m2m-auth proxy add-vendor NAME
+# Without, each vendor keeps the credentials that it has there.
+# client_id = "token-proxy"
+# client_secret = {{ env = "TOKEN_PROXY_CLIENT_SECRET" }}
+
+# One table for each vendor, by its client id: what it may ask for, and how many tokens it may have minted.
+[vendors.acme]
+audiences = ["https://api.example.com"]
+scopes = ["orders:read"]
+mints_per_hour = 4
+mints_per_month = 800
+"""
+
+
+def init(path: Path) -> None:
+    """Writes a commented configuration with a fresh pepper, readable for its owner alone.
+
+    Raises:
+        FileExistsError: there is one already; it is left as it is.
+        OSError: it cannot be written.
+    """
+    text = _TEMPLATE.format(name=path.name, pepper=secrets.token_urlsafe(32), token=secrets.token_urlsafe(32))
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise FileExistsError(f"{path} exists already, and is left as it is") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    _say(f"{path} is written. Next: put your authorization server and vendors in, then m2m-auth proxy check\n")
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _url(server: Any, host: str) -> str:
+    port = server.effective_listen[0][1] if hasattr(server, "effective_listen") else server.effective_port
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(text)
+    sys.stdout.flush()

@@ -1,0 +1,1 @@
+"""What the front doors share: the auth flow, replaying a body, the transports."""

@@ -1,0 +1,62 @@
+"""Finds the transport for a token request: the user's, or that of an HTTP library that is installed.
+
+A library's transport is imported when a source is built that needs it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from typing import Any, cast
+
+from ..errors import ConfigurationError
+from ..oauth2.transport import Transport
+from ..source.default_transport import register_transports
+
+__all__ = ["as_transport"]
+
+_LIBRARIES = ("requests", "httpx", "httpx2")
+
+
+def as_transport(given: Any, library: str | None = None) -> Transport:
+    """The transport behind ``transport=``: a callable, a ``requests.Session`` or an ``httpx.Client``.
+
+    None picks ``library``, else a library that is loaded, else one that is installed.
+
+    Raises:
+        ConfigurationError: it is none of these, or no HTTP library is installed.
+    """
+    if given is None:
+        return _over(library or _installed(), None)
+    if callable(given):
+        return cast("Transport", given)
+    for cls in type(given).__mro__:
+        name = cls.__module__.partition(".")[0]
+        if name in _LIBRARIES:
+            return _over(name, given)
+    raise ConfigurationError(
+        f"transport={type(given).__name__} is neither a callable(HttpRequest) nor a requests.Session, "
+        "httpx.Client or httpx2.Client"
+    )
+
+
+def _installed() -> str:
+    names = [name for name in _LIBRARIES if sys.modules.get(name) is not None]
+    names += [name for name in _LIBRARIES if importlib.util.find_spec(name) is not None]
+    if not names:
+        raise ConfigurationError("no HTTP library for the token request. Fix: pip install 'm2m-auth[requests]'")
+    return names[0]
+
+
+def _over(library: str, given: Any) -> Transport:
+    if library == "requests":
+        from . import requests_transport
+
+        return requests_transport.transport_over(given)
+    from . import httpx_transport
+
+    return httpx_transport.transport_over(importlib.import_module(library), given)
+
+
+register_transports(as_transport)

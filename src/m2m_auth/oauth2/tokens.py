@@ -1,0 +1,99 @@
+"""The access token as the rest of the library and its users see it: immutable, and silent about its value."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any, NoReturn
+
+from .secrets import Secret
+
+__all__ = ["AccessToken", "token_fingerprint"]
+
+
+def token_fingerprint(key: bytes, value: str) -> str:
+    """The keyed fingerprint of a token: 64 hexadecimal digits, useless without the token (HMAC-SHA256)."""
+    return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
+
+
+class AccessToken:
+    """A minted access token (RFC 6749 §1.4) with the end of its life.
+
+    Times are Unix times in seconds, by this machine's wall clock. Equality compares the values.
+
+    Args:
+        value: the token itself.
+        token_type: as the server named it, normally ``Bearer`` (RFC 6750).
+        scope: the granted scopes, or None if the server did not say.
+        issued_at: when the token request was sent.
+        expires_at: from when on it must not be used.
+        fingerprint: the token's keyed fingerprint; logs and events show its first 8 digits.
+    """
+
+    __slots__ = ("_fingerprint", "authorization", "expires_at", "issued_at", "scope", "token_type")
+
+    def __init__(
+        self,
+        value: str,
+        *,
+        token_type: str = "Bearer",  # noqa: S107 - RFC 6750's name, no password
+        scope: str | None = None,
+        issued_at: float,
+        expires_at: float,
+        fingerprint: str,
+    ) -> None:
+        put = object.__setattr__
+        put(self, "token_type", token_type)
+        put(self, "scope", scope)
+        put(self, "issued_at", issued_at)
+        put(self, "expires_at", expires_at)
+        put(self, "_fingerprint", fingerprint)
+        put(self, "authorization", _Redacted(f"{token_type} {value}"))
+
+    token_type: str
+    scope: str | None
+    issued_at: float
+    expires_at: float
+    authorization: str
+    """The value of the Authorization header: ``Bearer …``. A str whose repr is redacted."""
+    _fingerprint: str
+
+    @property
+    def value(self) -> str:
+        """The token itself. It is kept once, in the header."""
+        return self.authorization[len(self.token_type) + 1 :]
+
+    @property
+    def fingerprint(self) -> str:
+        """8 hexadecimal digits that stand for this token in logs and events."""
+        return self._fingerprint[:8]
+
+    def __setattr__(self, name: str, value: Any) -> NoReturn:
+        raise AttributeError(f"an AccessToken cannot be changed: {name}")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"an AccessToken cannot be changed: {name}")
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, AccessToken) and Secret(self.value) == Secret(other.value)
+
+    def __hash__(self) -> int:
+        return hash(Secret(self.value))
+
+    def __repr__(self) -> str:
+        return f"<AccessToken {self.fingerprint} {self.token_type} expires_at={self.expires_at:.0f}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an AccessToken is not pickled: it would leave the process in the clear")
+
+
+class _Redacted(str):
+    """A header value that HTTP libraries take as the str it is, while repr (locals, dicts, logs) hides it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "'Bearer …'"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a token is not pickled: it would leave the process in the clear")

@@ -1,0 +1,1 @@
+"""What tables and pages share: escaped HTML and SVG, times in words. Standard library only."""

@@ -1,0 +1,161 @@
+"""The way to one authorization server: a transport for the engine that keeps the proxy's own rules about minting.
+
+The engine decides when to mint. Here every mint first takes one of its vendor's budget, no more than so many are under
+way at once, and of a secret that nobody knows yet only a few are tried. And here a token's end is moved: what must
+still be good for ``min_validity`` when it is given out is, for the engine, over that much earlier. How long it really
+lives travels with it, in front of its value; nothing but :func:`unpacked` reads it there.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any, Protocol, cast
+
+from ..lifecycle.policy import DEFAULT_POLICY
+from ..oauth2.lifetimes import granted_lifetime, jwt_claims
+from ..oauth2.tokens import AccessToken
+from ..oauth2.transport import HttpRequest, HttpResponse, Transport, TransportError
+from ..runtime.clock import Clock
+from ..runtime.fork_safety import delaying_forks, on_fork
+from .counters import Allowance
+from .ledger import VendorLedger
+
+__all__ = ["BUDGET", "BUSY", "GUESSES", "Observer", "Upstream", "reserved", "unpacked"]
+
+BUDGET, BUSY, GUESSES = "vendor_budget", "proxy_busy", "secret_attempts"
+"""Why the authorization server was not asked: an error's ``cause_code``."""
+_SHORTEST = 5.0
+"""Seconds for which a token is worth keeping."""
+
+
+class Observer(Protocol):
+    """Is told how long a token request took, in seconds, and whether there was a token in its answer."""
+
+    def __call__(self, seconds: float, *, minted: bool) -> None:
+        """After each."""
+        ...
+
+
+def reserved(lifetime: float, min_validity: float) -> float:
+    """How long before its end a token is no longer given out.
+
+    A second more than ``min_validity``, since answers have whole ones. Where nothing would be left of the token, half
+    its life: a token that is shorter than promised is better than a mint for every request.
+    """
+    reserve = min_validity + 1
+    return reserve if lifetime - reserve >= _SHORTEST else lifetime / 2
+
+
+def unpacked(token: AccessToken) -> tuple[str, float]:
+    """The token as the authorization server gave it, and the seconds that it lived then."""
+    lifetime, _, value = token.value.partition(":")
+    return value, float(lifetime)
+
+
+class Upstream:
+    """What all of one upstream's token requests share in this process.
+
+    Args:
+        transport: how the token endpoint is reached.
+        clock: the time.
+        observe: is told how long each token request took.
+        min_validity: how long a token must still be good when it is given out; seconds.
+        lifetime_cap: longer-lived tokens end after so many seconds.
+        max_calls: how many token requests may be under way at once.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        clock: Clock,
+        observe: Observer,
+        min_validity: float,
+        lifetime_cap: float,
+        max_calls: int,
+    ) -> None:
+        self._transport, self._clock, self._observe = transport, clock, observe
+        self._min_validity, self._lifetime_cap, self._max_calls = min_validity, lifetime_cap, max_calls
+        self.after_fork()
+        on_fork(self)
+
+    def after_fork(self) -> None:
+        """In a forked child nobody's token request is under way."""
+        self._free = threading.BoundedSemaphore(self._max_calls)
+
+    def transport_for(self, vendor: str, ledger: VendorLedger, guesses: Allowance | None) -> Transport:
+        """The transport for one vendor; ``guesses`` where its secret is not known yet."""
+
+        def send(request: HttpRequest) -> HttpResponse:
+            if guesses is None:
+                return self._mint(request, vendor, ledger)[0]
+            taken = guesses.take()
+            if not taken.granted:
+                raise TransportError("Too many unknown secrets were tried", GUESSES)
+            minted = False
+            try:
+                response, minted = self._mint(request, vendor, ledger)
+            except TransportError as error:
+                minted = error.cause_code in (BUDGET, BUSY)  # not tried at all
+                raise
+            finally:
+                if minted:
+                    guesses.give_back(taken)
+            return response
+
+        return send
+
+    def _mint(self, request: HttpRequest, vendor: str, ledger: VendorLedger) -> tuple[HttpResponse, bool]:
+        """The answer, and whether there is a token in it."""
+        taken = ledger.mints(vendor).take()
+        if not taken.granted:
+            raise TransportError("This vendor's mint budget is used up", BUDGET)
+        packed = None
+        try:
+            sent_at = self._clock.wall()
+            with self._turn(request) as request:
+                began = self._clock.monotonic()
+                try:
+                    response = self._transport(request)
+                    packed = self._packed(response, sent_at)
+                finally:
+                    self._observe(self._clock.monotonic() - began, minted=packed is not None)
+        finally:
+            if packed is None:
+                ledger.mints(vendor).give_back(taken)
+        if packed is None:
+            return response, False  # for the engine to describe
+        ledger.minted(vendor)
+        return packed, True
+
+    @contextmanager
+    def _turn(self, request: HttpRequest) -> Generator[HttpRequest, None, None]:
+        """One of the token requests that may be under way, with what is left of its time."""
+        began = self._clock.monotonic()
+        if not self._free.acquire(timeout=request.timeout / 2):
+            raise TransportError("Too many token requests are under way", BUSY)
+        try:
+            left = request.timeout - (self._clock.monotonic() - began)
+            yield HttpRequest(request.method, request.url, request.headers, request.body, left)
+        finally:
+            self._free.release()
+
+    def _packed(self, response: HttpResponse, sent_at: float) -> HttpResponse | None:
+        """A good answer with the end of its token moved; None for any other answer."""
+        try:
+            data = cast("dict[str, Any]", json.loads(response.body)) if response.status == 200 else {}
+            value = data["access_token"]
+            if not re.fullmatch("[!-~]+", value):
+                return None  # packed it might look like a token
+            with delaying_forks():  # PyJWT is imported for the first JWT
+                claims = jwt_claims(value)
+            lived = granted_lifetime(data.get("expires_in"), claims, sent_at, DEFAULT_POLICY.default_lifetime)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+            return None
+        lifetime = min(lived, self._lifetime_cap)
+        ends = lifetime - reserved(lifetime, self._min_validity)
+        moved = {**data, "access_token": f"{lifetime:.3f}:{value}", "expires_in": ends}
+        return HttpResponse(200, response.headers, json.dumps(moved).encode())

@@ -1,0 +1,1 @@
+"""What a process has one of: its clocks, its forks, its worker threads, its observers."""

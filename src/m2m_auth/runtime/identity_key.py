@@ -1,0 +1,33 @@
+"""An object as a part of a key, by identity."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+__all__ = ["IdentityKey", "identity_key"]
+
+
+class IdentityKey:
+    """An object as a part of a key, by identity."""
+
+    __slots__ = ("_target",)
+
+    def __init__(self, target: object) -> None:
+        self._target = target
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IdentityKey) and other._target is self._target
+
+    def __hash__(self) -> int:
+        return id(self._target)
+
+
+_NOTHING = IdentityKey(None)
+
+
+def identity_key(target: object) -> IdentityKey:
+    """``target`` as a part of a key."""
+    return _NOTHING if target is None else IdentityKey(target)

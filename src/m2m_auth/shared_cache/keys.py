@@ -1,0 +1,70 @@
+"""The cache keys of one token request and of one client's ledger."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime, timezone
+
+from ..lifecycle.utc_periods import _FORMATS, _KEPT
+from .mint_history import HISTORY
+
+__all__ = ["CacheKeys", "FAILED", "LedgerKeys"]
+
+
+class CacheKeys:
+    """The cache keys of one token request: one digest, one prefix per kind of entry; 50 ASCII characters."""
+
+    __slots__ = ("digest",)
+
+    def __init__(self, digest: bytes) -> None:
+        self.digest = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    @property
+    def token(self) -> str:
+        """The token's, or the tombstone's."""
+        return f"m2m1.t.{self.digest}"
+
+    @property
+    def lease(self) -> str:
+        """The lease's."""
+        return f"m2m1.l.{self.digest}"
+
+    @property
+    def failure(self) -> str:
+        """The last failure's."""
+        return f"m2m1.f.{self.digest}"
+
+    @property
+    def forced_mint_ban(self) -> str:
+        """The ban's against forced mints."""
+        return f"m2m1.b.{self.digest}"
+
+    @property
+    def refresh(self) -> str:
+        """The rotated refresh token's."""
+        return f"m2m1.r.{self.digest}"
+
+    @property
+    def history(self) -> str:
+        """That of the record which host minted, and when."""
+        return f"{HISTORY}{self.digest}"
+
+
+FAILED = "failed"
+
+
+class LedgerKeys:
+    """The cache keys of one client's counters: per token endpoint and client id, whatever is asked for."""
+
+    __slots__ = ("_client",)
+
+    def __init__(self, token_endpoint: str, client_id: str) -> None:
+        raw = token_endpoint.encode()
+        digest = hashlib.sha256(len(raw).to_bytes(4, "big") + raw + client_id.encode()).digest()[:16]
+        self._client = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()
+
+    def counter(self, period: str, what: str, now: float) -> tuple[str, float]:
+        """Return the key and the time to live of a counter: ``what`` is a reason, ``all`` or ``failed``."""
+        when = datetime.fromtimestamp(now, timezone.utc).strftime(_FORMATS[period])
+        return f"m2m1.n.{self._client}.{when}.{what}", _KEPT[period]

@@ -1,0 +1,99 @@
+"""From a secret to an credential: the cache keys, the seal, the fingerprints' key and the process's state."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+
+from ..caches.protocol import TokenCache
+from ..errors import ConfigurationError
+from ..lifecycle.failure import Failure, Kind
+from ..lifecycle.policy import RenewalPolicy
+from ..oauth2.secrets import Secret, SecretSource, checked_secret
+from ..oauth2.token_request import TokenRequest
+from ..runtime.clock import SYSTEM_CLOCK, Clock
+from ..runtime.identity_key import identity_key
+from ..shared_cache.circuit_breaker import circuit_breakers_for
+from ..shared_cache.keys import CacheKeys
+from ..shared_cache.sealing import Seal
+from ..shared_cache.shared_store import NOTHING_SHARED, SharedStore
+from .registry import token_state_for
+from .renewal_context import Credential
+from .token_state import TokenState
+
+__all__ = ["CredentialSource"]
+
+
+class CredentialSource:
+    """Makes the credential of each generation of one client's credential.
+
+    Args:
+        request: what the client asks for.
+        secret: the secret, a callable that fetches it, or None for methods without one.
+        keys: the user's own encryption keys; none: the credential's.
+        cache: the shared cache, or None.
+        policy: a part of the process's key: sources with other policies keep other schedules.
+        clock: the user's clock, or None for the system's; a part of that key, too.
+    """
+
+    __slots__ = ("_keys", "_own_clock", "_policy", "_request", "_secret", "cache")
+
+    def __init__(
+        self,
+        request: TokenRequest,
+        secret: Secret | SecretSource | None,
+        keys: Sequence[Secret],
+        cache: TokenCache | None,
+        policy: RenewalPolicy,
+        clock: Clock | None,
+    ) -> None:
+        self._request, self._secret, self._keys = request, secret, tuple(keys)
+        self.cache, self._policy, self._own_clock = cache, policy, clock
+
+    def __repr__(self) -> str:
+        return "<CredentialSource>"
+
+    def first(self) -> Credential | None:
+        """The credential that is known without I/O; None where the secret must be fetched."""
+        return None if callable(self._secret) else self.of(self._secret)
+
+    def of(self, secret: Secret | None) -> Credential:
+        """The credential of this secret; no I/O. Raises ConfigurationError where the method needs another one."""
+        request = self._request
+        credential = request.authentication.credential(secret)
+        generation = hmac.new(credential, b"m2m-auth credential generation", hashlib.sha256).digest()
+        fingerprint_key = hmac.new(credential, b"m2m-auth token fingerprint", hashlib.sha256).digest()
+        digest = request.digest(generation)
+        state = token_state_for(
+            (digest, identity_key(self.cache), self._policy, identity_key(self._own_clock)), TokenState
+        )
+        return Credential(secret, fingerprint_key, state, self._shared(digest, credential))
+
+    def _shared(self, digest: bytes, credential: bytes) -> SharedStore:
+        breakers = circuit_breakers_for(self.cache, self._own_clock)
+        if not breakers:
+            return NOTHING_SHARED
+        seal = (
+            Seal(self._keys or (Secret(credential),))
+            if any(breaker.capabilities.shared for breaker in breakers)
+            else None
+        )
+        return SharedStore(breakers, seal, CacheKeys(digest), (self._own_clock or SYSTEM_CLOCK).wall)
+
+    @property
+    def can_fetch(self) -> bool:
+        """True if the secret comes from a callable, which may know a newer one."""
+        return callable(self._secret)
+
+    def fetch(self) -> Secret | Failure:
+        """Asks the callable. Its exceptions are described by type: a message might hold the secret."""
+        problem = ""
+        try:
+            if callable(self._secret):
+                return checked_secret("what the client_secret callable returned", self._secret())
+        except ConfigurationError as error:
+            problem = str(error)
+        except Exception as error:
+            problem = f"the client_secret callable raised {type(error).__name__}"
+        return Failure(Kind.UNAVAILABLE, "TokenUnavailable", f"No client secret: {problem}", "secret_unavailable")

@@ -1,0 +1,34 @@
+"""The transport of a source that is given none. The engine knows no HTTP library: the room ``http`` registers one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from ..errors import ConfigurationError
+from ..oauth2.transport import Transport
+
+__all__ = ["register_transports", "transport_for"]
+
+_resolve: Callable[[Any], Transport] | None = None
+
+
+def register_transports(resolve: Callable[[Any], Transport]) -> None:
+    """``resolve`` turns what is not a transport yet (None, a session, a client) into one."""
+    global _resolve
+    _resolve = resolve
+
+
+def transport_for(given: Any) -> Transport:
+    """The transport behind ``transport=``.
+
+    Raises:
+        ConfigurationError: it is neither a callable nor a session or client that is known, or there is none.
+    """
+    if callable(given):
+        return cast("Transport", given)
+    if _resolve is None:
+        raise ConfigurationError(
+            "no transport for the token request. Fix: from m2m_auth import TokenSource, or transport="
+        )
+    return _resolve(given)

@@ -1,0 +1,112 @@
+"""A flight: one attempt to get a token, on a thread of its own, belonging to nobody.
+
+A caller that is cancelled, times out or dies does not stop it; whoever needs its outcome waits on ``future``.
+"""
+
+from __future__ import annotations
+
+import atexit
+
+# concurrent.futures.thread registers fork hooks when it is imported: before a fork is under way, not during it.
+import concurrent.futures.thread  # noqa: F401 # pyright: ignore[reportUnusedImport]
+import contextlib
+import contextvars
+import logging
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as TimedOut
+from typing import Any
+
+from ..errors import ConfigurationError, missing_extra
+from ..runtime.fork_safety import on_fork
+
+__all__ = ["Flight", "landing"]
+
+_log = logging.getLogger("m2m_auth")
+
+
+LANDING = 3.0
+"""Seconds that an exiting process waits for its flights: a mint that is given up is lost, and its lease stays."""
+_under_way: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+
+
+@atexit.register
+def _land() -> None:
+    until = time.monotonic() + LANDING
+    for thread in list(_under_way):
+        thread.join(max(until - time.monotonic(), 0.0))
+
+
+class _Landing:
+    def after_fork(self) -> None:
+        """In a forked child: the parent's threads do not exist here, and an exit must not wait for them."""
+        _under_way.clear()
+
+
+_landing = _Landing()
+on_fork(_landing)
+
+
+class Flight:
+    """One flight of one state, for a ``reason``, ``started`` at a time of the monotonic clock."""
+
+    __slots__ = ("future", "reason", "started")
+
+    def __init__(self, started: float, reason: str) -> None:
+        self.started = started
+        self.reason = reason
+        self.future: Future[None] = Future()
+        # Running futures cannot be cancelled: a cancelled caller does not cancel the flight.
+        self.future.set_running_or_notify_cancel()
+
+    def launch(self, work: Callable[[], object], on_landing: Callable[[Flight], None]) -> None:
+        """Runs ``work`` in the caller's context (tracing); then calls ``on_landing``, then wakes the waiters."""
+        run = contextvars.copy_context().run
+
+        def body() -> None:
+            try:
+                run(work)
+            except BaseException as error:
+                # A bug of ours, or a user's clock or transport gone wild: waiters must not hang on it.
+                _log.error("a flight ended with %s; the next call starts another", type(error).__name__)
+            finally:
+                on_landing(self)
+                self.future.set_result(None)
+
+        try:
+            thread = threading.Thread(target=body, name="m2m-auth-flight", daemon=True)
+            thread.start()
+            _under_way.add(thread)
+        except RuntimeError:
+            # The interpreter is shutting down, or the machine is out of threads.
+            body()
+
+    def wait(self, timeout: float) -> None:
+        """Blocks until it has landed, ``timeout`` seconds at most."""
+        with contextlib.suppress(TimedOut):
+            self.future.result(timeout)
+
+
+async def landing(future: Future[None], timeout: float) -> None:
+    """Returns when the flight has landed, or after ``timeout`` seconds; cancelling it leaves the flight alone."""
+    try:
+        import anyio
+        import anyio.lowlevel
+    except ImportError as error:
+        raise ConfigurationError(missing_extra("atoken()", error, "async")) from None
+    event = anyio.Event()
+    loop: Any = anyio.lowlevel.current_token().native_token
+    call_soon = loop.call_soon_threadsafe if hasattr(loop, "call_soon_threadsafe") else loop.run_sync_soon
+
+    def wake(_: Future[None]) -> None:
+        """Called on the flight's thread."""
+        # RuntimeError: the loop has ended (trio's RunFinishedError is one, too).
+        with contextlib.suppress(RuntimeError):
+            call_soon(event.set)
+
+    future.add_done_callback(wake)
+    with anyio.move_on_after(timeout):
+        await event.wait()

@@ -1,0 +1,100 @@
+"""Step ⑤ of a flight: one token request, and what its answer is worth."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from urllib.parse import quote
+
+from ..lifecycle.failure import Failure, Kind
+from ..oauth2.client_authentication.protocol import ASSERTION_TYPE
+from ..oauth2.grants import first_refresh_token
+from ..oauth2.secrets import Secret
+from ..oauth2.token_request import build
+from ..oauth2.token_response import TokenGrant, parse
+from ..oauth2.transport import HttpRequest, HttpResponse, TransportError
+from ..runtime.fork_safety import delaying_forks
+from .refresh_token_rotation import refreshed
+from .renewal_context import Credential, RenewalContext
+
+__all__ = ["ask"]
+
+
+def ask(context: RenewalContext, credential: Credential, sent_wall: float) -> TokenGrant | Failure:
+    """One token request, and what its answer is worth."""
+    first = first_refresh_token(context.request.grant)
+    if first is None:
+        answer = _exchange(context, credential, sent_wall, None)
+    else:
+        answer = refreshed(context, credential, first, partial(_exchange, context, credential, sent_wall))
+    return answer if isinstance(answer, Failure) else _check_scope(context, answer)
+
+
+def _exchange(
+    context: RenewalContext, credential: Credential, sent_wall: float, refresh_token: Secret | None
+) -> TokenGrant | Failure:
+    """To the server and back. Whatever the transport raises is described, never kept: it holds the request."""
+    secrets: list[Secret] = [secret for secret in (credential.secret, refresh_token) if secret is not None]
+    request = _http_request(context, credential, sent_wall, refresh_token, secrets)
+    response: HttpResponse | Failure
+    try:
+        response = context.transport(request)
+    except TransportError as error:
+        response = Failure(Kind.UNAVAILABLE, "TokenEndpointUnavailable", str(error), error.cause_code)
+    if isinstance(response, Failure):
+        return response
+    with delaying_forks():  # PyJWT is imported for the first JWT
+        return parse(
+            _without(secrets, response),
+            sent_at=sent_wall,
+            default_lifetime=context.policy.default_lifetime,
+            max_lifetime=context.policy.max_lifetime,
+            keep_refresh_token=refresh_token is not None,
+        )
+
+
+def _http_request(
+    context: RenewalContext, credential: Credential, now: float, refresh_token: Secret | None, secrets: list[Secret]
+) -> HttpRequest:
+    """The request; what must not be shown of it is added to ``secrets``."""
+    request = context.request
+    credentials = request.authentication.authenticate(request.client_id, credential.secret, request.token_endpoint, now)
+    public = (request.client_id, ASSERTION_TYPE)
+    secrets += (Secret(value) for _, value in credentials.parameters if value not in public)
+    secrets += (Secret(value.rpartition(" ")[2]) for value in credentials.headers.values())
+    refresh = [("refresh_token", refresh_token.reveal())] if refresh_token is not None else []
+    return build(
+        request.token_endpoint,
+        [*request.parameters(), *refresh, *credentials.parameters],
+        credentials.headers,
+        request.grant.encoding,
+        context.policy.mint_deadline,
+    )
+
+
+def _without(secrets: list[Secret], response: HttpResponse) -> HttpResponse:
+    """A refusal in which the server repeats a secret, without it: its description is shown."""
+    if response.status == 200:
+        return response
+    body = response.body
+    for secret in secrets:
+        raw = secret.reveal_bytes()
+        for form in (raw, json.dumps(secret.reveal())[1:-1].encode(), quote(raw, safe="").encode()):
+            body = body.replace(form, b"***")
+    return HttpResponse(response.status, response.headers, body)
+
+
+def _check_scope(context: RenewalContext, grant: TokenGrant) -> TokenGrant | Failure:
+    """Less scope than asked is worth a warning (RFC 6749 §3.3); absent, more or reordered is fine."""
+    granted = (grant.scope or "").split()
+    missing = [scope for scope in context.request.scopes if granted and scope not in granted]
+    if not missing:
+        return grant
+    if context.policy.require_scope:
+        message = (
+            f"The server granted less scope than asked; missing: {' '.join(missing)}. "
+            "Fix: allow this client the scope, or policy.require_scope=False"
+        )
+        return Failure(Kind.CONFIGURATION, "TokenUnavailable", message, "scope_narrowed")
+    context.events.emit("scope_narrowed", reason=" ".join(missing))
+    return grant

@@ -1,0 +1,45 @@
+"""What a flight is given: the source's unchanging parts, and one generation of the client's credential."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from ..events import EventEmitter
+from ..lifecycle.policy import RenewalPolicy
+from ..oauth2.secrets import Secret
+from ..oauth2.token_request import TokenRequest
+from ..oauth2.transport import Transport
+from ..runtime.clock import Clock
+from ..shared_cache.shared_store import SharedStore
+from .token_state import TokenState
+
+if TYPE_CHECKING:
+    from ..lifecycle.mint_budget import MintBudget
+
+__all__ = ["COLD", "FORCED", "REJECTED", "RENEWAL", "Credential", "RenewalContext"]
+
+COLD, RENEWAL, REJECTED, FORCED = "cold", "renewal", "rejected", "forced"
+"""Why a token is minted."""
+
+
+class Credential(NamedTuple):
+    """One generation of the client's credential, and the state of its tokens."""
+
+    secret: Secret | None
+    fingerprint_key: bytes
+    state: TokenState
+    shared: SharedStore
+
+    def __repr__(self) -> str:
+        return "<Credential>"
+
+
+class RenewalContext(NamedTuple):
+    """What every flight of one source needs; nothing in it changes."""
+
+    request: TokenRequest
+    policy: RenewalPolicy
+    transport: Transport
+    clock: Clock
+    events: EventEmitter
+    budget: MintBudget | None

@@ -1,0 +1,222 @@
+"""The token source: hands out the held token, and has flights keep it good."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from ..caches.protocol import TokenCache
+from ..events import EventEmitter, Subscriber
+from ..lifecycle.policy import DEFAULT_POLICY, RenewalPolicy
+from ..oauth2.client_authentication.protocol import ClientAuthentication
+from ..oauth2.grants import Grant
+from ..oauth2.secrets import SecretSource, checked_secret_source, concealed
+from ..oauth2.token_request import TokenRequest
+from ..oauth2.tokens import AccessToken
+from ..runtime.clock import SYSTEM_CLOCK, Clock
+from ..shared_cache.opening import checked_cache
+from ..shared_cache.sealing import checked_keys
+from .credentials import CredentialSource
+from .default_transport import transport_for
+from .engine import Engine
+from .options import checked_alias, refuse_unknown
+from .renewal_context import RenewalContext
+
+if TYPE_CHECKING:
+    from typing_extensions import Never, Self
+
+    from ..lifecycle.mint_budget import MintBudget
+    from .status import SourceStatus
+    from .watcher import TokenWatcher
+
+__all__ = ["TokenSource", "engine_of"]
+
+
+class TokenSource:
+    """A source of access tokens for one client and one audience: one mint per token lifetime for the whole fleet.
+
+    Build it once or for every request: sources with equal parameters share one token per process. Use it from
+    any number of threads, tasks and event loops. It does no I/O until a token is asked for.
+
+    Args:
+        token_endpoint: the token endpoint's URL; https, except on loopback.
+        client_id: the client identifier (RFC 6749 §2.2).
+        client_secret: the client secret, or a callable that fetches it (a secret manager); the callable is
+            asked again when the server answers ``invalid_client``.
+        audience: the ``audience`` parameter, as Auth0 and others have it.
+        scope: the scopes, as a string separated by spaces or a list.
+        resource: the ``resource`` parameter (RFC 8707), one URI or several.
+        extra_parameters: further parameters of the token request.
+        client_authentication: ``client_secret_basic``, ``client_secret_post``, or an object such as
+            :class:`~m2m_auth.PrivateKeyJWT`.
+        grant: the grant; client credentials by default.
+        cache: None (this process's memory), a URL such as ``disk:``, or a :class:`~m2m_auth.caches.TokenCache`.
+        encryption_keys: keys (16 bytes or more) for what leaves the process; the first seals, all open. By
+            default the key is derived from the client's own credential.
+        policy: when tokens are renewed and how long anybody waits.
+        budget: how many tokens this client may mint; None: as many as it takes.
+        transport: how the token endpoint is reached: a ``requests.Session``, an ``httpx.Client``, or a callable.
+        clock: the clocks; for tests.
+        on_event: called with every :class:`~m2m_auth.events.Event`, on the thread where it happens.
+        alias: this source's short name in events and the log, e.g. ``billing``; the client id is always there.
+
+    Raises:
+        ConfigurationError: an option makes no sense; raised before any I/O.
+    """
+
+    __slots__ = ("__weakref__", "_engine")
+
+    def __init__(
+        self,
+        token_endpoint: str,
+        client_id: str,
+        client_secret: str | SecretSource | None = None,
+        *,
+        audience: str | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: str | Sequence[str] | None = None,
+        extra_parameters: Mapping[str, str] | None = None,
+        client_authentication: str | ClientAuthentication = "client_secret_basic",
+        grant: Grant | None = None,
+        cache: str | TokenCache | None = None,
+        encryption_keys: Sequence[str | bytes] | None = None,
+        policy: RenewalPolicy | None = None,
+        budget: MintBudget | None = None,
+        transport: Any = None,
+        clock: Clock | None = None,
+        on_event: Subscriber | None = None,
+        alias: str | None = None,
+        **unknown: Never,
+    ) -> None:
+        client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
+        refuse_unknown(unknown)
+        request = TokenRequest.checked(
+            token_endpoint,
+            client_id,
+            client_authentication=client_authentication,
+            grant=grant,
+            audience=audience,
+            scope=scope,
+            resource=resource,
+            extra_parameters=extra_parameters,
+        )
+        secret = checked_secret_source(client_secret)
+        keys = checked_keys(encryption_keys)
+        opened = checked_cache(cache)
+        policy = (policy or DEFAULT_POLICY).checked()
+        self._engine = Engine(
+            RenewalContext(
+                request,
+                policy,
+                transport_for(transport),
+                clock or SYSTEM_CLOCK,
+                EventEmitter(request.client_id, on_event, request.audience, checked_alias(alias)),
+                budget.checked() if budget is not None else None,
+            ),
+            CredentialSource(request, secret, keys, opened, policy, clock),
+            opened,
+            on_system_clock=clock is None,
+        )
+
+    # a token
+
+    def token(self) -> AccessToken:
+        """A token that is good now. Waits only where none is held, ``policy.max_wait`` seconds at most.
+
+        Raises:
+            TokenUnavailable: there is none, and why; the error is new for each caller.
+        """
+        engine = self._engine
+        held, clock = engine.state.held, engine.clock
+        if held is not None and clock.monotonic() < held.fresh_until and clock.wall() < held.fresh_until_wall:
+            return held.token
+        return engine.token()
+
+    async def atoken(self) -> AccessToken:
+        """The same for asyncio and trio: never blocks the event loop; a cancelled caller stops nothing.
+
+        Raises:
+            TokenUnavailable: there is none, and why.
+        """
+        engine = self._engine
+        held, clock = engine.state.held, engine.clock
+        if held is not None and clock.monotonic() < held.fresh_until and clock.wall() < held.fresh_until_wall:
+            return held.token
+        return await engine.atoken()
+
+    def __call__(self) -> str:
+        """The token's value: a source is a ``Callable[[], str]``, as many SDKs take one."""
+        return self.token().value
+
+    def renew(self) -> AccessToken:
+        """Has a new token minted now, e.g. after the client's rights have changed. Single flight still applies.
+
+        While the shared cache cannot give a lease, tokens are minted at least 10 s apart (or a tenth of their life, if
+        that is longer); until then this returns the held one.
+
+        Raises:
+            TokenUnavailable: the attempt failed; a held token is kept.
+        """
+        return self._engine.renew()
+
+    def reject(self, token: AccessToken) -> None:
+        """A resource server refused this token with a 401: this one, and only this one, is no longer used.
+
+        The next call mints another, unless this token is younger than 5 s or forced mints are banned: an API
+        that refuses every token must not burn the quota. Front doors call this themselves.
+        """
+        self._engine.reject(token)
+
+    # kept fresh by a timer
+
+    def watch(self) -> TokenWatcher:
+        """Keeps the token fresh by timer from now on, even when nobody calls; a context manager.
+
+        ``with source.watch() as watcher: watcher.wait_until_ready(10)`` starts a long-running service warm.
+        """
+        from .watcher import TokenWatcher
+
+        return TokenWatcher(self._engine)
+
+    # what it is doing
+
+    def status(self) -> SourceStatus:
+        """What this process knows now, and the ledger, which is read from the shared cache."""
+        return self._engine.status()
+
+    def close(self) -> None:
+        """Closes the cache's connections. They open again if the source is used again."""
+        if self._engine.cache is not None:
+            self._engine.cache.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        engine = getattr(self, "_engine", None)  # half built, in the traceback of a ConfigurationError
+        if engine is None:
+            return "<TokenSource>"
+        request = engine.context.request
+        return f"<TokenSource {request.client_id!r} at {request.token_endpoint}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a TokenSource is not pickled: build it where it is used; equal sources share one token")
+
+
+def engine_of(source: TokenSource) -> Engine:
+    """The engine behind a source: for front doors and tools, never for users."""
+    return source._engine  # pyright: ignore[reportPrivateUsage]

@@ -1,0 +1,73 @@
+"""The fake protected resource: what it answers under ``/api/``, and what it remembers of each call."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import urllib.parse
+from collections.abc import Sequence
+
+from .http_server import BadRequest, Reply, Request, Wire
+from .injected_failures import JSON
+from .records import ApiCall
+
+
+def bearer_token(request: Request) -> str | None:
+    """The token of an ``Authorization: Bearer`` header, or None."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else None
+
+
+def api_answer(
+    request: Request, status: int, challenge: str | Sequence[str] | None, headers: Sequence[tuple[str, str]]
+) -> tuple[ApiCall, Reply]:
+    """The answer to a call, and the record of it.
+
+    ``status`` is what the server made of the token; where it is 200, ``/api/redirect`` redirects. A 401 carries
+    the ``challenge``, each of them in a ``WWW-Authenticate`` of its own.
+    """
+    digest = hashlib.sha256(request.body).hexdigest()
+    headers = list(headers)
+    if status == 401 and challenge is not None:
+        challenges = [challenge] if isinstance(challenge, str) else challenge
+        headers += [("WWW-Authenticate", each) for each in challenges]
+    if status == 200 and request.path == "/api/redirect":
+        query = _query(request)
+        status = _number(query, "code", 307)
+        headers.append(("Location", query.get("to", "/api/")))
+    call = ApiCall(
+        method=request.method,
+        path=request.path,
+        query=request.query,
+        authorized="authorization" in request.headers,
+        token=bearer_token(request),
+        body_length=len(request.body),
+        body_sha256=digest,
+        headers=request.headers,
+        status=status,
+    )
+    seen = {"method": request.method, "path": request.path, "body_length": len(request.body), "body_sha256": digest}
+    return call, Reply(status, json.dumps(seen).encode(), (JSON, *headers))
+
+
+def send_api_answer(request: Request, reply: Reply, wire: Wire) -> None:
+    """Sends the answer; under ``/api/stream`` the body is a stream, with a 401 too: nobody should read that one."""
+    if request.path != "/api/stream":
+        wire.send(reply)
+        return
+    query = _query(request)
+    chunk = b"." * _number(query, "size", 1024)
+    chunks = itertools.repeat(chunk, _number(query, "chunks", 0)) if "chunks" in query else itertools.repeat(chunk)
+    wire.stream(reply, chunks, interval=_number(query, "interval_ms", 10) / 1000)
+
+
+def _query(request: Request) -> dict[str, str]:
+    return dict(urllib.parse.parse_qsl(request.query))
+
+
+def _number(query: dict[str, str], name: str, default: int) -> int:
+    text = query.get(name, str(default))
+    if not text.isdecimal():
+        raise BadRequest(f"{name}={text!r} is not a whole number")
+    return int(text)

@@ -1,0 +1,200 @@
+"""What one caller is to have, and the token source that gets it: a key of its own, few scopes, a short life."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import ConfigurationError
+from ..lifecycle.policy import RenewalPolicy
+from ..oauth2.client_authentication.protocol import ClientAuthentication, RequestCredentials
+from ..oauth2.client_authentication.registry import by_name
+from ..oauth2.secrets import Secret, SecretSource, checked_secret, concealed
+from ..source.token_source import TokenSource
+
+if TYPE_CHECKING:
+    from ..runtime.clock import Clock
+
+__all__ = ["Narrowed", "Subject", "TokenExchange", "caller_key", "schedule_for"]
+
+MAX_WAIT = 5.0
+"""Seconds that a request waits for a mint, at most; the mint goes on, and the page's next request finds its token. Each
+one that waits has a thread of the application, which a slow authorization server must not use up."""
+ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693 §3's name, no password
+
+
+class TokenExchange(NamedTuple):
+    """The token-exchange grant (RFC 8693): the caller's own token for a narrower one that still is the caller's.
+
+    The subject token is sent anew with each mint and is not part of the cache key, so a caller whose own token is
+    renewed keeps the vended one.
+    """
+
+    subject_token: Callable[[str], str] | None = None
+    """Fetches the subject token of the caller with this name; None: what ``caller=`` found (``Caller.subject_token``,
+    as :func:`by_bearer_token` fills it), the latest one."""
+    subject_token_type: str = ACCESS_TOKEN
+    """What kind of token that is (RFC 8693 §3)."""
+    requested_token_type: str = ACCESS_TOKEN
+    """What kind of token to ask for."""
+
+
+def caller_key(vendor: str, name: str) -> str:
+    """What no other caller of any vendor has: ASCII, whatever the names are, and never another pair's."""
+    return json.dumps([vendor, name])
+
+
+class Subject:
+    """One caller of one vendor, the latest token that it sent, and the source that was built for it."""
+
+    __slots__ = ("exchanged", "key", "name", "sent", "source", "token")
+
+    def __init__(self, vendor: str, name: str) -> None:
+        self.name = name
+        self.key = caller_key(vendor, name)
+        self.token: Secret | None = None
+        self.exchanged = False
+        """Whether that token is what is exchanged."""
+        self.sent: Secret | None = None
+        """What was exchanged last."""
+        self.source: TokenSource | None = None
+
+    def __repr__(self) -> str:
+        return "<Subject>"
+
+
+class _ExchangeGrant:
+    """The parameters of a token exchange that are the same each time."""
+
+    grant_type = "urn:ietf:params:oauth:grant-type:token-exchange"
+    encoding = "form"
+
+    def __init__(self, exchange: TokenExchange) -> None:
+        self._exchange = exchange
+
+    def parameters(self) -> tuple[tuple[str, str], ...]:
+        """The two types. The subject token is added when it is sent, since it changes."""
+        exchange = self._exchange
+        return (
+            ("subject_token_type", exchange.subject_token_type),
+            ("requested_token_type", exchange.requested_token_type),
+        )
+
+
+class _ForCaller:
+    """A client authentication whose tokens are one caller's: cached under a key, and sealed with a key, of its own.
+
+    Without it, two callers with equal scopes would be equal sources, and so would share one token.
+    """
+
+    def __init__(self, inner: ClientAuthentication, subject: Subject, exchange: TokenExchange | None) -> None:
+        self._inner, self._subject, self._exchange = inner, subject, exchange
+        self.method = f"{inner.method}:vended"
+
+    def credential(self, client_secret: Secret | None) -> bytes:
+        """The client's own material, bound to the caller."""
+        text = b"m2m-auth vended to " + self._subject.key.encode()
+        return hmac.new(self._inner.credential(client_secret), text, hashlib.sha256).digest()
+
+    def authenticate(
+        self, client_id: str, client_secret: Secret | None, token_endpoint: str, now: float
+    ) -> RequestCredentials:
+        """The client's own credentials; in a token exchange the subject token, too, which is as secret."""
+        headers, parameters = self._inner.authenticate(client_id, client_secret, token_endpoint, now)
+        if self._exchange is not None:
+            parameters = (*parameters, ("subject_token", self._subject_token(self._exchange).reveal()))
+        return RequestCredentials(headers, parameters)
+
+    def _subject_token(self, exchange: TokenExchange) -> Secret:
+        if exchange.subject_token is not None:
+            fetched = exchange.subject_token(self._subject.name)
+            return checked_secret("what TokenExchange.subject_token returned", fetched)
+        if self._subject.token is None:
+            raise ConfigurationError(
+                "TokenExchange has no subject token. Fix: caller=by_bearer_token(…), or a caller function that returns "
+                "Caller(name, token), or TokenExchange(subject_token=…)"
+            )
+        self._subject.sent = self._subject.token
+        return self._subject.sent
+
+
+class Narrowed(NamedTuple):
+    """What ``source_for`` is given: for whom a token is, what it may do, and when it is replaced."""
+
+    caller: str
+    """The caller's name."""
+    scopes: tuple[str, ...]
+    """What the token is for, and nothing more."""
+    policy: RenewalPolicy
+    """Keeps a token until ``leeway`` before its end."""
+    clock: Clock
+    """The vendor's clock."""
+    subject: Subject
+
+    def __repr__(self) -> str:
+        return f"<Narrowed {' '.join(self.scopes)}>"
+
+    def source(
+        self,
+        token_endpoint: str,
+        client_id: str,
+        client_secret: str | SecretSource | None = None,
+        *,
+        exchange: TokenExchange | None = None,
+        client_authentication: str | ClientAuthentication = "client_secret_basic",
+        **options: Any,
+    ) -> TokenSource:
+        """The source of this caller's token; its key is this caller's alone, in this process and in a shared cache.
+
+        Args:
+            token_endpoint: the token endpoint's URL.
+            client_id: the client identifier.
+            client_secret: the client secret, or a callable that fetches it.
+            exchange: exchanges the caller's own token (RFC 8693); by default client credentials with fewer scopes.
+            client_authentication: as in :class:`~m2m_auth.TokenSource`.
+            **options: further arguments of :class:`~m2m_auth.TokenSource`, e.g. ``audience``, ``cache``, ``budget``.
+
+        Raises:
+            ConfigurationError: an option makes no sense, or is the vendor's to set.
+        """
+        client_secret = concealed(client_secret)
+        for name in ("scope", "policy", "clock"):
+            if name in options:
+                raise ConfigurationError(f"narrowed.source(): {name}= is the TokenVendor's to set. Fix: leave it out")
+        if exchange is not None:
+            if "grant" in options:
+                raise ConfigurationError("narrowed.source(): pass grant= or exchange=, not both")
+            options["grant"] = _ExchangeGrant(exchange)
+            self.subject.exchanged = exchange.subject_token is None
+        self.subject.source = TokenSource(
+            token_endpoint,
+            client_id,
+            client_secret,
+            client_authentication=_ForCaller(by_name(client_authentication), self.subject, exchange),
+            scope=self.scopes,
+            policy=self.policy,
+            clock=self.clock,
+            **options,
+        )
+        return self.subject.source
+
+
+def schedule_for(lifetime: float, leeway: float) -> RenewalPolicy:
+    """A token that lives ``lifetime`` seconds is kept until ``leeway`` before its end; a shorter one in proportion.
+
+    There is no window for renewing in the background, but a moment: vended tokens are not renewed before they are due.
+    From then on a call waits for the new token, or gets the old one while that is good and the server is not.
+    """
+    share, moment = leeway / lifetime, 1.001
+    return RenewalPolicy(
+        window=share * moment,
+        window_cap=leeway * moment,
+        margin=share,
+        margin_cap=leeway,
+        jitter=0.0,
+        max_wait=MAX_WAIT,
+        default_lifetime=2 * lifetime,  # nobody knows how long it lives, so it is one that lives too long
+    ).checked()

@@ -1,0 +1,157 @@
+"""Where a token may go: origins, loopback, and plain http (BEHAVIOUR §5, "Sending")."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from m2m_auth import ConfigurationError, InsecureTransport, OriginNotAllowed
+from m2m_auth.oauth2.origins import OriginPolicy, is_loopback, origin_of, same_origin
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("https://api.example.com", ("https", "api.example.com", 443)),
+        ("HTTPS://API.Example.COM:443/path?q#f", ("https", "api.example.com", 443)),
+        ("http://api.example.com/", ("http", "api.example.com", 80)),
+        ("https://api.example.com:8443/", ("https", "api.example.com", 8443)),
+        ("https://api.example.com./", ("https", "api.example.com", 443)),
+        ("https://[2001:DB8::1]:8443/", ("https", "2001:db8::1", 8443)),
+        ("https://api.example.com@evil.example/", ("https", "evil.example", 443)),
+        ("https://user:pw@api.example.com/", ("https", "api.example.com", 443)),
+    ],
+)
+def test_the_origin_of_a_url(url: str, origin: tuple[str, str, int]) -> None:
+    """Scheme, host and port, in one spelling; user information is not a host."""
+    assert origin_of(url) == origin
+    assert same_origin(url, origin)
+
+
+@pytest.mark.parametrize("url", ["", "/path", "api.example.com", "https://", "https:///x", "https://a:b/", "mailto:x"])
+def test_a_url_without_an_origin(url: str) -> None:
+    """Such a URL is nobody's origin, and no token goes there."""
+    with pytest.raises(ValueError, match=r"."):
+        origin_of(url)
+    assert not same_origin(url, ("https", "api.example.com", 443))
+    with pytest.raises(OriginNotAllowed, match="a URL without an origin"):
+        OriginPolicy(None, True).check(url)
+
+
+@pytest.mark.parametrize("host", ["localhost", "api.localhost", "127.0.0.1", "127.8.9.10", "::1"])
+def test_loopback(host: str) -> None:
+    """What is sent there never leaves the machine."""
+    assert is_loopback(host)
+    url = f"http://[{host}]/" if ":" in host else f"http://{host}:8080/"
+    assert OriginPolicy(None, False).check(url)[1] == host
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "example.com",
+        "localhost.example.com",
+        "mylocalhost",
+        "127.0.0.1.nip.io",
+        "10.0.0.1",
+        "0.0.0.0",
+        "128.0.0.1",
+        "fe80::1",
+    ],
+)
+def test_plain_http_to_another_machine_is_refused(host: str) -> None:
+    """Nobody's typo shows the token to the network; the error has the origin and the fix."""
+    assert not is_loopback(host)
+    url = f"http://[{host}]/x?secret" if ":" in host else f"http://{host}/x?secret"
+    with pytest.raises(InsecureTransport) as caught:
+        OriginPolicy(None, False).check(url)
+    assert caught.value.origin == url.partition("/x")[0]
+    assert "Fix: use https, or pass allow_insecure_http=True" in str(caught.value)
+    assert "secret" not in str(caught.value)
+    assert OriginPolicy(None, True).check(url)[0] == "http"
+
+
+def test_without_a_list_any_https_origin_may_get_it() -> None:
+    """The default: https anywhere, nothing but http and https."""
+    policy = OriginPolicy(None, False)
+    assert policy.check("https://anywhere.example:1234/x") == ("https", "anywhere.example", 1234)
+    for url in ("ftp://anywhere.example:21/", "ws://localhost:80/", "file:///etc/passwd"):
+        with pytest.raises(OriginNotAllowed, match=r"any http\(s\) origin"):
+            policy.check(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.com:8443/",
+        "http://api.example.com/",
+        "https://example.com/",
+        "https://api.example.com.evil.example/",
+        "https://evil.example/?https://api.example.com",
+        "https://api.example.com@evil.example/",
+        "https://api.example.com:443@evil.example/",
+    ],
+)
+def test_only_the_listed_origins_get_it(url: str) -> None:
+    """Scheme, host and port must all be the same; the message names both."""
+    policy = OriginPolicy(["https://api.example.com", "https://b.example:8443/"], True)
+    with pytest.raises(OriginNotAllowed) as caught:
+        policy.check(url)
+    assert caught.value.allowed == ("https://api.example.com", "https://b.example:8443")
+    assert caught.value.origin in str(caught.value)
+    assert "https://api.example.com, https://b.example:8443" in str(caught.value)
+    assert "Fix: add the origin" in str(caught.value)
+
+
+def test_listed_origins_in_any_spelling() -> None:
+    """Case, default port, a trailing dot and the path are not the origin's business."""
+    policy = OriginPolicy(("HTTPS://API.example.com:443/", "http://10.0.0.1:80"), True)
+    assert policy.check("https://api.example.com./path") == ("https", "api.example.com", 443)
+    assert policy.check("http://10.0.0.1/") == ("http", "10.0.0.1", 80)
+
+
+def test_a_listed_http_origin_still_needs_the_second_word() -> None:
+    """allowed_origins says where, allow_insecure_http says how."""
+    with pytest.raises(InsecureTransport):
+        OriginPolicy(["http://api.example.com"], False).check("http://api.example.com/")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "words"),
+    [
+        ("https://api.example.com", ["must be a list of origins", "Fix: ['https://api.example.com']"]),
+        ([], ["allowed_origins is empty", "Fix: name one, or leave it out"]),
+        (5, ["must be a list of origins, not int", "Fix: ["]),
+        (["api.example.com"], ["'api.example.com' is not an origin like 'https://api.example.com'"]),
+        ([""], ["'' is not an origin"]),
+        ([None], ["None is not an origin"]),
+        ([5], ["5 is not an origin"]),
+        ([b"https://api.example.com"], ["is not an origin"]),
+        (["https://api.example.com/v1"], ["has more than an origin", "Fix: 'https://api.example.com'"]),
+        (["https://api.example.com:8443?x"], ["has more than an origin", "Fix: 'https://api.example.com:8443'"]),
+        (["https://[::1]:1/#x"], ["has more than an origin", "Fix: 'https://[::1]:1'"]),
+        (["https://u:s3cr3t@api.example.com"], ["an entry with credentials", "Fix: 'https://api.example.com'"]),
+    ],
+)
+def test_a_list_that_makes_no_sense_is_explained(allowed: Any, words: list[str]) -> None:
+    """When it is configured, with the entry and what it should be; a password in it is not repeated."""
+    with pytest.raises(ConfigurationError) as caught:
+        OriginPolicy(allowed, False)
+    assert [word for word in words if word not in str(caught.value)] == []
+    assert "s3cr3t" not in str(caught.value)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text(max_size=60) | st.text(alphabet="htps:/@.[]%#?\\ab1 \t", max_size=40))
+def test_any_text_is_an_origin_or_refused(url: str) -> None:
+    """Nothing but the two errors gets out of the check, whatever a redirect says."""
+    for text in (url, f"https://{url}", f"https://api.example.com{url}"):
+        try:
+            origin = OriginPolicy(None, False).check(text)
+        except (OriginNotAllowed, InsecureTransport):
+            continue
+        assert origin == origin_of(text)
+        assert origin[0] == "https" or is_loopback(origin[1])

@@ -1,0 +1,174 @@
+"""How long a vended token is good: recomputed at each answer, never too short for its client, never beyond the cap."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from proxy_steps import ACME, kept_secrets, own_secrets, running
+
+from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
+from m2m_auth.proxy.upstream_transport import reserved
+from m2m_auth.testing import FakeAuthorizationServer, FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Time that moves when a test says so."""
+    return FakeClock()
+
+
+@pytest.fixture
+def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
+    """An authorization server that lives by the clock."""
+    with FakeAuthorizationServer(clock=clock) as running_server:
+        yield running_server
+
+
+def test_expires_in_counts_down(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """Each answer says what is left of the token now."""
+    with running(own_secrets(server), clock=clock) as (_, ask):
+        left = []
+        for _ in range(4):
+            left.append(ask.token().json["expires_in"])
+            clock.advance(500)
+        assert left == [3600, 3100, 2600, 2100]
+
+
+@pytest.mark.parametrize("lifetime", [90, 300, 3600, 86400])
+def test_a_vended_token_is_good_for_min_validity(
+    server: FakeAuthorizationServer, clock: FakeClock, lifetime: int
+) -> None:
+    """At every moment of three lifetimes: at least 60 s are left, as told and in truth, at one mint a lifetime."""
+    server.lifetime = lifetime
+    step, lifetimes = lifetime / 37, 3
+    with running(own_secrets(server), clock=clock) as (_, ask):
+        shortest = lifetime
+        for _ in range(37 * lifetimes):
+            got = ask.token()
+            shortest = min(shortest, got.json["expires_in"])
+            mints = server.mints
+            clock.advance(60)
+            assert server.is_active(got.token)
+            clock.advance(max(step - 60, 0))
+            server.wait_for_token_requests(mints, timeout=10)
+        assert shortest >= 60
+        served = max(step, 60) * 37 * lifetimes
+        # Renewed at three quarters of the time for which a token is given out, at the earliest.
+        assert server.mints <= served / ((lifetime - 61) * 0.75) + 2
+
+
+def test_when_nothing_is_left_and_nobody_renews(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """In an outage the token is served while it is long enough; then 503, not one that ends in its client's hands."""
+    with running(own_secrets(server), clock=clock) as (_, ask):
+        assert ask.token().status == 200
+        server.fail("500")
+        clock.advance(3535)
+        assert ask.token().json["expires_in"] == 65
+        clock.advance(5)
+        got = ask.token()
+        assert (got.status, got.error) == (503, "temporarily_unavailable")
+        assert "retry-after" in got.headers
+
+
+def test_a_cap_of_an_hour_and_tokens_of_an_hour(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """The cap is no margin: the token is kept for its whole hour, and minted once."""
+    with running(own_secrets(server, lifetime_cap=3600.0), clock=clock) as (_, ask):
+        assert ask.token().json["expires_in"] == 3600
+        clock.advance(2600)
+        assert ask.token().json["expires_in"] == 1000
+        assert server.mints == 1
+
+
+def test_a_token_that_lives_longer_than_the_cap(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """It is given out as if it ended there, and replaced in time."""
+    server.lifetime = 86400
+    with running(own_secrets(server, lifetime_cap=3600.0), clock=clock) as (_, ask):
+        first = ask.token()
+        assert first.json["expires_in"] == 3600
+        clock.advance(3590)
+        second = ask.token()
+        assert second.token != first.token
+        assert second.json["expires_in"] == 3600
+
+
+def test_tokens_too_short_for_the_promise(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """Where a token never has 60 s it is given out for half its life: short tokens, but no mint for each request."""
+    server.lifetime = 40
+    with running(own_secrets(server), clock=clock) as (_, ask):
+        left = []
+        for _ in range(40):
+            left.append(ask.token().json["expires_in"])
+            clock.advance(1)
+        assert min(left) >= 20
+        assert server.mints <= 4
+
+
+def test_min_validity_of_ones_own(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """For clients whose margin is larger."""
+    with running(own_secrets(server, min_validity=600.0), clock=clock) as (_, ask):
+        first = ask.token().token
+        clock.advance(2990)
+        assert ask.token().json["expires_in"] >= 600
+        clock.advance(20)
+        got = ask.token()
+        assert got.json["expires_in"] >= 600
+        assert got.token != first
+
+
+def test_a_jwt_and_a_missing_lifetime(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """The lifetime of a JWT is its own where the answer says nothing; of an opaque token it is taken as 300 s."""
+    server.leave_out = {"expires_in"}
+    server.token_format = "jwt"
+    with running(own_secrets(server), clock=clock) as (_, ask):
+        assert 3598 <= ask.token().json["expires_in"] <= 3600
+        server.token_format = "opaque"
+        assert ask.token(scope="read").json["expires_in"] == 300
+
+
+def test_a_wall_clock_that_jumps(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """Set back by an hour, nobody is promised more than the token's life; suspended for an hour, there is a new one."""
+    with running(own_secrets(server), clock=clock) as (_, ask):
+        first = ask.token()
+        clock.jump_wall(-3600)
+        assert ask.token().json["expires_in"] <= 3600
+        clock.jump_wall(3600)
+        clock.suspend(3600)
+        assert ask.token().token != first.token
+
+
+@given(lifetime=st.floats(0.1, 1e6), min_validity=st.floats(0, 86400))
+def test_what_is_reserved_of_a_token(lifetime: float, min_validity: float) -> None:
+    """More than the promise wherever that leaves five seconds; else half the life, so that something is left."""
+    reserve = reserved(lifetime, min_validity)
+    assert 0 < reserve < lifetime
+    assert reserve > min_validity or lifetime < min_validity + 6
+
+
+@pytest.mark.parametrize("value", ["", " ", ["list"], {"a": 1}, 5, True, None, " padded"])
+@pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
+def test_what_is_no_token(server: FakeAuthorizationServer, configure: Any, value: object) -> None:
+    """A 200 with something else in access_token is no token, and the secret that led to it is not the right one."""
+    document = {"access_token": value, "token_type": "Bearer", "expires_in": 3600}
+
+    def transport(request: HttpRequest) -> HttpResponse:
+        return HttpResponse(200, {"content-type": "application/json"}, json.dumps(document).encode())
+
+    with running(configure(server), transport=transport) as (proxy, ask):
+        assert ask.token().status == 503
+        (acme,) = [report for report in proxy.ledger.report() if report.vendor == ACME]
+        assert acme.month.minted == 0
+
+
+def test_never_zero_seconds(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """Many a client takes 0 for a token that never ends."""
+    server.lifetime = 1
+    with running(own_secrets(server), clock=clock) as (_, ask):
+        clock.advance(0.25)
+        assert ask.token().json["expires_in"] == 1
+        clock.advance(0.125)
+        assert ask.token().json["expires_in"] == 1

@@ -1,0 +1,246 @@
+"""reject() and renew(): this token and only this one is out, one mint replaces it, and no API burns the quota."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from engine_steps import ClockedStore, at_once, land, source
+
+from m2m_auth import AccessToken, TokenSource
+from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.errors import TokenEndpointUnavailable
+from m2m_auth.events import Event
+from m2m_auth.source.token_source import engine_of
+from m2m_auth.testing import FakeAuthorizationServer, FakeClock
+
+
+@pytest.fixture
+def events() -> list[Event]:
+    """What the source told."""
+    return []
+
+
+@pytest.fixture
+def it(timed_server: FakeAuthorizationServer, clock: FakeClock, events: list[Event]) -> TokenSource:
+    """A source on the fake clock."""
+    return source(timed_server, clock=clock, on_event=events.append)
+
+
+def old_token(it: TokenSource, clock: FakeClock) -> AccessToken:
+    """A token that is old enough to be refused for good reason."""
+    token = it.token()
+    clock.advance(10)
+    return token
+
+
+def pair(server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path) -> list[TokenSource]:
+    """Two sources on one folder, each with a slot of its own: to the engine, two processes."""
+    return [source(server, clock=clock, cache=DiskTokenCache(tmp_path / "cache")) for _ in range(2)]
+
+
+def test_a_rejected_token_is_replaced_once(
+    it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock, events: list[Event]
+) -> None:
+    """16 calls that were refused together: one mint, for the reason "rejected"."""
+    first = old_token(it, clock)
+
+    def refused() -> AccessToken:
+        it.reject(first)
+        return it.token()
+
+    second = set(at_once(16, refused))
+    assert len(second) == 1
+    assert first not in second
+    assert timed_server.token_requests == 2
+    assert [event.reason for event in events if event.kind == "minted"] == ["cold", "rejected"]
+
+
+def test_another_token_is_not_touched(
+    it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock, events: list[Event]
+) -> None:
+    """Compare first: rejecting the predecessor, or another source's token, does nothing."""
+    first = old_token(it, clock)
+    other = source(timed_server, clock=clock, audience="other").token()
+    it.reject(other)
+    assert it.token() == first
+    it.reject(first)
+    second = it.token()
+    clock.advance(10)
+    it.reject(first)
+    assert it.token() == second
+    assert timed_server.token_requests == 3
+    assert [event.kind for event in events].count("rejected") == 1
+
+
+def test_a_young_token_causes_no_mint_and_a_bar_that_doubles(
+    it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock, events: list[Event]
+) -> None:
+    """An API that refuses every new token: 60 s without a forced mint, then 120, 240, 300 and 300 s."""
+    bars: list[float] = []
+    for _ in range(5):
+        token = it.token()
+        clock.advance(1)
+        it.reject(token)
+        for _ in range(3):
+            assert it.token() == token
+            it.reject(token)
+        bars.append(next(event.holds for event in reversed(events) if event.kind == "rejection_barred"))
+        clock.advance(bars[-1] - 1)
+        it.reject(token)
+        assert it.token() == token, "the bar is not over yet"
+        clock.advance(2)
+        it.reject(token)
+    assert bars == [60, 120, 240, 300, 300]
+    assert timed_server.token_requests == 5
+
+
+def test_an_api_that_always_says_401_burns_no_quota(
+    it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock
+) -> None:
+    """A day of calls, each refused, one every ten seconds: a mint every few minutes, not one per call."""
+    for _ in range(8640):
+        it.reject(it.token())
+        clock.advance(10)
+        land(it)
+    # Each forced mint is followed by one whose token is refused young, and that one by a bar of up to 300 s.
+    assert timed_server.token_requests < 600
+
+
+def test_the_bar_ends(it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """Long after the last refusal the next bar is 60 s again."""
+    token = it.token()
+    it.reject(token)
+    assert engine_of(it).state.forced_mint_ban is not None
+    clock.advance(1000)
+    it.reject(token)
+    second = it.token()
+    it.reject(second)
+    assert engine_of(it).state.forced_mint_ban.until - clock.monotonic() == 60
+
+
+def test_the_bar_is_shared(timed_server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path) -> None:
+    """One process sees that new tokens are refused, too: the others do not mint for it either, and serve on."""
+    one, two = pair(timed_server, clock, tmp_path)
+    token = one.token()
+    assert two.token() == token
+    one.reject(token)
+    land(one)
+    clock.advance(10)
+    two.reject(token)
+    assert two.token() == token
+    assert timed_server.token_requests == 1
+    clock.advance(60)
+    two.reject(token)
+    assert two.token() != token
+    assert timed_server.token_requests == 2
+
+
+def test_a_tombstone_is_shared(timed_server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path) -> None:
+    """Two processes whose calls are refused: the second takes the first one's new token, and mints nothing."""
+    one, two = pair(timed_server, clock, tmp_path)
+    first = old_token(one, clock)
+    assert two.token() == first
+    one.reject(first)
+    second = one.token()
+    two.reject(first)
+    assert two.token() == second
+    assert timed_server.token_requests == 2
+
+
+def test_a_tombstone_outlives_a_failed_mint(
+    timed_server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path
+) -> None:
+    """The refused token is out for processes that start during the outage, and does not come back after it."""
+    one, two = pair(timed_server, clock, tmp_path)
+    first = old_token(one, clock)
+    one.reject(first)
+    timed_server.fail("500")
+    for it in (one, two):
+        with pytest.raises(TokenEndpointUnavailable):
+            it.token()
+    timed_server.recover()
+    clock.advance(100)
+    second = two.token()
+    assert second != first
+    assert one.token() == second
+    assert timed_server.token_requests == 3
+
+
+def test_the_rejected_token_again(timed_server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path) -> None:
+    """A server that gives the refused token back: it is served on, one attempt is made, and the bar holds."""
+    timed_server.same_token = True
+    for it in (source(timed_server, clock=clock), *pair(timed_server, clock, tmp_path)):
+        first, before = old_token(it, clock), timed_server.token_requests
+        for _ in range(20):
+            it.reject(first)
+            assert it.token() == first
+        assert timed_server.token_requests <= before + 1
+
+
+def test_renew_is_a_forced_mint(
+    it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock, events: list[Event]
+) -> None:
+    """renew() mints though the token is fresh; 16 callers at once share it."""
+    first = it.token()
+    timed_server.latency = 0.3
+    renewed = set(at_once(16, it.renew))
+    assert len(renewed) == 1
+    assert renewed != {first}
+    assert it.token() in renewed
+    assert timed_server.token_requests == 2
+    assert [event.reason for event in events if event.kind == "minted"] == ["cold", "forced"]
+
+
+def test_renew_is_shared(timed_server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """Another process takes the renewed token when its own is due, or when it starts."""
+    store = ClockedStore(clock.monotonic)
+    one, two, three = (source(timed_server, clock=clock, cache=store.beside()) for _ in range(3))
+    first = one.token()
+    assert two.token() == first
+    clock.advance(100)
+    second = one.renew()
+    assert three.token() == second
+    clock.advance(2650)
+    assert two.token() == first
+    land(two)
+    assert two.token() == second
+    assert timed_server.token_requests == 2
+
+
+def test_a_failed_renew_keeps_the_token(it: TokenSource, timed_server: FakeAuthorizationServer) -> None:
+    """renew() tells its caller; everybody else goes on with the held token."""
+    first = it.token()
+    timed_server.fail("503")
+    with pytest.raises(TokenEndpointUnavailable) as caught:
+        it.renew()
+    assert caught.value.cause_code == "http_503"
+    assert it.token() == first
+
+
+@pytest.mark.parametrize("lifetime", [100, 300, 3600])
+def test_the_same_token_again_is_no_loop(
+    it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock, lifetime: float
+) -> None:
+    """A server that does not renew early is asked at E-W, at E-M and at E, however many calls there are."""
+    timed_server.same_token, timed_server.lifetime = True, lifetime
+    first, start = it.token(), clock.monotonic()
+    while clock.monotonic() < start + lifetime - 2:
+        assert it.token() == first
+        clock.advance(lifetime / 200)
+        land(it)
+    assert timed_server.token_requests <= 4
+
+
+def test_a_token_that_ends_earlier_is_not_taken(
+    it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock
+) -> None:
+    """A renewal that brings a shorter token: the longer one is kept, and the server is not asked again at once."""
+    first = it.token()
+    timed_server.lifetime = 60
+    clock.advance(2750)
+    for _ in range(100):
+        assert it.token() == first
+        land(it)
+        clock.advance(1)
+    assert timed_server.token_requests == 2

@@ -1,0 +1,205 @@
+"""Any interleaving of calls, expiries, clock jumps, cache loss, outages, rotations and rejections (BEHAVIOUR §1 to §4).
+
+Three processes on three hosts, and a fourth that asks for another audience, share one store and one authorization
+server. Each call is held to its promises in ``machine_caller.py``, against what the server knows, by true time:
+
+- never an expired token, nor one of another audience; what may pass unnoticed between clocks that differ is computed
+  in ``Caller._tolerance``;
+- a good token in hand is always served: ``token()`` does not raise;
+- mints: a call causes one at most, and only where the process holds no good token or is in the last quarter of its
+  life (``W = L/4``); ``renew()`` allows one more. So a process mints at most ``1 + t/(0.75 L)`` tokens in ``t``
+  seconds, plus one per restart, forced renewal and accepted rejection; a server that renews nothing is asked at E-W,
+  at E-M and at E;
+- attempts: after a failure none before its pause, two requests per call at most (the second with a changed secret);
+- as long as no clock lies and no cache fails, the same holds for the fleet as one;
+- waits: without a token a dead holder's lease and a mint (two where the secret changed as well), 2 s with one, and
+  never 10 real seconds;
+- nothing secret in events and errors; ``status()`` always answers; and when all is well again, every process works.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from engine_support import OUTAGE, ScriptedServer, source_on
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import initialize, invariant, rule
+from machine_caller import Caller
+from machine_faults import CALLERS, LIFETIMES, SKEWS, Faults
+from machine_world import HostClock, Server, World
+
+from m2m_auth import AccessToken, MintBudget, TokenEndpointUnavailable
+from m2m_auth.source.registry import forget_everything
+from m2m_auth.source.token_source import engine_of
+from m2m_auth.source.token_state import TokenState
+from m2m_auth.testing import FakeClock
+
+BUDGETS = st.sampled_from([None, None, None, MintBudget(per_month=6)])
+
+
+class Fleet(Faults):
+    """What the processes do while all that goes on, and what always holds."""
+
+    @initialize(
+        lifetime=LIFETIMES,
+        seed=st.integers(0, 2**16),
+        skews=st.lists(SKEWS, min_size=3, max_size=3),
+        clocks_lie=st.booleans(),
+        caches_fail=st.booleans(),
+        server_lies=st.booleans(),
+        budget=BUDGETS,
+    )
+    def begin(
+        self,
+        lifetime: float,
+        seed: int,
+        skews: list[float],
+        clocks_lie: bool,
+        caches_fail: bool,
+        server_lies: bool,
+        budget: MintBudget | None,
+    ) -> None:
+        """A cold fleet, and what may go wrong in its world."""
+        forget_everything()
+        self.world = World()
+        self.server = Server(self.world, lifetime)
+        self.vault = ["secret-0"]
+        self.clocks_lie, self.caches_fail, self.server_lies = clocks_lie, caches_fail, server_lies
+        self.budget = budget
+        clocks = [HostClock(self.world, skews[host] * clocks_lie, seed + host) for host in range(3)]
+        homes = [(clocks[0], "orders"), (clocks[1], "orders"), (clocks[2], "orders"), (clocks[0], "stock")]
+        self.callers = [
+            Caller(self.world, self.server, clock, audience, self.vault, budget) for clock, audience in homes
+        ]
+        self.calm = not (clocks_lie or caches_fail or server_lies)
+        self.server.watchful = self.calm
+        self.barred: dict[TokenState, float] = {}
+        """Until when a process may force no mint, since its API refused a new token too."""
+        self.out: set[str] = set()
+        """Tokens that an API has refused."""
+        self.api_refuses = False
+
+    # what callers do
+
+    @rule(who=CALLERS)
+    def call(self, who: int) -> None:
+        """One call of the API, as a plugin makes it: a refused token is replaced, and the call replayed once."""
+        caller = self.callers[who]
+        for _ in range(2):
+            token = self._one_for_all(caller, caller.call)
+            if token is None or not self.api_refuses:
+                return
+            self._refuse(caller, token)
+
+    def _refuse(self, caller: Caller, token: AccessToken) -> None:
+        slot, now = engine_of(caller.source).state, caller.clock.monotonic()
+        young = not self.clocks_lie and self.world.now < self.server.tokens[token.value].sent + 5
+        free = slot.forced_mint_ban is None or now >= slot.forced_mint_ban.until
+        if caller.reject(token):
+            self.out.add(token.value)
+            assert not young, "its API refuses new tokens"
+            assert now >= self.barred.get(slot, now), "an API that refuses every token burns the quota"
+        elif young and free:
+            self.barred[slot] = now + 60 - 1e-3
+
+    @rule(who=CALLERS, gap=st.sampled_from([0.05, 0.3, 1.0, 7.0]))
+    def steady_calls(self, who: int, gap: float) -> None:
+        """Ten calls, one after the other."""
+        for _ in range(10):
+            self.call(who)
+            self.world.advance(gap)
+
+    @rule()
+    def all_call(self) -> None:
+        """Everybody calls, one after the other."""
+        for who in range(4):
+            self.call(who)
+
+    @rule(who=CALLERS)
+    def revoked(self, who: int) -> None:
+        """An API refuses this process's token, and takes a new one."""
+        caller = self.callers[who]
+        token = self._one_for_all(caller, caller.call)
+        if token is not None:
+            self._refuse(caller, token)
+
+    @rule(who=CALLERS)
+    def renew(self, who: int) -> None:
+        """A forced renewal."""
+        self.callers[who].renew()
+
+    @rule(who=CALLERS)
+    def restart(self, who: int) -> None:
+        """A process is replaced."""
+        self.callers[who].restart()
+
+    def _one_for_all(self, caller: Caller, ask: Any) -> Any:
+        """Where nothing lies, a call mints only if the fleet's latest token is in its last quarter, or refused."""
+        before = dict(self.server.latest)
+        token = ask()
+        for value in caller.mints if self.calm else ():
+            minted = self.server.tokens[value]
+            latest = before.get((minted.audience, minted.secret), "")
+            if latest and latest not in self.out:
+                assert minted.sent >= self.server.tokens[latest].sent + minted.lifetime * 0.75 - 1e-3, "minted twice"
+        return token
+
+    @rule()
+    def api_turns(self) -> None:
+        """The API refuses every token from now on, or stops doing so."""
+        self.api_refuses = not self.api_refuses
+
+    # always
+
+    @invariant()
+    def promises(self) -> None:
+        """What was seen on flights, what was told, and what the ledger's budget allows."""
+        assert not self.world.faults
+        for caller in self.callers:
+            caller.check_events()
+        if self.budget is not None and not self.caches_fail and not self.clocks_lie and not self.server_lies:
+            assert len(self.server.tokens) <= (self.budget.per_month or 0), "over the budget"
+
+    def teardown(self) -> None:
+        """Everything works again: so does every process, once all pauses are over."""
+        if not hasattr(self, "world"):
+            return
+        self.cache_well()
+        self.server.outage, self.server.latency, self.server.repeats = None, 0.0, False
+        self.rotate()
+        self.api_refuses = False
+        self.world.advance(4000)
+        for caller in self.callers:
+            token = caller.call()
+            assert token is not None or self.budget is not None, "it has stopped for good"
+        self.promises()
+        forget_everything()
+
+
+Fleet.TestCase.settings = settings(
+    max_examples=60,
+    stateful_step_count=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+class TestFleet(Fleet.TestCase):
+    """Whatever happens, in whatever order, every call keeps its promises."""
+
+
+def test_a_suspended_host_fails_fast_in_an_outage() -> None:
+    """Found by the machine: pauses are monotonic, so a host that slept took none for one and asked without end."""
+    clock, server = FakeClock(), ScriptedServer()
+    source = source_on(server, clock)
+    source.token()
+    clock.suspend(1000)
+    server.down = OUTAGE
+    for _ in range(3):
+        with pytest.raises(TokenEndpointUnavailable):
+            source.token()
+    assert len(server.requests) == 2, "one mint, one attempt"

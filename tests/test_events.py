@@ -1,0 +1,65 @@
+"""Events and the log: everything is told to the subscriber, a repetition is left out of the log."""
+
+from __future__ import annotations
+
+import logging
+from typing import get_args
+
+import pytest
+
+from m2m_auth import TokenSource
+from m2m_auth.events import Event, EventEmitter, EventKind
+
+NAME = "m2m_auth"
+
+
+def test_a_subscriber_hears_everything() -> None:
+    """Typed, with the fingerprint cut to 8 digits."""
+    heard: list[Event] = []
+    reporter = EventEmitter("client", heard.append)
+    reporter.emit("minted", "0123456789abcdef", "cold", 0.25)
+    reporter.emit("minted", "0123456789abcdef", "cold", 0.25)
+    assert heard == [Event("minted", "client", "01234567", "cold", 0.25)] * 2
+
+
+def test_an_alias_tells_sources_of_one_client_apart(caplog: pytest.LogCaptureFixture) -> None:
+    """It is in every event and every line, beside the client's id."""
+    heard: list[Event] = []
+    source = TokenSource("https://as.example/token", "client-9", "s3cr3t", alias="billing", on_event=heard.append)
+    source._engine.context.events.emit("rejected", "01234567")
+    assert [(event.alias, event.client_id) for event in heard] == [("billing", "client-9")]
+    assert caplog.messages == ["billing (client client-9): an API refused token 01234567"]
+
+
+@pytest.mark.parametrize("kind", get_args(EventKind))
+def test_every_kind_has_its_words(kind: EventKind, caplog: pytest.LogCaptureFixture) -> None:
+    """Each event can be logged, with and without its details, and names the client."""
+    with caplog.at_level(1, NAME):
+        EventEmitter("client-7", None).emit(kind)
+        EventEmitter("client-7", None).emit(kind, "0123456789abcdef", "a reason", 1.5)
+    assert [record.message.startswith("client client-7: ") for record in caplog.records] == [True, True]
+    assert "0123456789" not in caplog.text
+
+
+def test_an_outage_is_two_lines_not_ten_thousand(caplog: pytest.LogCaptureFixture) -> None:
+    """The same failure again is not news; its end is, and so is the next one."""
+    reporter = EventEmitter("an-hour-of-outage", None)
+    with caplog.at_level(logging.INFO, NAME):
+        for _ in range(10_000):
+            reporter.emit("renewal_failed", reason="timeout", seconds=1.0)
+        reporter.emit("renewal_failed", reason="http_503", seconds=1.0)
+        reporter.emit("minted", "01234567", "renewal", 0.1)
+        reporter.emit("renewal_failed", reason="http_503", seconds=1.0)
+    words = [record.message.split("(")[1].split(")")[0] for record in caplog.records]
+    assert words == ["timeout", "http_503", "renewal", "http_503"]
+
+
+def test_a_subscriber_that_raises_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    """Its type is logged; its message might hold anything."""
+
+    def subscriber(event: Event) -> None:
+        raise RuntimeError("canary")
+
+    with caplog.at_level(logging.WARNING, NAME):
+        EventEmitter("raises", subscriber).emit("adopted")
+    assert caplog.messages == ["on_event raised RuntimeError; ignored"]

@@ -1,0 +1,279 @@
+"""What a hostile page, or a hostile client, tries at a vendor; and what an honest page of a listed origin may do."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from vending_support import PUBLISH, SHOP, SUBSCRIBE, Shop, ask, document, error_of, request_with, token_of
+
+from m2m_auth.errors import ConfigurationError
+from m2m_auth.serving import Answer
+from m2m_auth.source.registry import forget_everything
+from m2m_auth.testing import FakeAuthorizationServer, FakeClock
+from m2m_auth.vending import TokenVendor
+
+
+@pytest.fixture
+def shop(clock: FakeClock) -> Iterator[Shop]:
+    """A vendor of tokens that live one hour."""
+    forget_everything()
+    with FakeAuthorizationServer(clock=clock) as server:
+        server.lifetime = 3600
+        yield Shop(server, clock)
+    forget_everything()
+
+
+def cors(answer: Answer) -> dict[str, str]:
+    """The headers by which a browser decides what a page may read."""
+    return {name: value for name, value in answer.headers if name.startswith("Access-Control-")}
+
+
+def test_a_page_of_a_listed_origin_reads_its_token(shop: Shop) -> None:
+    """The exact origin comes back, with credentials allowed, and caches are told that answers differ by origin."""
+    answer = shop.ask()
+    token_of(answer)
+    assert cors(answer)["Access-Control-Allow-Origin"] == SHOP
+    assert cors(answer)["Access-Control-Allow-Credentials"] == "true"
+    assert dict(answer.headers)["Vary"] == "Origin"
+
+
+def test_a_preflight_is_answered_without_knowing_who_asks(shop: Shop) -> None:
+    """It carries no cookie (Fetch): POST and the required header are allowed, and nothing is minted."""
+    headers = {"access-control-request-method": "POST", "access-control-request-headers": "x-requested-with"}
+    answer = shop.ask(None, method="OPTIONS", headers={**headers, "x-requested-with": None})
+    assert (answer.status, answer.body) == (204, b"")
+    assert cors(answer)["Access-Control-Allow-Methods"] == "POST"
+    assert "X-Requested-With" in cors(answer)["Access-Control-Allow-Headers"]
+    assert cors(answer)["Access-Control-Allow-Origin"] == SHOP
+    assert shop.server.token_requests == 0
+
+
+FOREIGN = {
+    "another site": "https://evil.example",
+    "a subdomain": "https://a.shop.example",
+    "a suffix": "https://shop.example.evil.example",
+    "a prefix": "https://evilshop.example",
+    "plain http": "http://shop.example",
+    "another port": "https://shop.example:8443",
+    "the default port, written": "https://shop.example:443",
+    "capitals": "https://SHOP.example",
+    "a path": "https://shop.example/",
+    "a sandboxed frame or a file": "null",
+    "two of them": f"{SHOP}, {SHOP}",
+    "one of two": f"{SHOP}, https://evil.example",
+    "a list": f"{SHOP} https://evil.example",
+    "everybody": "*",
+    "nothing": "",
+    "a dot at the end": f"{SHOP}.",
+}
+
+
+@pytest.mark.parametrize("case", FOREIGN)
+@pytest.mark.parametrize("site", [None, "cross-site", "same-site"])
+def test_a_page_of_any_other_origin_gets_nothing_and_reads_nothing(shop: Shop, case: str, site: str | None) -> None:
+    """403 before anybody is identified, no CORS header, on the request and on its preflight alike."""
+    headers = {"origin": FOREIGN[case], "sec-fetch-site": site}
+    answer = shop.ask(headers=headers)
+    assert error_of(answer) == (403, "access_denied")
+    preflight = shop.ask(method="OPTIONS", headers={**headers, "access-control-request-method": "POST"})
+    assert preflight.status == 403
+    assert cors(answer) == cors(preflight) == {}
+    assert (shop.sources, shop.server.token_requests) == ([], 0)
+
+
+@given(st.text(max_size=40) | st.from_regex(r"https?://[a-z.:/@]{0,3}shop\.example[a-z0-9.:/@?#, ]{0,12}"))
+def test_no_text_but_the_exact_origin_is_let_in(origin: str) -> None:
+    """Matching is equality: over any text, an answer allows an origin only if it is the listed one."""
+    vendor = TokenVendor(
+        lambda narrowed: narrowed.source("https://as.example/token", "c", "s"),
+        caller=lambda _: None,
+        scopes=SUBSCRIBE,
+        origins=[SHOP],
+    )
+    answer = ask(vendor, None, headers={"origin": origin})
+    assert error_of(answer)[0] == (401 if origin == SHOP else 403)
+    assert cors(answer).get("Access-Control-Allow-Origin") == (SHOP if origin == SHOP else None)
+
+
+def test_a_page_of_the_same_origin_needs_no_entry(shop: Shop) -> None:
+    """The browser vouches with a header that no script can set; the opaque origin is not believed even so."""
+    own = {"origin": "https://tokens.example", "sec-fetch-site": "same-origin"}
+    answer = shop.ask(headers=own)
+    token_of(answer)
+    assert cors(answer) == {}
+    assert error_of(shop.ask(headers={**own, "origin": "null"})) == (403, "access_denied")
+
+
+def test_a_program_that_is_no_browser_needs_no_origin(shop: Shop) -> None:
+    """Without an Origin there is no page; but a browser that says cross-site and hides the origin is refused."""
+    token_of(shop.ask(headers={"origin": None}))
+    hidden = shop.ask(headers={"origin": None, "sec-fetch-site": "cross-site"})
+    assert error_of(hidden) == (403, "access_denied")
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_form_on_a_foreign_page_cannot_send_the_header(shop: Shop, value: str | None) -> None:
+    """The forged simple request: right origin or none, cookies and all, but no custom header: no token."""
+    for origin in (SHOP, None):
+        answer = shop.ask(headers={"x-requested-with": value, "origin": origin})
+        assert error_of(answer) == (400, "invalid_request")
+    assert shop.server.token_requests == 0
+
+
+def test_another_header_may_be_required(clock: FakeClock) -> None:
+    """The one that is configured, in any case; the default's does not stand in for it."""
+    with FakeAuthorizationServer(clock=clock) as server:
+        shop = Shop(server, clock, required_header="X-Pizza")
+        assert error_of(shop.ask())[0] == 400
+        token_of(shop.ask(headers={"x-pizza": "1"}))
+        preflight = shop.ask(method="OPTIONS", headers={"access-control-request-method": "POST"})
+        assert "X-Pizza" in cors(preflight)["Access-Control-Allow-Headers"]
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "post", "OPTIONS"])
+def test_only_post_is_answered(shop: Shop, method: str) -> None:
+    """A GET could be caused by an image; an OPTIONS that is no preflight is no better."""
+    answer = shop.ask(method=method)
+    assert error_of(answer) == (405, "invalid_request")
+    assert dict(answer.headers)["Allow"] == "POST"
+    assert shop.server.token_requests == 0
+
+
+@pytest.mark.parametrize("path", ["//", "/.", "/..", "/token", "/%2e%2e", "/;a=1", "/\x00", "/../../o/token"])
+def test_below_its_place_there_is_nothing(shop: Shop, path: str) -> None:
+    """A path that a proxy in front let pass by mistake finds no second endpoint."""
+    assert error_of(shop.ask(path=path)) == (404, "invalid_request")
+
+
+BODIES: dict[str, tuple[bytes, str | None, tuple[int, str]]] = {
+    "twice": (b"scope=orders:subscribe&scope=orders:publish", None, (400, "invalid_request")),
+    "twice in JSON": (b'{"scope": "orders:subscribe", "scope": "x"}', "application/json", (400, "invalid_request")),
+    "no JSON": (b"{", "application/json", (400, "invalid_request")),
+    "a JSON list": (b'["scope"]', "application/json", (400, "invalid_request")),
+    "deep JSON": (b"[" * 4000, "application/json", (400, "invalid_request")),
+    "a number": (b'{"scope": 1}', "application/json", (400, "invalid_scope")),
+    "an object": (b'{"scope": {"a": "b"}}', "application/json", (400, "invalid_scope")),
+    "null": (b'{"scope": null}', "application/json", (400, "invalid_scope")),
+    "not UTF-8": (b"scope=\xff", None, (400, "invalid_request")),
+    "control characters": (b"scope=orders:subscribe%0d%0aX: y", None, (400, "invalid_scope")),
+    "another scope": (b"scope=admin", None, (400, "invalid_scope")),
+    "one more": (b"scope=orders:subscribe+admin", None, (400, "invalid_scope")),
+    "capitals": (b"scope=Orders:Subscribe", None, (400, "invalid_scope")),
+    "all": (b"scope=*", None, (400, "invalid_scope")),
+    "empty": (b"scope=", None, (400, "invalid_scope")),
+    "none, of two that are allowed": (b"", None, (400, "invalid_scope")),
+    "plain text": (b"scope=orders:subscribe", "text/plain", (415, "invalid_request")),
+    "no type": (b"scope=orders:subscribe", "", (415, "invalid_request")),
+    "multipart": (b"--b", "multipart/form-data; boundary=b", (415, "invalid_request")),
+    "large": (b"scope=" + b"a" * 5000, None, (413, "invalid_request")),
+}
+
+
+@pytest.mark.parametrize("case", BODIES)
+def test_a_body_that_asks_for_something_else_is_refused(shop: Shop, case: str) -> None:
+    """Each gets its status and code in JSON that its page may read; nothing is asked of the server."""
+    body, media_type, expected = BODIES[case]
+    changes: dict[str, Any] = {"body": body}
+    if media_type is not None:
+        changes["headers"] = {"content-type": media_type}
+    answer = shop.ask(**changes)
+    assert error_of(answer) == expected
+    assert cors(answer)["Access-Control-Allow-Origin"] == SHOP
+    assert shop.server.token_requests == 0
+
+
+def test_a_body_that_was_not_read_for_its_size_is_refused(shop: Shop) -> None:
+    """What the server's end cut off is not taken for an empty body."""
+    assert error_of(shop.ask(body=b"", too_large=True)) == (413, "invalid_request")
+
+
+def test_json_is_as_good_as_a_form(shop: Shop) -> None:
+    """The same token for the same scopes, however they were written; unknown members are ignored (RFC 6749 §3.2)."""
+    body = json.dumps({"scope": SUBSCRIBE, "audience": "https://evil.example"}).encode()
+    answer = shop.ask(body=body, headers={"content-type": "application/json; charset=utf-8"})
+    assert token_of(answer) == token_of(shop.ask())
+    assert "audience" not in shop.server.requests[0].parameters
+
+
+@given(st.lists(st.sampled_from([SUBSCRIBE, PUBLISH, "admin", "orders", "orders:", "*", ""]), max_size=4))
+def test_a_token_is_for_allowed_scopes_or_there_is_none(names: list[str]) -> None:
+    """Over lists of names: the caller is asked about (401 here) only where each named scope is in the allow-list."""
+    from m2m_auth.vending.vending_request import Refused, asked_scopes
+
+    allowed = {SUBSCRIBE, PUBLISH}
+    wanted = {name for name in names if name}
+    try:
+        asked = asked_scopes(request_with(" ".join(names)), allowed)
+    except Refused:
+        assert not wanted or not wanted <= allowed
+    else:
+        assert set(asked) == wanted <= allowed
+        assert list(asked) == sorted(set(asked))
+
+
+WRONG_ORIGINS = {
+    "*": "every site's pages",
+    "https://*.shop.example": "not an origin",
+    "null": "not an origin",
+    "shop.example": "not an origin",
+    "https://shop.example/": "Fix: 'https://shop.example'",
+    "https://shop.example:443": "Fix: 'https://shop.example'",
+    "https://Shop.example": "Fix: 'https://shop.example'",
+    "https://shop.example/path?q#f": "Fix: 'https://shop.example'",
+    "https://user:pw@shop.example": "Fix: 'https://shop.example'",
+    "http://shop.example": "Fix: use https",
+    "https://shop.example:99999": "not an origin",
+    "https://pizzería.example": "not an origin",
+    "file:///shop": "not an origin",
+    "": "not an origin",
+}
+
+
+@pytest.mark.parametrize("origin", WRONG_ORIGINS)
+def test_an_origin_that_no_browser_would_send_is_refused_at_construction(origin: str) -> None:
+    """The star above all; and each entry that would never match says what to write."""
+    with pytest.raises(ConfigurationError, match=WRONG_ORIGINS[origin].replace("*", r"\*")):
+        TokenVendor(lambda n: n.source("https://as.example/t", "c", "s"), caller=str, scopes="a", origins=[origin])  # type: ignore[arg-type]
+
+
+def test_origins_as_one_string_are_refused() -> None:
+    """A string is a list of letters, none of which is an origin."""
+    with pytest.raises(ConfigurationError, match=r"must be a list. Fix: \['https://shop.example'\]"):
+        TokenVendor(lambda n: n.source("https://as.example/t", "c", "s"), caller=str, scopes="a", origins=SHOP)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("origin", [SHOP, "https://shop.example:8443", "http://localhost:3000", "http://[::1]:5000"])
+def test_origins_as_browsers_write_them_are_taken(origin: str) -> None:
+    """https anywhere; plain http only on the developer's own machine."""
+    TokenVendor(lambda n: n.source("https://as.example/t", "c", "s"), caller=str, scopes="a", origins=[origin])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("Accept", "Accept-Encoding", "content-type", "Cookie", "Origin", "Sec-Fetch-Site", "Proxy-A", "a b", ""),
+        *("Cache-Control", "If-None-Match", "Priority", "Upgrade-Insecure-Requests", "Save-Data"),
+        *("X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Request-Id", "Via", "traceparent"),
+    ],
+)
+def test_a_header_that_proves_nothing_is_refused(header: str) -> None:
+    """What a form, a browser or a proxy sends by itself cannot tell a page that means it from one that forges."""
+    with pytest.raises(ConfigurationError, match="required_header="):
+        TokenVendor(
+            lambda n: n.source("https://as.example/t", "c", "s"),
+            caller=str,  # type: ignore[arg-type]
+            scopes="a",
+            required_header=header,
+        )
+
+
+def test_one_allowed_scope_need_not_be_named(clock: FakeClock) -> None:
+    """An empty POST is enough where there is nothing to choose."""
+    with FakeAuthorizationServer(clock=clock) as server:
+        shop = Shop(server, clock, scopes=SUBSCRIBE)
+        assert document(shop.ask(scope=None))["scope"] == SUBSCRIBE

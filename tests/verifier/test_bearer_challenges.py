@@ -1,0 +1,167 @@
+"""What goes over the wire: the Authorization header that comes in, and the challenge that goes back.
+
+The challenges are read with our own client's rule, so that both ends mean the same by them.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+
+import pytest
+
+from m2m_auth.errors import ConfigurationError, M2MAuthError
+from m2m_auth.oauth2.challenges import bearer_rejection, challenges
+from m2m_auth.verifier import (
+    BearerError,
+    InsufficientScope,
+    InvalidRequest,
+    InvalidToken,
+    MissingToken,
+    VerifiedToken,
+    VerifierUnavailable,
+    bearer_token,
+    names,
+)
+
+
+@pytest.mark.parametrize("header", ["Bearer abc", "bearer abc", "BEARER   abc ", " Bearer abc"])
+def test_the_token_of_a_header(header: str) -> None:
+    """The scheme's case and spare spaces do not matter (RFC 9110 §11.1)."""
+    assert bearer_token(header) == "abc"
+
+
+@pytest.mark.parametrize("token", ["a-._~+/9==", "eyJ.eyJ.sig", "x" * 16384])
+def test_every_character_of_a_token_is_kept(token: str) -> None:
+    """RFC 6750 §2.1's b64token."""
+    assert bearer_token(f"Bearer {token}") == token
+
+
+@pytest.mark.parametrize("header", [None, "", "  ", "Basic YTpi", "DPoP abc", "Bearerabc", "Token abc"])
+def test_no_bearer_token_at_all(header: str | None) -> None:
+    """No header, or one for another scheme: 401 with a challenge that has no error (RFC 6750 §3.1)."""
+    with pytest.raises(MissingToken) as caught:
+        bearer_token(header)
+    assert caught.value.status == 401
+    assert challenges(caught.value.headers["WWW-Authenticate"]) == [("bearer", {"realm": "m2m"})]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "Bearer",
+        "Bearer ",
+        "Bearer a b",
+        "Bearer a,Bearer b",
+        "Bearer a, Bearer b",
+        "Bearer ä",
+        "Bearer a\x00",
+        "Bearer =a",
+        "Bearer " + "x" * 20_000,
+        'Bearer token="abc"',
+    ],
+)
+def test_a_malformed_header_or_two_tokens_is_a_400(header: str) -> None:
+    """``invalid_request``, which no renewal would mend; also where a server joined two headers with a comma."""
+    with pytest.raises(InvalidRequest) as caught:
+        bearer_token(header)
+    assert caught.value.status == 400
+    assert 'error="invalid_request"' in caught.value.headers["WWW-Authenticate"]
+
+
+def test_a_token_in_the_url_too_is_two_tokens() -> None:
+    """RFC 6750 §2: one way of sending it at a time; one that is in the URL only is not read, since URLs are logged."""
+    with pytest.raises(InvalidRequest):
+        bearer_token("Bearer abc", ["page", "access_token"])
+    with pytest.raises(MissingToken):
+        bearer_token(None, ["access_token"])
+    assert bearer_token("Bearer abc", ["page"]) == "abc"
+
+
+REFUSALS = [
+    (MissingToken(), 401, True),
+    (MissingToken(scope="read write"), 401, True),
+    (InvalidToken("The token has expired."), 401, True),
+    (InvalidRequest("There are two tokens."), 400, False),
+    (InsufficientScope(scope="read write"), 403, False),
+    (VerifierUnavailable("the keys cannot be fetched", retry_after=2.2), 503, False),
+]
+
+
+@pytest.mark.parametrize(("refusal", "status", "renews"), REFUSALS, ids=lambda value: type(value).__name__)
+def test_our_own_client_renews_for_a_401_and_for_nothing_else(refusal: BearerError, status: int, renews: bool) -> None:
+    """A bad token is renewed and replayed; a missing scope, a malformed header or a server that is down is not."""
+    assert refusal.status == status
+    assert bearer_rejection(refusal.status, refusal.headers) is renews
+
+
+@pytest.mark.parametrize("refusal", [refusal for refusal, _, _ in REFUSALS], ids=lambda value: type(value).__name__)
+def test_a_challenge_can_be_parsed_back(refusal: BearerError) -> None:
+    """What RFC 6750 §3 asks for: the scheme, at least one parameter, the code, the words and the scope, unharmed."""
+    if isinstance(refusal, VerifierUnavailable):
+        assert "WWW-Authenticate" not in refusal.headers
+        return
+    ((scheme, parameters),) = challenges(refusal.headers["WWW-Authenticate"])
+    assert scheme == "bearer"
+    assert parameters
+    assert parameters.get("error", "") == refusal.error
+    assert parameters.get("scope", "") == refusal.scope
+    assert refusal.headers["Cache-Control"] == "no-store"
+
+
+def test_the_scopes_that_are_needed_are_named() -> None:
+    """403 says which scopes would do, in order, so that two answers are alike."""
+    assert InsufficientScope(scope={"write", "read"}).challenge == (
+        'Bearer error="insufficient_scope", error_description="The token lacks a scope.", scope="read write"'
+    )
+
+
+def test_when_to_come_back() -> None:
+    """Retry-After is in whole seconds, rounded up, at least one; the reason stays in the log."""
+    error = VerifierUnavailable("the keys of https://tenant.example cannot be fetched (timeout)", retry_after=0.01)
+    assert error.headers["Retry-After"] == "1"
+    assert "tenant" in str(error)
+    assert "tenant" not in str(error.body) + str(error.headers)
+
+
+def test_refusals_are_errors_of_the_library_that_travel() -> None:
+    """Caught as M2MAuthError; pickled and copied with their facts."""
+    for refusal, _, _ in REFUSALS:
+        for twin in (pickle.loads(pickle.dumps(refusal)), copy.copy(refusal)):
+            assert isinstance(twin, M2MAuthError)
+            assert type(twin) is type(refusal)
+            assert (twin.headers, twin.body, str(twin)) == (refusal.headers, refusal.body, str(refusal))
+
+
+TOKEN = VerifiedToken("billing", frozenset({"read", "write"}), {"aud": ["a", "b"]})
+
+
+@pytest.mark.parametrize("scope", [None, "", "read", "read write", ["write"], {"read", "write"}])
+def test_scopes_that_are_there(scope: str | list[str] | None) -> None:
+    """All that are asked for, in whatever form."""
+    TOKEN.require(scope)
+
+
+@pytest.mark.parametrize("scope", ["admin", "read admin", ["READ"], "rea"])
+def test_scopes_that_are_not(scope: str | list[str]) -> None:
+    """One missing is enough; names are compared to the letter."""
+    with pytest.raises(InsufficientScope) as caught:
+        TOKEN.require(scope)
+    assert set(caught.value.scope.split()) == names(scope)
+
+
+def test_audiences() -> None:
+    """Any value of ``aud`` will do; another one is an invalid token (RFC 9068 §4)."""
+    TOKEN.require(audience="b")
+    with pytest.raises(InvalidToken):
+        TOKEN.require("read", audience="c")
+    VerifiedToken("x", frozenset(), {"aud": "a"}).require(audience="a")
+    with pytest.raises(InvalidToken):
+        VerifiedToken("x", frozenset(), {}).require(audience="a")
+
+
+@pytest.mark.parametrize("scope", ['re"ad', ["read write"], "read,write", [7], "ä"])
+def test_a_scope_that_cannot_be_one_is_found_where_it_is_written(scope: object) -> None:
+    """A comma between scopes is the usual slip: it would ask for a scope that nobody has."""
+    with pytest.raises(ConfigurationError, match="scope"):
+        names(scope)  # type: ignore[arg-type]
