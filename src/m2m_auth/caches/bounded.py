@@ -17,7 +17,7 @@ from ..errors import CacheUnavailable, ConfigurationError
 from ..runtime.fork_safety import on_fork
 from ..shared_cache.mint_history import HISTORY
 from .memory import MemoryTokenCache
-from .protocol import Capabilities, TokenCache
+from .protocol import Capabilities, TokenCache, release_thread
 
 __all__ = ["BoundedCache", "Store"]
 
@@ -182,9 +182,7 @@ class BoundedCache:
 
     def release_thread(self) -> None:
         """At the end of a flight: lets ``inner`` close what it opened for this thread."""
-        release = getattr(self._store, "release_thread", None)
-        if release is not None:
-            release()
+        release_thread(self._store)
 
     def _into_store(self, key: str, value: bytes, ttl: float, put: Callable[[Any, float], object]) -> bool | None:
         """Puts the entry in place of the key's own: True, or False if ``put`` says so; None if it does not fit."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import NamedTuple, Protocol, runtime_checkable
 
-__all__ = ["Capabilities", "TokenCache"]
+__all__ = ["Capabilities", "TokenCache", "release_thread"]
 
 
 class Capabilities(NamedTuple):
@@ -31,8 +32,8 @@ class TokenCache(Protocol):
     :class:`m2m_auth.errors.CacheUnavailable`, and nothing else: a fault of the cache never fails a call.
     Methods are called from several threads at once.
 
-    A cache that keeps a connection per thread may also define ``release_thread()``: it is called at the end
-    of each flight, on the flight's thread.
+    One more method is optional: ``release_thread()``, for a cache that keeps a connection per thread. The engine
+    calls it, by :func:`release_thread`, on each of its threads that ends.
     """
 
     @property
@@ -67,3 +68,14 @@ class TokenCache(Protocol):
     def close(self) -> None:
         """Lets go of connections. The cache opens them again when it is used again."""
         ...
+
+
+def release_thread(cache: object) -> None:
+    """Lets the cache close what it keeps open for the calling thread, where it defines ``release_thread()``.
+
+    Never raises: a user's own cache may raise anything, and a thread that ends has no caller to hear of it.
+    """
+    release = getattr(cache, "release_thread", None)
+    if release is not None:
+        with contextlib.suppress(Exception):
+            release()
