@@ -12,6 +12,7 @@ from bounded_stores import DictStore
 from hypothesis import given
 from hypothesis import strategies as st
 
+from m2m_auth.caches import Capabilities
 from m2m_auth.caches.bounded import BoundedCache
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError

@@ -6,8 +6,8 @@ import base64
 import hashlib
 from datetime import datetime, timezone
 
+from ..caches.protocol import OPTIONAL_KEY_PREFIX
 from ..lifecycle.utc_periods import _FORMATS, _KEPT
-from .mint_history import HISTORY
 
 __all__ = ["CacheKeys", "FAILED", "LedgerKeys"]
 
@@ -48,7 +48,7 @@ class CacheKeys:
     @property
     def history(self) -> str:
         """That of the record which host minted, and when."""
-        return f"{HISTORY}{self.digest}"
+        return f"{OPTIONAL_KEY_PREFIX}{self.digest}"
 
 
 FAILED = "failed"
