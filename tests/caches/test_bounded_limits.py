@@ -12,6 +12,7 @@ from bounded_stores import DictStore
 from hypothesis import given
 from hypothesis import strategies as st
 
+from m2m_auth.caches import Capabilities
 from m2m_auth.caches.bounded import BoundedCache
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
@@ -170,7 +171,9 @@ def test_text_is_what_counts_in_a_store_of_text(store: DictStore) -> None:
 def test_ledger_and_lease_take_no_room(store: DictStore) -> None:
     """A store without an atomic add has neither; in this process they work."""
     cache = BoundedCache(store, max_entries=1)
-    assert cache.capabilities[:4] == (True, False, False, False)
+    assert cache.capabilities == Capabilities(
+        atomic_add=False, compare_delete=False, atomic_increment=False, resolution=1.0
+    )
     assert cache.add("lease", b"owner", 60) is True
     assert cache.add("lease", b"other", 60) is False
     assert cache.delete_if("lease", b"other") is False

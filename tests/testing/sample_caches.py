@@ -62,7 +62,9 @@ class DictCache:
 class NothingShared(DictCache):
     """A cache that says it can do nothing but store."""
 
-    capabilities = Capabilities(False, False, False, False, 0.05)
+    capabilities = Capabilities(
+        shared=False, atomic_add=False, compare_delete=False, atomic_increment=False, resolution=0.05
+    )
 
 
 class RacyAdd(DictCache):

@@ -11,13 +11,13 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from ..errors import CacheUnavailable, ConfigurationError
 from ..runtime.fork_safety import on_fork
-from ..shared_cache.mint_history import HISTORY
 from .memory import MemoryTokenCache
-from .protocol import Capabilities, TokenCache
+from .protocol import OPTIONAL_KEY_PREFIX, Capabilities, TokenCache, release_thread
 
 __all__ = ["BoundedCache", "Store"]
 
@@ -88,9 +88,9 @@ class BoundedCache:
         can = getattr(inner, "capabilities", None)
         if self._cache is None or not isinstance(can, Capabilities):
             shared = getattr(can, "shared", True)
-            can = Capabilities(bool(shared), atomic_add=False, compare_delete=False, resolution=1.0)
+            can = Capabilities(shared=bool(shared), atomic_add=False, compare_delete=False, resolution=1.0)
         self._leases = can.atomic_add
-        self.capabilities = can._replace(atomic_increment=not can.shared)
+        self.capabilities = replace(can, atomic_increment=not can.shared)
         self._here = MemoryTokenCache()
         """What is never in the store: the ledger, and leases where it has none."""
         self._overflow = MemoryTokenCache()
@@ -114,7 +114,7 @@ class BoundedCache:
     def get(self, key: str) -> bytes | None:
         """The live value, or None. What the store has is newer than what did not fit: another process put it there."""
         value = self._here.get(key)
-        if value is None and len(key) <= self._limits["max_key"] and not key.startswith(HISTORY):
+        if value is None and len(key) <= self._limits["max_key"] and not key.startswith(OPTIONAL_KEY_PREFIX):
             try:
                 value = self._decoded(self._do(lambda store: store.get(key)))
             except CacheUnavailable:
@@ -125,7 +125,7 @@ class BoundedCache:
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """Stores a value for ``ttl`` seconds, or keeps it in memory."""
-        if key.startswith(HISTORY):
+        if key.startswith(OPTIONAL_KEY_PREFIX):
             self._here.set(key, value, ttl)
             return
         with self._lock:
@@ -182,9 +182,7 @@ class BoundedCache:
 
     def release_thread(self) -> None:
         """At the end of a flight: lets ``inner`` close what it opened for this thread."""
-        release = getattr(self._store, "release_thread", None)
-        if release is not None:
-            release()
+        release_thread(self._store)
 
     def _into_store(self, key: str, value: bytes, ttl: float, put: Callable[[Any, float], object]) -> bool | None:
         """Puts the entry in place of the key's own: True, or False if ``put`` says so; None if it does not fit."""

@@ -10,6 +10,7 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from .. import errors
+from .backoff import backoff
 
 __all__ = ["Failure", "Kind", "hold_off"]
 
@@ -81,15 +82,12 @@ def hold_off(failure: Failure, lead: float, fraction: float) -> float:
     - our own budget: until it renews, looked at every minute, since it is a matter of configuration;
     - refused credentials: 30 s, doubling to 5 min; a refused configuration: 60 s.
     """
-    doublings = min(max(failure.attempts, 1) - 1, 30)
     if failure.kind is Kind.THROTTLED and failure.retry_after is not None:
         return min(failure.retry_after, 3600.0) + 5.0 * fraction
     if failure.kind is Kind.BUDGET:
         return min(failure.retry_after or 0.0, 60.0)
     if failure.kind is Kind.CREDENTIALS:
-        return min(30.0 * 2.0**doublings, 300.0)
+        return backoff(failure.attempts, first=30.0, longest=300.0)
     if failure.kind is Kind.CONFIGURATION:
         return 60.0
-    cap = min(max(lead / 10, 1.0), 60.0)
-    step = min(2.0**doublings, cap)
-    return step / 2 + step / 2 * fraction
+    return backoff(failure.attempts, first=1.0, longest=min(max(lead / 10, 1.0), 60.0), fraction=fraction)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .backoff import backoff
+
 __all__ = ["FIRST_BAN", "LONGEST_BAN", "ForcedMintBan", "YOUNG", "next_ban"]
 
 YOUNG = 5.0
@@ -24,4 +26,4 @@ def next_ban(ban: ForcedMintBan | None, now: float) -> ForcedMintBan:
     """The next ban against forced mints: 60 s, doubling to 5 min while they follow each other."""
     follows = ban is not None and now < ban.until + LONGEST_BAN
     level = ban.level + 1 if ban is not None and follows else 0
-    return ForcedMintBan(now + min(FIRST_BAN * 2.0**level, LONGEST_BAN), level)
+    return ForcedMintBan(now + backoff(level + 1, first=FIRST_BAN, longest=LONGEST_BAN), level)

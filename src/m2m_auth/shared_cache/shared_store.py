@@ -9,7 +9,6 @@ tokens are also kept in the nearer tiers.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ from collections.abc import Callable, Sequence
 from operator import methodcaller
 from typing import Any, Protocol, TypeVar, cast
 
-from ..caches.protocol import TokenCache
+from ..caches.protocol import TokenCache, release_thread
 from ..events import EventEmitter
 from ..lifecycle.failure import Failure
 from ..lifecycle.forced_mint_ban import ForcedMintBan
@@ -183,7 +182,7 @@ class SharedStore:
         """The newest refresh token in any tier, or None: one may have been written while the farthest was down."""
         found: list[RotatedRefreshToken] = []
         for breaker in self._farthest_first:
-            data = self._opened(self._names.refresh, self._look(breaker, self._names.refresh, events)[1], events)
+            data = self._opened(self._names.refresh_token, self._look(breaker, self._names.refresh_token, events)[1], events)
             try:
                 if data is not None:
                     found.append(RotatedRefreshToken(int(data["generation"]), Secret(str(data["refresh_token"]))))
@@ -194,7 +193,7 @@ class SharedStore:
     def write_rotation(self, rotation: RotatedRefreshToken, events: EventEmitter) -> None:
         """Shares a rotated refresh token, which replaces the one before."""
         data = {"generation": rotation.generation, "refresh_token": rotation.refresh_token.reveal()}
-        name, sealed = self._names.refresh, self._sealed(self._names.refresh, data)
+        name, sealed = self._names.refresh_token, self._sealed(self._names.refresh_token, data)
         for breaker in self._farthest_first:
             breaker.do(events, lambda cache: cache.set(name, sealed, REFRESH_TOKEN_KEPT))
 
@@ -270,10 +269,7 @@ class SharedStore:
     def release_thread(self) -> None:
         """At the end of a flight: lets the cache close what it opened for this thread."""
         for breaker in self._farthest_first:
-            release = getattr(breaker.cache, "release_thread", None)
-            if release is not None:
-                with contextlib.suppress(Exception):  # a user's own cache may raise anything
-                    release()
+            release_thread(breaker.cache)
 
     def _read(self, name: str, events: EventEmitter) -> dict[str, Any] | None:
         """An entry of the farthest tier that answers, opened."""

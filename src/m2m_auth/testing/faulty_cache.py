@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from typing import Literal, TypeAlias
 
-from ..caches.protocol import Capabilities, TokenCache
+from ..caches.protocol import Capabilities, TokenCache, release_thread
 from ..errors import CacheUnavailable
 
 __all__ = ["FaultyCache"]
@@ -86,10 +86,8 @@ class FaultyCache:
         self._inner.close()
 
     def release_thread(self) -> None:
-        """Passes the end of a flight on to an inner cache that wants to know."""
-        release = getattr(self._inner, "release_thread", None)
-        if release is not None:
-            release()
+        """Passes the call on to the inner cache, where it has this method."""
+        release_thread(self._inner)
 
     def _begin(self, operation: Operation, written_key: str | None = None) -> None:
         self.calls.append(operation)
