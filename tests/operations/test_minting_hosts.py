@@ -87,7 +87,7 @@ def test_another_process_sees_who_minted() -> None:
     forget_everything()
     seen = only(source_on(server, cache=SharedMemory(cache), clock=clock))
     assert [(each.host, each.mints, seen.at - each.last_at) for each in seen.hosts] == [(socket.gethostname(), 2, 10)]
-    assert seen.hours[-1] == HourCounts(2, 0)
+    assert seen.hours[-1] == HourCounts(minted=2)
     assert len(server.minted) == 2
 
 
@@ -99,14 +99,14 @@ def test_several_hosts_and_a_failure() -> None:
     assert not isinstance(identity, Failure)
     names = LedgerKeys(context.request.token_endpoint, context.request.client_id)
     for host in ("web-1", "web-2", "web-1"):
-        Ledger(names, clock.wall, partial(str, host)).record("renewal", identity.shared, context.events)
+        Ledger(names, clock.wall, partial(str, host)).record("renewal", identity.store, context.events)
         clock.advance(1)
     server.down = TransportError("nobody there", "connection")
     with pytest.raises(TokenUnavailable):
         source.token()
     seen = only(source)
     assert [(each.host, each.mints) for each in seen.hosts] == [("web-1", 2), ("web-2", 1)]
-    assert seen.hours[-1] == HourCounts(3, 1)
+    assert seen.hours[-1] == HourCounts(minted=3, failed=1)
 
 
 def test_the_record_is_sealed_and_costs_two_requests_a_mint() -> None:
@@ -152,7 +152,7 @@ def test_without_a_cache_the_process_remembers() -> None:
     source.token()
     seen = only(source)
     assert [(each.host, each.mints) for each in seen.hosts] == [(socket.gethostname(), 1)]
-    assert seen.hours[-1] == HourCounts(1, 0)
+    assert seen.hours[-1] == HourCounts(minted=1)
 
 
 def test_status_leaves_the_callers_connections_alone() -> None:

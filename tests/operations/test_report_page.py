@@ -91,7 +91,7 @@ def a_report(text: str) -> Any:
     return report(
         **dict.fromkeys(names, text),
         reasons={text: 3},
-        hosts=[HostMints(text, 3, NOW)],
+        hosts=[HostMints(host=text, mints=3, last_at=NOW)],
         budget=MintBudget(per_month=1000, per_hour=10),
         retry_in=3.0,
     )

@@ -27,7 +27,7 @@ def test_the_table() -> None:
         [
             report(mints=mints, budget=MintBudget(per_month=1000, per_hour=10)),
             report(alias="x", state="none", fingerprint=None, expires_at=None, mints=MintCounts(), hosts=()),
-            report(alias="y", hosts=[HostMints(f"api-{number}", number, NOW) for number in range(5)]),
+            report(alias="y", hosts=[HostMints(host=f"api-{i}", mints=i, last_at=NOW) for i in range(5)]),
         ]
     )
     assert table.splitlines() == [

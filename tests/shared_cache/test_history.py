@@ -61,9 +61,9 @@ def test_hours_stand_where_they_belong() -> None:
     history = history.with_mint("a", NOW).with_mint("b", NOW)
     hours = history.last_hours(NOW)
     assert len(hours) == 24
-    assert (hours[0], hours[22], hours[23]) == (HourCounts(1, 0), HourCounts(0, 1), HourCounts(2, 0))
+    assert (hours[0], hours[22], hours[23]) == (HourCounts(minted=1), HourCounts(failed=1), HourCounts(minted=2))
     assert set(hours[1:22]) == {HourCounts()}
-    assert history.last_hours(NOW + HOUR)[22] == HourCounts(2, 0)
+    assert history.last_hours(NOW + HOUR)[22] == HourCounts(minted=2)
 
 
 def test_a_long_name_is_cut() -> None:

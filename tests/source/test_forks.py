@@ -118,11 +118,11 @@ print("done")
 def test_fork_while_a_lock_is_held(server: FakeAuthorizationServer) -> None:
     """Another thread of the parent holds the slot's and the registry's lock: the child has new ones."""
     body = """
-import m2m_auth.source.registry
+from m2m_auth.source.registry import _registry
 from m2m_auth.source.token_source import engine_of
 held, over = threading.Event(), threading.Event()
 def hold():
-    with engine_of(source).state.lock, m2m_auth.source.registry._lock:
+    with engine_of(source).state.lock, _registry._lock:
         held.set()
         over.wait()
 holder = threading.Thread(target=hold)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..presentation.wording import iso, plain, when
@@ -83,6 +84,6 @@ def _object(report: ClientReport) -> dict[str, Any]:
     found: dict[str, Any] = report._asdict()
     for name in ("mints", "failed", "budget"):
         found[name] = None if found[name] is None else found[name]._asdict()
-    found["hosts"] = [{**each._asdict(), "last_at_iso": iso(each.last_at)} for each in report.hosts]
-    found["hours"] = [each._asdict() for each in report.hours]
+    found["hosts"] = [{**asdict(each), "last_at_iso": iso(each.last_at)} for each in report.hosts]
+    found["hours"] = [asdict(each) for each in report.hours]
     return {**found, **{f"{name}_iso": iso(found[name]) for name in _TIMES}}

@@ -152,7 +152,7 @@ def _row(report: ClientReport) -> Row:
 def _hours(report: ClientReport) -> Iterable[Hour]:
     for ago, counts in zip(range(len(report.hours) - 1, -1, -1), report.hours, strict=True):
         began = datetime.fromtimestamp(report.at - ago * 3600, timezone.utc)
-        yield Hour(f"{began:%H}:00", *counts)
+        yield Hour(f"{began:%H}:00", counts.minted, counts.failed)
 
 
 def _failure(report: ClientReport) -> str:
