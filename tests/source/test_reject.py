@@ -85,7 +85,7 @@ def test_a_young_token_causes_no_mint_and_a_bar_that_doubles(
         for _ in range(3):
             assert it.token() == token
             it.reject(token)
-        bars.append(next(event.holds for event in reversed(events) if event.kind == "rejection_barred"))
+        bars.append(next(event.holds for event in reversed(events) if event.kind == "forced_mint_ban"))
         clock.advance(bars[-1] - 1)
         it.reject(token)
         assert it.token() == token, "the bar is not over yet"

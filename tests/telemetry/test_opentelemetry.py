@@ -196,7 +196,7 @@ def test_metrics_carry_neither_fingerprint_nor_secret(backend: Backend) -> None:
     exported = backend.reader.get_metrics_data()
     assert exported is not None
     metrics, spans = exported.to_json(), "".join(span.to_json() for span in backend.spans.get_finished_spans())
-    assert "token.rejections" in metrics or "rejection_barred" in metrics
+    assert "token.rejections" in metrics or "forced_mint_ban" in metrics
     assert token.fingerprint not in metrics
     for canary in ("canary-secret", *server.tokens):
         assert canary not in metrics + spans
