@@ -13,11 +13,11 @@ from ..lifecycle.utc_periods import utc_period
 
 __all__ = ["ALL", "FAILED", "CacheKeys", "LedgerKeys"]
 
-_TOKEN = "m2m1.t."
+_TOKEN = "m2m1.t."  # noqa: S105 - a prefix
 _LEASE = "m2m1.l."
 _FAILURE = "m2m1.f."
 _FORCED_MINT_BAN = "m2m1.b."
-_REFRESH_TOKEN = "m2m1.r."
+_REFRESH_TOKEN = "m2m1.r."  # noqa: S105 - a prefix
 _HISTORY = OPTIONAL_KEY_PREFIX
 _COUNTER = "m2m1.n."
 
