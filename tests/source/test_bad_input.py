@@ -81,7 +81,7 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
     ({"cache": "redys://x"}, ["cache='redys://x'", "Known: memory:, disk:"]),
     ({"cache": "disc:"}, ["cache='disc:'", "did you mean 'disk'?"]),
     ({"cache": "disk"}, ["cache='disk'", "Known: "]),
-    ({"cache": object()}, ["cache=object is neither a URL such as 'disk:', nor a client that is known"]),
+    ({"cache": object()}, ["cache=object is neither a URL such as 'disk:', nor a known client"]),
     ({"cache": {}}, ["cache=dict is neither"]),
     ({"encryption_keys": "0123456789abcdef"}, ["encryption_keys must be a list", "Fix: [key]"]),
     ({"encryption_keys": 5}, ["encryption_keys must be a list", "Fix: [key]"]),

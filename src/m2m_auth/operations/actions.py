@@ -47,9 +47,9 @@ def clear(source: TokenSource) -> None:
 
     def forget() -> bool:
         try:
-            return credential.shared.forget(context.events)
+            return credential.store.forget(context.events)
         finally:
-            credential.shared.release_thread()
+            credential.store.release_thread()
 
     forgotten = on_worker_thread(forget)  # before the state, or a call in between would take the token from there again
     with state.lock:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 from ..lifecycle.failure import Failure
@@ -28,12 +29,12 @@ def look_at(source: TokenSource, context: RenewalContext, credential: Credential
     """The newest token that this process or the shared cache knows of, and the last failure; mints nothing."""
     status = source.status()
     if isinstance(credential, Failure):
-        return Sight(status._replace(last_failure=status.last_failure or credential.message), None, answers=True)
+        return Sight(replace(status, last_failure=status.last_failure or credential.message), None, answers=True)
     try:
         status = _with_shared(status, context, credential)
     finally:
-        credential.shared.release_thread()
-    answers, expiring_at = not credential.shared.failing, None
+        credential.store.release_thread()
+    answers, expiring_at = not credential.store.failing, None
     if status.expires_at is not None and status.issued_at is not None:
         expiring_at = status.expires_at - context.policy.last_stretch(status.expires_at - status.issued_at)
     return Sight(status, expiring_at, answers)
@@ -41,7 +42,7 @@ def look_at(source: TokenSource, context: RenewalContext, credential: Credential
 
 def _with_shared(status: SourceStatus, context: RenewalContext, credential: Credential) -> SourceStatus:
     now = context.clock.wall()
-    entry = credential.shared.read(context.events, newest=True)
+    entry = credential.store.read(context.events, newest=True)
     if entry is not None and entry.value is not None:
         fingerprint = token_fingerprint(credential.fingerprint_key, entry.value)
         start = min(entry.issued_at, now)  # a clock ahead of ours promises nothing
@@ -50,15 +51,16 @@ def _with_shared(status: SourceStatus, context: RenewalContext, credential: Cred
         if not refused and edges.expires_at > max(status.expires_at or 0.0, now):
             status = _holding(status, fingerprint, edges, entry.lifetime, now)
     if status.last_failure is None:
-        shared_failure = credential.shared.read_failure(context.events)
+        shared_failure = credential.store.read_failure(context.events)
         if shared_failure is not None:
             failure, remaining = shared_failure
-            status = status._replace(last_failure=failure.message, retry_in=remaining if remaining > 0 else None)
+            status = replace(status, last_failure=failure.message, retry_in=remaining if remaining > 0 else None)
     return status
 
 
 def _holding(status: SourceStatus, fingerprint: str, edges: Schedule, lifetime: float, now: float) -> SourceStatus:
-    return status._replace(
+    return replace(
+        status,
         state=state_at(edges, now),
         fingerprint=fingerprint[:8],
         issued_at=edges.expires_at - lifetime,
