@@ -246,7 +246,7 @@ def test_importing_a_front_door_adds_little_to_its_library(front_door: str) -> N
     if find_spec(front_door) is None:
         pytest.skip("httpx2 needs Python 3.11")
     added = loaded_by(f"import m2m_auth.{front_door}", after=f"import {front_door}")
-    unwanted = {"cryptography", "diskcache", "jwt", "asyncio", "anyio", "trio", "dataclasses", "sqlite3"}
+    unwanted = {"cryptography", "diskcache", "jwt", "asyncio", "anyio", "trio", "sqlite3"}
     others = {"requests", "httpx", "httpx2"} - {front_door}
     assert added & (unwanted | others) == set()
 

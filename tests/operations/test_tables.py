@@ -107,8 +107,10 @@ REPORTS = st.builds(
     expiring_at=TIMES,
     expires_at=TIMES,
     mints=st.builds(MintCounts, *[st.integers(0, 10**6)] * 3),
-    hosts=st.lists(st.builds(HostMints, HOSTILE, st.integers(0, 10**6), st.floats(0, 4e9)), max_size=3),
-    hours=st.lists(st.builds(HourCounts, st.integers(0, 99), st.integers(0, 99)), max_size=3),
+    hosts=st.lists(
+        st.builds(HostMints, host=HOSTILE, mints=st.integers(0, 10**6), last_at=st.floats(0, 4e9)), max_size=3
+    ),
+    hours=st.lists(st.builds(HourCounts, minted=st.integers(0, 99), failed=st.integers(0, 99)), max_size=3),
     budget=st.none() | st.builds(MintBudget, st.integers(1, 10**6), st.none(), st.just(0.1)),
     at=st.floats(0, 4e9),
 )

@@ -30,16 +30,16 @@ def checked_cache(cache: object) -> TokenCache | None:
     return opened
 
 
-class _Opened(NamedTuple):
+class _CacheFound(NamedTuple):
     cache: TokenCache | None
     """None for an object that is no known client."""
 
 
-_opened_caches: BoundedMap[Hashable, _Opened] = BoundedMap(256)
+_opened_caches: BoundedMap[Hashable, _CacheFound] = BoundedMap(256)
 
 
 def _opened(given: object) -> TokenCache | None:
     """One cache per URL or native client, and process, so that equal sources share it; the latest 256 are kept."""
     if isinstance(given, str):
-        return _opened_caches.get_or_add(given, lambda: _Opened(from_url(given))).cache
-    return _opened_caches.get_or_add(identity_key(given), lambda: _Opened(from_client(given))).cache
+        return _opened_caches.get_or_add(given, lambda: _CacheFound(from_url(given))).cache
+    return _opened_caches.get_or_add(identity_key(given), lambda: _CacheFound(from_client(given))).cache
