@@ -131,7 +131,9 @@ def test_every_plugin_takes_every_option_of_a_source(plugin: str) -> None:
 def test_what_a_source_can_do() -> None:
     """Its public members, and no others: what front doors and tools need is behind one private object."""
     public = {name for name in dir(TokenSource) if not name.startswith("_")}
-    assert public == {"atoken", "close", "reject", "renew", "status", "token", "watch"}
+    assert public == {
+        *("arenew", "astatus", "async_callable", "atoken", "close", "reject", "renew", "status", "token", "watch")
+    }
     for special in ("__call__", "__enter__", "__exit__", "__aenter__", "__aexit__"):
         assert hasattr(TokenSource, special)
     assert inspect.iscoroutinefunction(TokenSource.atoken)

@@ -103,18 +103,18 @@ def world(kind: Kind, store: Store) -> Iterator[World]:
 def test_a_fault_between_two_steps_of_a_mint(world: World, fault: str, step: tuple[str, int]) -> None:
     """The call has its token; what the cache was left with, a lease even, costs the next process one mint at most."""
     world.clock.uniform = lambda: 1.0  # polls every 150 ms
-    cache = Striking(world.connected_cache(), *step, lambda: FAULTS[fault](world.proxy))
+    cache = Striking(world.connected_cache(1.0), *step, lambda: FAULTS[fault](world.proxy))
     first = world.source(cache, policy=QUICK)
     token = world.token(first)
     assert cache.struck
     assert world.server.mints == 1
     world.proxy.recover()
     before = world.clock.monotonic()
-    after = world.source(policy=QUICK).token()
+    after = world.source(world.cache(5.0), policy=QUICK).token()
     longest = QUICK.lease + 2 * cache.capabilities.resolution
     assert world.clock.monotonic() - before < longest + 1, "waited longer than a lease"
     assert world.server.mints <= 2
-    assert world.source(policy=QUICK).token() == after
+    assert world.source(world.cache(5.0), policy=QUICK).token() == after
     assert world.token(first) == token
     assert world.server.mints <= 2
 

@@ -48,7 +48,7 @@ class Caller:
         self.restart()
 
     def restart(self) -> None:
-        """The process dies, and another takes its place: an empty slot, the same store."""
+        """The process dies, and another takes its place: an empty state, the same store."""
         beside: ClockedStore = self.world.store.beside()
         self.cache = FaultyCache(beside)
         self.taken: Taken | None = None
@@ -65,7 +65,8 @@ class Caller:
             budget=self._budget,
             on_event=self.events.append,
         )
-        self._slots: list[TokenState] = [engine_of(self.source).state]
+        self._engine = engine_of(self.source)
+        self._states: list[TokenState] = [self._engine.state]
 
     def _transport(self, request: HttpRequest) -> HttpResponse:
         """One token request: noted, and held against the last failure's pause."""
@@ -98,15 +99,15 @@ class Caller:
 
     def reject(self, token: AccessToken) -> bool:
         """The API's 401; True if the token is out."""
-        before = engine_of(self.source).state.held
+        before = self._engine.state.held
         self.source.reject(token)
         self._settle()
-        return before is not None and engine_of(self.source).state.held is None
+        return before is not None and self._engine.state.held is None
 
     def _held_to(self, ask: Callable[[], AccessToken], forced: bool) -> AccessToken | None:
-        slot, held = engine_of(self.source).state, engine_of(self.source).state.held
+        state, held = self._engine.state, self._engine.state.held
         began, really = self.world.now, time.monotonic()
-        good, due = engine_of(self.source).is_ready(), self._due()
+        good, due = self._engine.is_ready(), self._due()
         if self._left() > 1e-3:
             assert good, "a token that lives is not taken for a good one"
         self.mints.clear()
@@ -117,7 +118,7 @@ class Caller:
         except TokenUnavailable as error:
             self._silent(error)
         took = self.world.now - began
-        assert token or forced or not engine_of(self.source).is_ready(), "raised while a good token was held"
+        assert token or forced or not self._engine.is_ready(), "raised while a good token was held"
         self._settle()
         assert time.monotonic() - really < WHOLE, "it blocked"
         # Each of a flight's looks at a slow store takes its time: 30 looks at the most, and those of a poll.
@@ -127,7 +128,7 @@ class Caller:
         assert took <= (EXPIRING_WAIT if good and not forced else leases * (LEASE + POLL)) + slack, f"waited {took} s"
         if token is not None:
             self._good(token, began)
-        self._frugal(slot, held, due + forced)
+        self._frugal(state, held, due + forced)
         self._take_note()
         self.source.status()
         return token
@@ -135,10 +136,10 @@ class Caller:
     def _settle(self) -> None:
         """Waits until the flights have landed, those for an older secret included."""
         for _ in range(3):
-            if engine_of(self.source).state not in self._slots:
-                self._slots.append(engine_of(self.source).state)
-            for slot in self._slots:
-                flight = slot.flight
+            if self._engine.state not in self._states:
+                self._states.append(self._engine.state)
+            for state in self._states:
+                flight = state.flight
                 if flight is not None:
                     flight.wait(30)
 
@@ -172,7 +173,7 @@ class Caller:
     def _left(self) -> float:
         """Seconds that the token in hand is good for, at least; negative where nothing can be said."""
         taken = self.taken
-        if taken is None or engine_of(self.source).state.held is not taken.held:
+        if taken is None or self._engine.state.held is not taken.held:
             return -1.0
         issued = self.server.tokens[taken.held.token.value]
         if taken.skew < max(issued.wall_skews) - 1.0:
@@ -183,25 +184,25 @@ class Caller:
     def _due(self) -> int:
         """How many mints the next call may cause: one, if the token in hand is in its last quarter or gone."""
         taken = self.taken
-        if taken is None or engine_of(self.source).state.held is not taken.held or self._left() < 0:
+        if taken is None or self._engine.state.held is not taken.held or self._left() < 0:
             return 1
         issued = self.server.tokens[taken.held.token.value]
         behind = max(taken.skew - min(issued.wall_skews), 0.0) + max(self.clock.skew - taken.skew, 0.0)
         lifetime = issued.expires - issued.sent
         return int(self.world.now + behind >= issued.expires - min(lifetime / 4, 3600.0) - 1e-3)
 
-    def _frugal(self, slot: TokenState, held: HeldToken | None, allowed: int) -> None:
+    def _frugal(self, state: TokenState, held: HeldToken | None, allowed: int) -> None:
         """No more mints than were due; a server that does not renew the token is asked twice more at most."""
         assert len(self.mints) <= allowed, f"{len(self.mints)} mints, {allowed} due"
         assert self.requests <= 2, f"{self.requests} token requests for one call"
-        if held is None or engine_of(self.source).state.held is not held:
+        if held is None or self._engine.state.held is not held:
             self.noops = 0
-        elif engine_of(self.source).state is slot:
+        elif self._engine.state is state:
             self.noops += len(self.mints) * (allowed == 1)
             assert self.noops <= 3, "asked again and again for a token that is not renewed"
 
     def _take_note(self) -> None:
-        held = engine_of(self.source).state.held
+        held = self._engine.state.held
         if held is None:
             self.taken = None
         elif self.taken is None or self.taken.held is not held:

@@ -94,6 +94,25 @@ print(len(fetched))
     assert run_python(script(body), server.token_endpoint, cache) == "1"
 
 
+def test_fork_while_a_flight_imports(server: FakeAuthorizationServer, tmp_path: Path) -> None:
+    """The secret's callable imports a library on its first call: a child forked meanwhile finds that library whole."""
+    (tmp_path / "slow_vault.py").write_text("import time; time.sleep(3); SECRET = 'secret'")
+    body = f"""
+sys.path.insert(0, {str(tmp_path)!r})
+def secret():
+    import slow_vault
+    return slow_vault.SECRET
+source = TokenSource(endpoint, "client", secret, cache=cache)
+caller = threading.Thread(target=source.token)
+caller.start()
+while "slow_vault" not in sys.modules: time.sleep(0.001)
+check(in_child(source.token))
+caller.join()
+print("done")
+"""
+    assert run_python(script(body), server.token_endpoint, "") == "done"
+
+
 def test_fork_at_every_moment_of_a_flight(server: FakeAuthorizationServer, cache: str) -> None:
     """15 forks spread over flights, imports and disk operations included: every child gets a token."""
     server.latency = 0.02
@@ -116,7 +135,7 @@ print("done")
 
 
 def test_fork_while_a_lock_is_held(server: FakeAuthorizationServer) -> None:
-    """Another thread of the parent holds the slot's and the registry's lock: the child has new ones."""
+    """Another thread of the parent holds the state's and the registry's lock: the child has new ones."""
     body = """
 from m2m_auth.source.registry import _registry
 from m2m_auth.source.token_source import engine_of

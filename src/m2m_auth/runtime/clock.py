@@ -18,18 +18,22 @@ __all__ = ["SYSTEM_CLOCK", "Clock"]
 
 
 def _monotonic() -> float:
+    """Seconds from an arbitrary start; never goes back."""
     return time.monotonic()
 
 
 def _wall() -> float:
+    """Unix time in seconds; may jump."""
     return time.time()
 
 
 def _sleep(seconds: float) -> None:
+    """Blocks the calling thread for that many seconds."""
     time.sleep(seconds)
 
 
 def _uniform() -> float:
+    """A number from 0 to 1."""
     return random.random()  # noqa: S311 - a jitter, not a secret
 
 

@@ -7,7 +7,7 @@ tokens are kept in the nearer tiers too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..events import EventEmitter
 from ..lifecycle.failure import Failure
@@ -18,9 +18,11 @@ from .circuit_breaker import CircuitBreaker
 from .entries import Entry, RotatedRefreshToken
 from .keys import CacheKeys
 from .lease import SharedLease
-from .mint_history import MintHistory
 from .sealed_tiers import SealedTiers
 from .sealing import Seal
+
+if TYPE_CHECKING:
+    from .mint_history import MintHistory
 
 __all__ = ["NOTHING_SHARED", "SharedStore"]
 
@@ -182,6 +184,8 @@ class SharedStore:
 
     def read_history(self, events: EventEmitter) -> MintHistory | None:
         """Which hosts have minted this key's tokens, and when; None where no cache answers."""
+        from .mint_history import MintHistory  # the ledger has imported it: not on a flight, and not with a front door
+
         answered, data = self._tiers.read(self._keys.history, events)
         if not answered:
             return None
