@@ -19,7 +19,7 @@ def test_a_subscriber_hears_everything() -> None:
     reporter = EventEmitter("client", heard.append)
     reporter.emit("minted", "0123456789abcdef", "cold", 0.25)
     reporter.emit("minted", "0123456789abcdef", "cold", 0.25)
-    assert heard == [Event("minted", "client", "01234567", "cold", 0.25)] * 2
+    assert heard == [Event(kind="minted", client_id="client", fingerprint="01234567", reason="cold", seconds=0.25)] * 2
 
 
 def test_an_alias_tells_sources_of_one_client_apart(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,9 +23,9 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 TABLE = "m2m-auth-faults"
 BOUND = 4.0
-"""Seconds that no call may take, whatever the cache does: proves that nobody waits for a cache's 5 s."""
+"""Seconds that no call may take, whatever the cache does: proves that no call waits for a cache's 5 s."""
 QUICK = RenewalPolicy(lease=2.0, mint_deadline=1.5)
-"""Leases of 2 s, where one that nobody gives back is waited for."""
+"""Leases of 2 s, for tests that wait for an unreleased lease to lapse."""
 T = TypeVar("T")
 _clients = itertools.count()
 
@@ -90,7 +90,7 @@ class World:
         return opened
 
     def source(self, cache: TokenCache | None = None, **options: Any) -> TokenSource:
-        """A source with a cache object, and so a slot, of its own."""
+        """A source with a cache object, and so a token state, of its own."""
         options = {"on_event": self.events.append, "clock": self.clock, **options}
         given = cache if cache is not None else self.cache()
         return TokenSource(self.server.token_endpoint, self.client_id, "secret", cache=given, **options)

@@ -1,4 +1,4 @@
-"""A process that stops at a given point of a renewal, until it is told to go on or killed. See fault_processes.py.
+"""A process that stops at a given point of a renewal until the parent lets it go on. See fault_processes.py.
 
 Commands come on stdin, one a line; answers go to stdout, one JSON object a line.
 """

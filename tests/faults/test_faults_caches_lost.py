@@ -131,7 +131,7 @@ def test_a_server_that_was_killed_and_forgot_everything(world: World) -> None:
     new = [world.source() for _ in range(3)]
     second = {world.token(source).value for source in new}
     assert len(second) == 1
-    assert world.server.mints == 2, "one extra mint, as nobody could know the first token"
+    assert world.server.mints == 2, "one extra mint: the cache has lost the first token"
     world.clock.advance(1000)
     assert {world.token(source).value for source in old} == first
     world.clock.advance(1750)
@@ -153,7 +153,7 @@ def test_a_server_that_is_killed_during_the_mint(world: World) -> None:
         reached.set()
         assert goes_on.wait(60)
 
-    cache = Striking(world.connected_cache(), "get", 4, strike)  # before ⑥ reads what is there
+    cache = Striking(world.connected_cache(), "get", 4, strike)  # before step 6 reads the shared entry
     source = world.source(cache)
 
     def restart() -> AccessToken:

@@ -187,8 +187,8 @@ def test_leads_to_another_server(proxy: FaultProxy, client: socket.socket) -> No
         assert client.recv(10) == b""
         with connected(proxy) as new:
             assert ask(new, b"new\n") == b"new\n"
-    with pytest.raises(ConnectionResetError), connected(proxy) as nobody:
-        nobody.recv(10)
+    with pytest.raises(ConnectionResetError), connected(proxy) as refused:
+        refused.recv(10)
 
 
 def test_closing_ends_every_thread(proxy: FaultProxy, client: socket.socket) -> None:

@@ -14,7 +14,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 WORKERS = {"threads": ("--worker-class=gthread", "--threads=4"), "gevent": ("--worker-class=gevent",)}
 APP = """
 import os, sys, threading
-sys.modules["django"] = None  # diskcache imports it, and gevent's patching trips over settings that nobody configured
+sys.modules["django"] = None  # diskcache imports it, and gevent's patching fails on unconfigured settings
 import requests
 from m2m_auth.requests import M2MAuth
 from m2m_auth.source.token_source import engine_of

@@ -1,4 +1,4 @@
-"""Sealed cache values (BEHAVIOUR §5): only whole, own and well-placed values open; everything else is a miss."""
+"""Sealed cache values: a whole value opens under its own key and cache key; everything else is a miss."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_another_version_is_a_miss(version: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=80), st.text(st.characters(exclude_categories=["Cs"]), max_size=10))
 def test_noise_is_a_miss(noise: bytes, key: str) -> None:
-    """With and without a header that looks like ours."""
+    """With and without the header of a sealed value."""
     seal = Seal([OLD])
     assert seal.open(key, noise) is None
     assert seal.open(key, seal.seal(key, b"x")[:17] + noise) is None

@@ -109,7 +109,7 @@ class ClockedStore:
         return ClockedStore(self._now, self.entries)
 
     def keys(self, kind: str) -> Sequence[str]:
-        """The keys of one kind: ``t`` token, ``l`` lease, ``f`` failure, ``b`` bar."""
+        """The keys of one kind: ``t`` token, ``l`` lease, ``f`` failure, ``b`` ban."""
         return [key for key in self.entries if key.startswith(f"m2m1.{kind}.")]
 
     def key(self, kind: str) -> str:

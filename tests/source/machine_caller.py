@@ -98,7 +98,7 @@ class Caller:
         return self._held_to(self.source.renew, forced=True)
 
     def reject(self, token: AccessToken) -> bool:
-        """The API's 401; True if the token is out."""
+        """The API's 401; True if the token is no longer held."""
         before = self._engine.state.held
         self.source.reject(token)
         self._settle()
@@ -121,7 +121,7 @@ class Caller:
         assert token or forced or not self._engine.is_ready(), "raised while a good token was held"
         self._settle()
         assert time.monotonic() - really < WHOLE, "it blocked"
-        # Each of a flight's looks at a slow store takes its time: 30 looks at the most, and those of a poll.
+        # Each read of a slow store takes its time: a flight makes 30 at most, and those of its polls.
         slack = self.world.lag * 60 + self.server.latency * 2
         # One dead holder's lease; another for the key of a changed secret, or where "held" is a lie.
         leases = 1 if self.cache.lie is None and len(self.vault) == 1 else 2
@@ -155,7 +155,7 @@ class Caller:
         assert overrun < self._tolerance(token) + 1e-3, f"a token that expired {overrun} s ago"
 
     def _tolerance(self, token: AccessToken) -> float:
-        """For how long an expired token may pass for a good one, by what nobody on this host can know.
+        """For how long an expired token may pass for a good one, by what no process on this host can know.
 
         A token from a host whose clock was ahead looks younger than it is, by the difference; if it seems to come
         from the future, it is trusted for M at a time. A host that was suspended notices by its wall clock alone.
@@ -213,7 +213,7 @@ class Caller:
         assert not [word for word in secrets_of(self.server, set(self.vault)) if word in shown]
 
     def check_events(self) -> None:
-        """Nothing secret in what it told."""
+        """Nothing secret in its events and messages."""
         for event in self.events:
             self._silent(event)
         self.events.clear()

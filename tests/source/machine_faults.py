@@ -82,7 +82,7 @@ class Faults(RuleBasedStateMachine):
     @precondition(lambda self: self.caches_fail)
     @rule()
     def cache_well(self) -> None:
-        """It works again, for everybody."""
+        """It works again, for all hosts."""
         self.world.lag = 0.0
         for caller in self.callers:
             caller.cache.down, caller.cache.lie = False, None

@@ -1,4 +1,4 @@
-"""Bad input (BEHAVIOUR §6): each mistake is a ConfigurationError that says what, where and the fix."""
+"""Bad input: each mistake is an error that says what is wrong, where, and the fix."""
 
 from __future__ import annotations
 
@@ -167,7 +167,7 @@ def test_a_secret_with_a_wrong_byte_is_not_in_the_chain_of_the_error() -> None:
 
 
 def test_a_missing_extra_names_the_command() -> None:
-    """Whoever reads it can paste it into a shell."""
+    """The message ends with a command that a reader can paste into a shell."""
     message = missing_extra("cache='redis://x'", ImportError("no", name="redis"), "redis")
     assert "cache='redis://x' needs the package 'redis'" in message
     assert message.endswith("pip install 'm2m-auth[redis]'")

@@ -1,4 +1,4 @@
-"""BEHAVIOUR §3, the failure table row by row, on a scripted server and a fake clock."""
+"""Each kind of failure: who pauses, for how long, and what calls get; on a scripted server and a fake clock."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_429_is_obeyed(clock: FakeClock, headers: dict[str, str], at_least: floa
 
 
 def test_429_while_a_token_is_held_is_not_noticed(clock: FakeClock) -> None:
-    """The held token is served, and nobody asks before the server's time."""
+    """Calls get the held token, and no request is made before the server's time."""
     server = ScriptedServer(lifetime=1000)
     source = source_on(server, clock)
     first = source.token()
@@ -253,7 +253,7 @@ def test_a_secret_callable_is_asked_again_and_a_new_secret_passes_at_once(clock:
 
 
 def test_an_unchanged_secret_is_not_sent_twice(clock: FakeClock) -> None:
-    """If the callable returns the same secret there is one request, and the record stands for everybody."""
+    """If the callable returns the same secret there is one request, and the record counts for every caller."""
     server = ScriptedServer()
     server.down = refusal("invalid_client", 401)
     asked: list[int] = []

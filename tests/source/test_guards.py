@@ -1,4 +1,4 @@
-"""The breaker belongs to the cache, not to a source: a dead cache is tried once, by whoever comes first."""
+"""The circuit breaker belongs to the cache, not to a source: of all sources, only the first one tries a dead cache."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def store(clock: FakeClock) -> ClockedStore:
 
 @pytest.fixture
 def events() -> list[Event]:
-    """What the sources told."""
+    """The sources' events."""
     return []
 
 
@@ -38,20 +38,20 @@ def kinds(events: list[Event], *which: str) -> list[str]:
 def test_a_stale_process_leaves_the_lease_to_its_holder(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
 ) -> None:
-    """It stops, and looks again after 250 ms at the earliest: never a mint while the lease is held, then one."""
+    """The next flight starts after 250 ms at the earliest; no mint while the lease is held, then one."""
     it = source(timed_server, clock=clock, cache=store)
     first = it.token()
     clock.advance(2750)
     store.set(store.key("l"), b"another", 15)
-    looked: list[float] = []
+    attempts: list[float] = []
     for _ in range(140):
         before = engine_of(it).state.pause
         assert it.token() == first
         land(it)
         if engine_of(it).state.pause is not before:
-            looked.append(clock.monotonic())
+            attempts.append(clock.monotonic())
         clock.advance(0.1)
-    gaps = [later - sooner for sooner, later in pairwise(looked)]
+    gaps = [later - sooner for sooner, later in pairwise(attempts)]
     assert timed_server.token_requests == 1
     assert min(gaps) >= 0.25
     clock.advance(5)
@@ -204,7 +204,7 @@ def test_single_flight_stays_within_the_process(
 def test_a_dead_cache_is_left_alone(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, events: list[Event]
 ) -> None:
-    """After a fault nobody asks the cache for 5 s; when it works again that is told once, and it is used."""
+    """After a fault no source uses the cache for 5 s; then one event says that it works again, and it is used."""
     cache = FaultyCache(store)
     it = source(timed_server, clock=clock, cache=cache, on_event=events.append)
     cache.down = True

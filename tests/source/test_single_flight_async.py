@@ -96,7 +96,7 @@ def test_a_timeout_stops_nothing(server: FakeAuthorizationServer, backend: str) 
 
 
 def test_max_wait(server: FakeAuthorizationServer, backend: str) -> None:
-    """Tasks without a token wait ``max_wait``, then are told so; the flight goes on."""
+    """Tasks without a token wait ``max_wait``, then get an error; the flight goes on."""
     server.latency = 0.6
     it = source(server, policy=RenewalPolicy(max_wait=0.1))
 

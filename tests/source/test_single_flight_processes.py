@@ -1,4 +1,4 @@
-"""Many processes on one disk cache: one mint; and a process that dies with the lease delays nobody for long."""
+"""Many processes on one disk cache: one mint; a process that dies with the lease delays the others by one lease."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_8_processes_share_one_failure(server: FakeAuthorizationServer, tmp_path
     assert server.token_requests == 1
 
 
-def test_a_killed_holder_delays_nobody_longer_than_the_lease(server: FakeAuthorizationServer, tmp_path: Path) -> None:
+def test_a_killed_holder_delays_the_others_by_one_lease(server: FakeAuthorizationServer, tmp_path: Path) -> None:
     """SIGKILL in the middle of the mint: the next process waits for the lease to lapse, and mints; one extra mint."""
     folder = tmp_path / "cache"
     policy = RenewalPolicy(mint_deadline=2.0, lease=3.0)

@@ -31,7 +31,7 @@ class Fleet:
         self.events: list[Event] = []
 
     def process(self, host: str) -> TokenSource:
-        """A new process on a host: a source with a slot of its own."""
+        """A new process on a host: a source with a token state of its own."""
         near = self.nears.setdefault(host, ClockedStore(self.clock.monotonic))
         cache = TieredCache(near.beside(), self.far)
         return source_on(self.server, self.clock, self.events, client_id=f"fleet-{id(self)}", cache=cache)
@@ -127,7 +127,7 @@ def test_a_far_tier_that_lost_everything_is_filled_again(fleet: Fleet) -> None:
 
 
 class Interrupted(ClockedStore):
-    """A far cache in which, just after somebody has looked for a token in vain, another host is faster."""
+    """A far cache into which another host writes a token just after this process has found none."""
 
     meanwhile: Callable[[], object] | None = None
 
@@ -189,7 +189,7 @@ def test_a_rejected_token_is_replaced_by_the_far_one(fleet: Fleet, clock: FakeCl
 
 
 def test_a_failure_is_known_from_the_far_tier_only(fleet: Fleet, clock: FakeClock) -> None:
-    """What failed on one host holds the others off; what has been cleared there holds nobody off."""
+    """A failure on one host pauses the others; a failure that is cleared there pauses none."""
     fleet.server.down = refusal("invalid_scope")
     for host in "ab":
         with pytest.raises(TokenRequestRejected):

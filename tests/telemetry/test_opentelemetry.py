@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -99,13 +100,13 @@ def test_two_subscribers_on_one_provider_share_the_gauge(backend: Backend) -> No
     """A provider knows one gauge of a name; the second subscriber's tokens are on it all the same."""
     second = OpenTelemetrySubscriber(backend.meters, backend.tracers, clock=backend.clock)
     backend.subscriber(event("minted", "cold", 0.1, 100))
-    second(event("minted", "cold", 0.1, 50)._replace(client_id="other"))
+    second(replace(event("minted", "cold", 0.1, 50), client_id="other"))
     assert backend.points("token.remaining_lifetime") == {"client": 100, "other": 50}
 
 
 def test_the_counters(backend: Backend) -> None:
     """Lookups by result, lease waits in seconds, rejections, stale servings by cause, and everything by kind."""
-    for told in (
+    for each in (
         event("cache_hit"),
         event("cache_miss"),
         event("cache_miss"),
@@ -115,7 +116,7 @@ def test_the_counters(backend: Backend) -> None:
         event("served_stale", "http_503", holds=20),
         event("clock_skew", seconds=300),
     ):
-        backend.subscriber(told)
+        backend.subscriber(each)
     assert backend.points("cache.lookups", "m2m_auth.cache.result") == {"hit": 1, "miss": 2, "fault": 1}
     assert backend.points("lease.wait.duration") == {"client": (1, 1.5)}
     assert backend.points("token.rejections") == {"client": 1}

@@ -1,4 +1,4 @@
-"""A mapping that keeps the entries used latest: one for every place that remembers a bounded number of things."""
+"""A mapping of bounded size that keeps the entries used latest."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class BoundedMap(Generic[_Key, _Value]):
 
     Args:
         capacity: the number of entries that are kept.
-        on_evict: called with each evicted value, outside of the lock; not for values that are removed or replaced.
+        on_evict: called with each evicted value, without the lock; not for values that are removed or replaced.
     """
 
     __slots__ = ("__weakref__", "_capacity", "_entries", "_lock", "_on_evict")
@@ -33,7 +33,7 @@ class BoundedMap(Generic[_Key, _Value]):
         on_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child: another thread may have held the lock."""
+        """In a forked child: no thread releases the old lock."""
         self._lock = Lock()
 
     def get(self, key: _Key) -> _Value | None:
