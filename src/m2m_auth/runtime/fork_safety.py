@@ -1,7 +1,8 @@
 """After ``fork()`` the child starts clean: locks and flights are new, held tokens stay.
 
-A lock that another thread of the parent held stays locked for ever in the child. So every object with a lock registers
-with :func:`on_fork` and gets a new one. Three more things would hang or break the child, and a fork waits for each:
+A lock that another thread of the parent held stays locked for ever in the child. A :class:`ForkSafeLock` is new there;
+an object with more to renew registers with :func:`on_fork`. Three more things would hang or break the child, and a fork
+waits for each:
 
 - a module that another thread imports stays half made: a fork waits for a flight that imports;
 - SQLite's and OpenSSL's own locks stay taken: a fork waits for the threads in :func:`delaying_forks`;
@@ -22,7 +23,7 @@ import weakref
 from types import FrameType, TracebackType
 from typing import Protocol
 
-__all__ = ["FLIGHT_THREAD", "ForkAware", "delaying_forks", "notice_fork", "on_fork"]
+__all__ = ["FLIGHT_THREAD", "ForkAware", "ForkSafeLock", "delaying_forks", "notice_fork", "on_fork"]
 
 FLIGHT_THREAD = "m2m-auth-flight"
 """The name of flights' threads."""
@@ -57,6 +58,36 @@ class ForkAware(Protocol):
 def on_fork(target: ForkAware, *, last: bool = False) -> None:
     """Calls ``target.after_fork()`` in every forked child, as long as ``target`` lives; ``last``: after all others."""
     (_last_targets if last else _targets).add(target)
+
+
+class ForkSafeLock:
+    """A lock for ``with`` that is free in a forked child, whichever thread of the parent held it.
+
+    The forking thread may itself be inside the block: in the child it then releases the lock that it took.
+    """
+
+    __slots__ = ("__weakref__", "_held", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = self._held = threading.Lock()
+        on_fork(self)
+
+    def after_fork(self) -> None:
+        """In a forked child: a new lock."""
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        lock = self._lock
+        lock.acquire()
+        self._held = lock
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:  # noqa: SIM105 - suppress() costs more than the lock
+            self._held.release()
+        except RuntimeError:  # a fork past Python, noticed while another thread was inside: the old lock went with it
+            pass
 
 
 class _DelayingForks:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 import weakref
 from collections.abc import Callable, Hashable
 
 from ..caches.memory import MemoryTokenCache
 from ..runtime.bounded_map import BoundedMap
-from ..runtime.fork_safety import on_fork
+from ..runtime.fork_safety import ForkSafeLock, on_fork
 from .token_state import TokenState
 
 __all__ = ["forget_everything", "own_counts", "token_state_for", "unregistered_token_state"]
@@ -18,15 +17,14 @@ class _Registry:
     """Token states by key. A state that a source uses is always found; of the others the latest 1,024 are kept."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkSafeLock()
         self._in_use: weakref.WeakValueDictionary[Hashable, TokenState] = weakref.WeakValueDictionary()
         self._recent: BoundedMap[Hashable, TokenState] = BoundedMap(1024)
         self.own_counts = MemoryTokenCache()
         on_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child: no thread releases the old lock, and the parent's flights do not exist."""
-        self._lock = threading.Lock()
+        """In a forked child: the states' locks are new, and the parent's flights do not exist."""
         for state in list(self._in_use.values()):
             state.after_fork()
 
