@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, Protocol, runtime_checkable
 
 from ..errors import ConfigurationError
-from .secrets import Secret, checked_secret
+from .secrets import Secret, checked_secret, concealed
 
 __all__ = ["ClientCredentials", "Grant", "RefreshToken", "first_refresh_token"]
 
@@ -75,6 +75,7 @@ class RefreshToken:
     grant_type = "refresh_token"
 
     def __init__(self, refresh_token: str, encoding: Literal["form", "json"] = "form") -> None:
+        refresh_token = concealed(refresh_token)
         if encoding not in ("form", "json"):
             raise ConfigurationError(f"RefreshToken: encoding={encoding!r} must be 'form' or 'json'")
         self.refresh_token = checked_secret("refresh_token", refresh_token)
