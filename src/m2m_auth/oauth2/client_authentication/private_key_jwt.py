@@ -15,14 +15,14 @@ __all__ = ["PrivateKeyJWT"]
 
 
 class PrivateKeyJWT:
-    """``private_key_jwt``: a signed assertion instead of a secret (RFC 7523 §2.2). Needs the ``jwt`` extra.
+    """``private_key_jwt``: a signed assertion instead of a client secret (RFC 7523 §2.2). It needs the ``jwt`` extra.
 
     Args:
         key: the private key in PEM, as text or bytes, or the path of a file that holds it.
         algorithm: the JWS algorithm, e.g. ``RS256``, ``PS256``, ``ES256``, ``EdDSA``.
         key_id: the ``kid`` header, if the server wants one.
         audience: the assertion's ``aud``; the token endpoint's URL by default.
-        lifetime: seconds that an assertion is good for; each is used once.
+        lifetime: seconds that an assertion is good for, 3600 at most; each is used once.
 
     Raises:
         ConfigurationError: the key cannot be read or is not one for this algorithm, or PyJWT is missing.
@@ -55,7 +55,7 @@ class PrivateKeyJWT:
         raise TypeError("a PrivateKeyJWT is not pickled: the key would leave the process in the clear")
 
     def credential(self, client_secret: Secret | None) -> bytes:  # noqa: ARG002
-        """A digest of the private key."""
+        """Return a digest of the private key."""
         return hashlib.sha256(self._key.reveal_bytes()).digest()
 
     def authenticate(
@@ -65,7 +65,7 @@ class PrivateKeyJWT:
         token_endpoint: str,
         now: float,
     ) -> RequestCredentials:
-        """``client_assertion_type`` and a fresh ``client_assertion`` with a random ``jti``."""
+        """Return a new ``client_assertion`` with a random ``jti``, and its type."""
         issued = int(now)
         claims = {
             "iss": client_id,
@@ -125,7 +125,7 @@ def _signing_key(key: Secret, algorithm: str) -> Any:
         signer: Any = jwt.get_algorithm_by_name(algorithm)
     except NotImplementedError:
         raise ConfigurationError(
-            f"PrivateKeyJWT: algorithm={algorithm!r} is not one that PyJWT knows here. "
+            f"PrivateKeyJWT: algorithm={algorithm!r} is not known to PyJWT. "
             "Fix: a JWS algorithm such as 'RS256' or 'ES256', and pip install 'm2m-auth[jwt]'"
         ) from None
     problem = ""
