@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from ..caches.protocol import TokenCache
 from ..errors import ConfigurationError, TokenUnavailable, missing_extra
 from ..lifecycle.decision import Action, Pause, decide
-from ..lifecycle.failure import Failure, Kind, hold_off
+from ..lifecycle.failure import Failure, FailureKind, hold_off
 from ..lifecycle.forced_mint_ban import YOUNG, next_ban
 from ..lifecycle.schedule import state_at
 from ..oauth2.tokens import AccessToken
@@ -170,9 +170,9 @@ class Engine:
             secret = self.credentials.fetch()
             fetched = secret if isinstance(secret, Failure) else self.credentials.of(secret)
         except BaseException as error:
-            from .failures import failure_of
+            from .failures import failure_from_exception
 
-            fetched = failure_of(error)
+            fetched = failure_from_exception(error)
         if isinstance(fetched, Failure):
             failure = fetched.following(before.pause.failure if before.pause else None)
             policy = self.context.policy
@@ -189,7 +189,7 @@ class Engine:
     def _may_fetch_again(self, pause: Pause) -> bool:
         """True once per recorded refusal of the credentials, if the secret can be fetched again."""
         failure = pause.failure
-        refused = failure is not None and failure.kind is Kind.CREDENTIALS
+        refused = failure is not None and failure.kind is FailureKind.CREDENTIALS
         return refused and self.credentials.can_fetch and self._asked_for is not pause
 
     def changed_secret(self, credential: Credential) -> Credential | None:

@@ -6,10 +6,10 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..lifecycle.decision import Pause
-from ..lifecycle.failure import Failure, Kind, hold_off
+from ..lifecycle.failure import Failure, FailureKind, hold_off
 from .renewal_context import Credential, RenewalContext
 
-__all__ = ["FailureRecord", "failure_of"]
+__all__ = ["FailureRecord", "failure_from_exception"]
 
 RETURN = (0.5, 0.1)
 """Processes that share a failure come back spread over this share of its hold: with a good token, and without."""
@@ -60,16 +60,16 @@ class FailureRecord:
             self._events.emit("served_stale", served.fingerprint, failure.cause_code, holds=left)
 
 
-def failure_of(error: BaseException) -> Failure:
+def failure_from_exception(error: BaseException) -> Failure:
     """The failure behind an exception on a flight.
 
     Anything but a ConfigurationError is a bug in this package, or in the user's transport, clock or authentication
     object. The type and the place are enough to find it; the message might hold a secret.
     """
     if isinstance(error, ConfigurationError):
-        return Failure(Kind.CONFIGURATION, "TokenUnavailable", str(error), "configuration")
+        return Failure(FailureKind.CONFIGURATION, "TokenUnavailable", str(error), "configuration")
     what = f"{type(error).__name__} while getting a token{_place(error)}"
-    return Failure(Kind.UNAVAILABLE, "TokenUnavailable", what, "internal_error")
+    return Failure(FailureKind.UNAVAILABLE, "TokenUnavailable", what, "internal_error")
 
 
 def _place(error: BaseException) -> str:

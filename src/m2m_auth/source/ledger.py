@@ -113,7 +113,7 @@ class Ledger:
         return self._keys.counter("month", "history", self._wall())
 
     def _counts(self, what: str, store: SharedStore, events: EventEmitter) -> MintCounts:
-        return MintCounts(*(self._count(period, what, store, events) for period in PERIODS))
+        return MintCounts(**{period: self._count(period, what, store, events) for period in PERIODS})
 
     def _count(self, period: str, what: str, store: SharedStore, events: EventEmitter) -> int:
         key, _ = self._keys.counter(period, what, self._wall())

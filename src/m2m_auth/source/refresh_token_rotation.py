@@ -8,26 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..lifecycle.failure import Failure, Kind
+from ..lifecycle.failure import Failure, FailureKind
 from ..oauth2.secrets import Secret
-from ..oauth2.token_response import TokenGrant
+from ..oauth2.token_response import TokenResponse
 from ..shared_cache.entries import RotatedRefreshToken
 from .renewal_context import Credential, RenewalContext
 
 __all__ = ["exchange_newest"]
 
-Exchange = Callable[[Secret], "TokenGrant | Failure"]
+Exchange = Callable[[Secret], "TokenResponse | Failure"]
 
 
 def exchange_newest(
     context: RenewalContext, credential: Credential, configured: Secret, exchange: Exchange
-) -> TokenGrant | Failure:
+) -> TokenResponse | Failure:
     """The answer to the newest refresh token: the ``configured`` one, or one that an exchange has returned since."""
     newest = _newest(context, credential, configured)
     if newest is None:
         # An older refresh token may be one that the server has rotated: reuse may revoke the whole token family.
         what = "The shared cache that holds the newest refresh token cannot be read, and an older one must not be sent"
-        return Failure(Kind.UNAVAILABLE, "TokenUnavailable", what, "cache_fault")
+        return Failure(FailureKind.UNAVAILABLE, "TokenUnavailable", what, "cache_fault")
     answer = _exchanged(context, credential, newest, exchange)
     if isinstance(answer, Failure) and answer.cause_code == "invalid_grant":
         # A process whose lease had lapsed may have rotated the token in the meantime.
@@ -48,9 +48,9 @@ def _newest(context: RenewalContext, credential: Credential, configured: Secret)
 
 def _exchanged(
     context: RenewalContext, credential: Credential, sent: RotatedRefreshToken, exchange: Exchange
-) -> TokenGrant | Failure:
+) -> TokenResponse | Failure:
     answer = exchange(sent.refresh_token)
-    received = answer.refresh_token if isinstance(answer, TokenGrant) else None
+    received = answer.refresh_token if isinstance(answer, TokenResponse) else None
     if received is not None and received != sent.refresh_token:
         rotation = RotatedRefreshToken(sent.generation + 1, received)
         credential.state.rotation = rotation

@@ -16,15 +16,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..lifecycle.decision import Pause
-from ..lifecycle.failure import Failure, Kind, hold_off
+from ..lifecycle.failure import Failure, FailureKind, hold_off
 from ..lifecycle.forced_mint_ban import LONGEST_BAN, ForcedMintBan, next_ban
 from ..lifecycle.mint_budget import Spending
 from ..lifecycle.schedule import schedule
-from ..oauth2.token_response import TokenGrant
+from ..oauth2.token_response import TokenResponse
 from ..shared_cache.entries import Entry
 from ..shared_cache.lease import Lease
 from .adoption import CLOCK_TOLERANCE, Adoption
-from .failures import FailureRecord, failure_of
+from .failures import FailureRecord, failure_from_exception
 from .lease import MintLease
 from .ledger import ledger_of
 from .mint import request_token
@@ -66,7 +66,7 @@ class Renewal:
             self._steps()
         except BaseException as error:  # SystemExit too: without a pause, waiters start flight after flight
             took = 0.0 if self._sent is None else self._clock.monotonic() - self._sent
-            self._failures.record(failure_of(error), took)
+            self._failures.record(failure_from_exception(error), took)
         finally:
             self._store.release_thread()
 
@@ -105,7 +105,7 @@ class Renewal:
 
     def _is_paused_by_another(self) -> bool:
         failure = self._failures.shared()
-        if failure is not None and failure.kind is Kind.CREDENTIALS:
+        if failure is not None and failure.kind is FailureKind.CREDENTIALS:
             self._try_changed_secret()
         return failure is not None
 
@@ -161,7 +161,7 @@ class Renewal:
             self._state.pause = Pause(min(held.edges.expires_at, now + renews_in))
             return True
         message = f"The mint budget is used up ({counts.month} this month, {counts.hour} this hour; {budget})"
-        failure = Failure(Kind.BUDGET, "MintBudgetExhausted", message, "budget_exhausted", renews_in)
+        failure = Failure(FailureKind.BUDGET, "MintBudgetExhausted", message, "budget_exhausted", renews_in)
         # A forced mint that is refused delays no call: calls get the held token, and renew() raises for its caller.
         self._state.pause = Pause(now if served_on else now + hold_off(failure, 0.0, 0.0), failure)
         return True
@@ -197,10 +197,10 @@ class Renewal:
         if took >= self._context.policy.mint_deadline and self._adoption.adopt(self._newest()):
             return  # the machine was suspended during the request, and another process has minted
         self._failures.record(failure, took)
-        if failure.kind is Kind.CREDENTIALS:
+        if failure.kind is FailureKind.CREDENTIALS:
             self._try_changed_secret()
 
-    def _is_no_better(self, answer: TokenGrant, fingerprint: str, sent: float) -> bool:
+    def _is_no_better(self, answer: TokenResponse, fingerprint: str, sent: float) -> bool:
         """True if the server gave nothing new: the same token, one that an API refused, or one that ends earlier."""
         state, held, now = self._state, self._state.held, self._clock.monotonic()
         if fingerprint in state.rejected:
@@ -208,7 +208,7 @@ class Renewal:
             state.forced_mint_ban = next_ban(state.forced_mint_ban, now)
             if not self._restore_refused():
                 message = "The server gives back a token that an API refuses"
-                self._failures.record(Failure(Kind.UNAVAILABLE, "TokenUnavailable", message, "rejected"))
+                self._failures.record(Failure(FailureKind.UNAVAILABLE, "TokenUnavailable", message, "rejected"))
             return True
         if held is None or not self._is_good():
             return False
