@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugins_bodies import CONTENT, START
-from plugins_support import CALLERS, Caller, open_caller
+from bodies import CONTENT, START
+from callers import CALLERS, Caller, open_caller
 
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 

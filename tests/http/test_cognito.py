@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import boto3
 import pytest
-from plugins_support import Caller, open_caller
+from callers import Caller, open_caller
 from real_servers.fault_proxy import FaultProxy
 from real_servers.stores import start_dynamodb
 

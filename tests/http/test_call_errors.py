@@ -9,7 +9,7 @@ import textwrap
 from typing import Any
 
 import pytest
-from plugins_support import Caller
+from callers import Caller
 
 import m2m_auth
 from m2m_auth import (

@@ -7,8 +7,8 @@ import io
 from typing import Any
 
 import pytest
-from plugins_bodies import CONTENT, START, refused_then_sent
-from plugins_support import SYNC, Caller
+from bodies import CONTENT, START, refused_then_sent
+from callers import SYNC, Caller
 
 from m2m_auth.testing import FakeAuthorizationServer
 

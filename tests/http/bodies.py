@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from plugins_support import Caller
+from callers import Caller
 
 from m2m_auth.testing import FakeAuthorizationServer
 

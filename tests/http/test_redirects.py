@@ -6,7 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from plugins_support import Caller
+from callers import Caller
 
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from plugins_support import Caller
+from callers import Caller
 from real_servers import Api, AuthorizationServer
 
 from m2m_auth import TokenRequestRejected

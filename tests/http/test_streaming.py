@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plugins_support import Caller
-from plugins_wire import Wire, reply
+from callers import Caller
+from wire import Wire, reply
 
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 

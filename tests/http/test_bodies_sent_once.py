@@ -10,8 +10,8 @@ from typing import Any
 
 import anyio
 import pytest
-from plugins_bodies import CONTENT, Liar, Pipe, refused_then_sent
-from plugins_support import ASYNC, SYNC, Caller
+from bodies import CONTENT, Liar, Pipe, refused_then_sent
+from callers import ASYNC, SYNC, Caller
 
 from m2m_auth.testing import FakeAuthorizationServer
 

@@ -6,7 +6,7 @@ import threading
 from typing import Any
 from urllib.parse import quote
 
-from plugins_support import Caller
+from callers import Caller
 
 from m2m_auth.events import Event
 from m2m_auth.http.calls import Call, watch_calls

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from plugins_support import Caller
+from callers import Caller
 
 from m2m_auth import ConfigurationError, InsecureTransport, M2MAuthError, OriginNotAllowed
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from plugins_support import Caller
+from callers import Caller
 
 from m2m_auth import RenewalPolicy
 from m2m_auth.caches.memory import MemoryTokenCache

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import requests
-from plugins_support import Caller
-from plugins_wire import Wire, reply
+from callers import Caller
+from wire import Wire, reply
 
 import m2m_auth.httpx
 import m2m_auth.requests

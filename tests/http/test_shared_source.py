@@ -13,8 +13,8 @@ import httpx
 import pytest
 import requests
 import trustme
-from plugins_support import CALLERS, Caller, open_caller
-from plugins_wire import tls_server
+from callers import CALLERS, Caller, open_caller
+from wire import tls_server
 
 from m2m_auth import TokenEndpointUnavailable, TokenSource
 from m2m_auth.caches.memory import MemoryTokenCache
