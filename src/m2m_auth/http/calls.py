@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ..events import Event, EventEmitter
     from ..oauth2.tokens import AccessToken
 
-__all__ = ["Call", "Watcher", "tell_call", "watch_calls"]
+__all__ = ["Call", "Watcher", "notify_call", "watch_calls"]
 
 
 class Call(NamedTuple):
@@ -63,7 +63,7 @@ def watch_calls(watcher: Watcher) -> AbstractContextManager[None]:
     return observing(watcher)
 
 
-def tell_call(
+def notify_call(
     events: EventEmitter,
     token: AccessToken | None,
     now: float,
