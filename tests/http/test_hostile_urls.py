@@ -49,7 +49,7 @@ def warm() -> Any:
     for origin in ALLOWED:
         for suffix in ("", "/", "/a/b?c#d", "?q"):
             requests.Request("GET", origin + suffix, auth=auth).prepare()
-    assert len(auth._checked) == len(ALLOWED)
+    assert len(auth._flow._known) == len(ALLOWED)
     return auth
 
 
@@ -122,4 +122,4 @@ def test_only_so_many_origins_are_remembered() -> None:
     for number in range(1000):
         prepared = requests.Request("GET", f"https://host-{number}.example/", auth=auth).prepare()
         assert prepared.headers["Authorization"] == "Bearer t"
-    assert len(auth._checked) <= 64
+    assert len(auth._flow._known) <= 64
