@@ -19,10 +19,8 @@ except ModuleNotFoundError as error:
 from .http.auth_flow import Sent, run
 from .http.front_door import FrontDoor
 from .http.requests_library import RequestsLibrary
-from .http.requests_transport import transport_over
 from .oauth2.challenges import RejectionRule
 from .oauth2.origins import Origin
-from .oauth2.transport import Transport
 from .runtime.observers import observers
 from .source.token_source import TokenSource
 
@@ -47,10 +45,6 @@ class M2MAuth(FrontDoor, AuthBase):
         super()._open(source, allowed_origins, allow_insecure_http, is_rejection)
         site, origin = self._flow.latest
         self._latest: tuple[Any, partial[Response]] = site, partial(self._on_response, origin)
-
-    @classmethod
-    def _default_transport(cls) -> Transport:
-        return transport_over(None)
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Called by requests for each request that it prepares."""

@@ -34,6 +34,9 @@ _KNOWN_SITES = 64
 class HttpLibrary(ABC):
     """What the steps need to know of an HTTP library: how to read and change its requests and responses."""
 
+    name: str
+    """The package's name."""
+
     @abstractmethod
     def own_error(self, error: TokenUnavailable, request: Any) -> TokenUnavailable:
         """The same error, as an instance of the library's base error too."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -13,11 +12,11 @@ from ..oauth2.challenges import RejectionRule
 from ..oauth2.client_authentication.protocol import ClientAuthentication
 from ..oauth2.grants import Grant
 from ..oauth2.secrets import SecretSource, concealed
-from ..oauth2.transport import Transport
 from ..runtime.clock import Clock
 from ..source.options import refuse_unknown
 from ..source.token_source import TokenSource, engine_of
 from .auth_flow import AuthFlow
+from .transports import as_transport
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Self
@@ -109,7 +108,7 @@ class FrontDoor:
             encryption_keys=encryption_keys,
             policy=policy,
             budget=budget,
-            transport=self._default_transport() if transport is None else transport,
+            transport=as_transport(transport, self.library.name),
             clock=clock,
             on_event=on_event,
             alias=alias,
@@ -141,11 +140,6 @@ class FrontDoor:
         """The token source behind it; share it between front doors."""
         self._engine = engine_of(source)
         self._flow = AuthFlow(source, self.library, allowed_origins, allow_insecure_http, is_rejection)
-
-    @classmethod
-    @abstractmethod
-    def _default_transport(cls) -> Transport:
-        """A transport over the front door's own library."""
 
     def __repr__(self) -> str:
         return f"<M2MAuth of {getattr(self, 'source', None)!r}>"

@@ -6,17 +6,15 @@ import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Mapping
 from functools import partial
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 from ..errors import TokenUnavailable, also_a
 from ..oauth2.origins import Origin
-from ..oauth2.transport import Transport
 from ..runtime.observers import observers
 from .auth_flow import HttpLibrary, Sent, adrive, drive
 from .body_replay import is_seekable, position, rewind
 from .front_door import FrontDoor
 from .httpx_internals import body_of, files_of, parts_of
-from .httpx_transport import transport_over
 
 __all__ = ["HttpxFrontDoor", "HttpxLibrary"]
 
@@ -30,6 +28,7 @@ class HttpxLibrary(HttpLibrary):
 
     def __init__(self, module: Any) -> None:
         self.module = module
+        self.name = module.__name__
         self.byte_stream = module.ByteStream
 
     def own_error(self, error: TokenUnavailable, request: Any) -> TokenUnavailable:
@@ -109,10 +108,6 @@ class HttpxFrontDoor(FrontDoor):
     requires_request_body = False
     requires_response_body = False
 
-    @classmethod
-    def _default_transport(cls) -> Transport:
-        return transport_over(cls.library.module, None)
-
     def sync_auth_flow(self, request: Any) -> Generator[Any, Any, None]:
         """Called by ``Client`` for each call."""
         flow = self._flow
@@ -152,10 +147,8 @@ class HttpxFrontDoor(FrontDoor):
 
         There is no replay then, but the next call must not carry the same token.
         """
-        status_error: Any = self.library.module.HTTPStatusError
-        if isinstance(error, status_error):
-            response: Any = error.response
-            self._flow.judge(response, origin)
+        if isinstance(error, self.library.module.HTTPStatusError):
+            self._flow.judge(cast("Any", error).response, origin)
 
 
 class _Closing(AsyncGenerator[Any, Any]):

@@ -20,6 +20,8 @@ __all__ = ["RequestsLibrary"]
 class RequestsLibrary(HttpLibrary):
     """The prepared requests and the responses of requests."""
 
+    name = "requests"
+
     def own_error(self, error: TokenUnavailable, request: PreparedRequest) -> TokenUnavailable:
         """Also a ``RequestException``."""
         return also_a(error, requests.RequestException, request=request, response=None)
