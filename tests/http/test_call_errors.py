@@ -100,7 +100,7 @@ def test_a_dead_token_endpoint(caller: Caller, server: FakeAuthorizationServer, 
 def test_an_unknown_option_is_named_with_the_nearest_one(caller: Caller, server: FakeAuthorizationServer) -> None:
     """A typo is told before any I/O, through every plugin, and so is one in a plugin's own option."""
     for typo, meant in (("audiance", "audience"), ("allowed_origin", "allowed_origins"), ("scopes", "scope")):
-        with pytest.raises(ConfigurationError, match=f"unknown option '{typo}'.*did you mean '{meant}'"):
+        with pytest.raises(TypeError, match=f"unknown option '{typo}'.*did you mean '{meant}'"):
             caller.auth(server, **{typo: "x"})
     assert server.token_requests == 0
 

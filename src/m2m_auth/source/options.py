@@ -1,4 +1,4 @@
-"""The checks of what a source takes besides the token request."""
+"""The keyword arguments of a source: which there are, and the checks of those that no other room checks."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from ..lifecycle.policy import RenewalPolicy
     from ..runtime.clock import Clock
 
-__all__ = ["SourceOptions", "checked_alias", "refuse_unknown"]
+__all__ = ["FRONT_DOOR_OPTIONS", "SourceOptions", "checked_alias", "refuse_unknown", "unknown_option"]
 
 
 class SourceOptions(TypedDict, total=False):
-    """The keyword arguments that ``TokenSource`` takes; a plugin's ``M2MAuth`` passes them on."""
+    """The keyword arguments of ``TokenSource``, for type checkers."""
 
     audience: str | None
     scope: str | Iterable[str] | None
@@ -38,18 +38,23 @@ class SourceOptions(TypedDict, total=False):
     alias: str | None
 
 
-_PLUGIN_OPTIONS = ("allowed_origins", "allow_insecure_http", "is_rejection")
-
+FRONT_DOOR_OPTIONS = ("allowed_origins", "allow_insecure_http", "is_rejection")
+"""What a front door's ``M2MAuth`` takes and ``TokenSource`` does not."""
 _FIRST = ("token_endpoint", "client_id", "client_secret")
 
 
+def unknown_option(name: str, known: Iterable[str]) -> TypeError:
+    """The error for a keyword argument that does not exist; it names the nearest one that does."""
+    known = tuple(known)
+    return TypeError(f"unknown option {name!r}{nearest(name, known)}. Known: {', '.join(known)}")
+
+
 def refuse_unknown(unknown: Mapping[str, object]) -> None:
-    """Raises for an option that does not exist, naming the nearest one that does."""
+    """Raises TypeError for the first keyword argument that ``TokenSource`` does not have."""
     for name in unknown:
-        known = (*_FIRST, *SourceOptions.__annotations__, *_PLUGIN_OPTIONS)
-        if name in _PLUGIN_OPTIONS:
-            raise ConfigurationError(f"{name} is an option of a plugin's M2MAuth, not of TokenSource")
-        raise ConfigurationError(f"unknown option {name!r}{nearest(name, known)}. Known: {', '.join(known)}")
+        if name in FRONT_DOOR_OPTIONS:
+            raise TypeError(f"{name} is an option of M2MAuth, the front door of an HTTP library, not of TokenSource")
+        raise unknown_option(name, (*_FIRST, *SourceOptions.__annotations__, *FRONT_DOOR_OPTIONS))
 
 
 def checked_alias(alias: object) -> str:
