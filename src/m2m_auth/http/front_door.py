@@ -93,7 +93,7 @@ class FrontDoor:
             TokenUnavailable: (on a call) there is no token, so nothing was sent; also the HTTP library's base error.
         """
         client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
-        refuse_unknown(unknown)
+        refuse_unknown(unknown, FrontDoor.__init__)
         source = TokenSource(
             token_endpoint,
             client_id,
