@@ -16,7 +16,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import TokenUnavailable
 from ..oauth2.challenges import RejectionRule, bearer_rejection
@@ -82,17 +82,23 @@ class HttpLibrary(ABC):
         """Seconds from sending a request to the head of its response, of one of those."""
 
 
-class Sent(NamedTuple):
-    """What is known of a request that was sent with a token."""
+class Sent:
+    """What is known of a request that was sent with a token.
 
-    origin: Origin
-    """The origin that the token was attached for."""
-    token: AccessToken | None
-    """The attached token; None: a recent token of the source, found by the header."""
-    start: int | None
-    """Where the body starts, if it is a file that can be rewound."""
-    began: float | None
-    """When it was sent, by the monotonic clock; None while no observer wants to know."""
+    Args:
+        origin: the origin that the token was attached for.
+        token: the attached token; None: a recent token of the source, found by the header.
+        start: where the body starts, if it is a file that can be rewound.
+        began: when it was sent, by the monotonic clock; None while there is no observer.
+    """
+
+    __slots__ = ("began", "origin", "start", "token")
+
+    def __init__(self, origin: Origin, token: AccessToken | None, start: int | None, began: float | None) -> None:
+        self.origin = origin
+        self.token = token
+        self.start = start
+        self.began = began
 
 
 class Effect(ABC):
