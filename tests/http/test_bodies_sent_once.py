@@ -1,4 +1,4 @@
-"""Bodies that cannot be sent again are never sent empty: the 401 is the caller's, and the next call is good."""
+"""A body that cannot be sent again is never sent empty: the caller gets the 401, and the next call is good."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import anyio
 import pytest
 from bodies import CONTENT, Liar, Pipe, refused_then_sent
-from callers import ASYNC, SYNC, Caller
+from callers import Caller, clients
 
 from m2m_auth.testing import FakeAuthorizationServer
 
@@ -65,16 +65,16 @@ def once_only(caller: Caller, server: FakeAuthorizationServer, api: str, **body:
     assert server.mints == 2
 
 
-@pytest.mark.parametrize("caller", SYNC, indirect=True)
+@clients("requests", "httpx")
 @pytest.mark.parametrize("kind", SYNC_BODIES)
 def test_a_body_that_is_gone_is_never_sent_empty(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, kind: str
 ) -> None:
-    """Generators and streams that do not rewind: the 401 is the caller's, and the token is out for the next call."""
+    """Generators and streams that do not rewind: the caller gets the 401, and the next call gets a new token."""
     once_only(caller, server, api, content=SYNC_BODIES[kind]())
 
 
-@pytest.mark.parametrize("caller", ASYNC, indirect=True)
+@clients("httpx-asyncio", "httpx2-trio")
 @pytest.mark.parametrize("kind", ASYNC_BODIES)
 def test_an_async_body_that_is_gone_is_never_sent_empty(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, kind: str
@@ -83,7 +83,7 @@ def test_an_async_body_that_is_gone_is_never_sent_empty(
     once_only(caller, server, api, content=ASYNC_BODIES[kind]())
 
 
-@pytest.mark.parametrize("caller", ASYNC, indirect=True)
+@clients("httpx-asyncio", "httpx2-trio")
 def test_a_real_async_file_is_sent(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, file: Any
 ) -> None:
@@ -102,9 +102,9 @@ def test_a_pipe_in_a_multipart_form_is_never_sent_empty(
         once_only(caller, server, api, **body)
 
 
-@pytest.mark.parametrize("caller", SYNC, indirect=True)
+@clients("requests", "httpx")
 def test_a_file_closed_by_its_last_read(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
-    """A body that closes itself cannot be wound back; that is no error of the call's."""
+    """A body that closes itself cannot be rewound; the call does not fail for it."""
 
     class Closing(io.BytesIO):
         """Closes itself at its end."""
@@ -119,7 +119,7 @@ def test_a_file_closed_by_its_last_read(caller: Caller, server: FakeAuthorizatio
     once_only(caller, server, api, content=Closing(CONTENT), headers={"Content-Length": str(len(CONTENT))})
 
 
-@pytest.mark.parametrize("caller", SYNC, indirect=True)
+@clients("requests", "httpx")
 def test_a_named_pipe_is_sent_once(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
     """An operating system's pipe, whose tell() fails, is sent as it is and never again."""
     reader, writer = os.pipe()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from bodies import CONTENT, START, refused_then_sent
-from callers import SYNC, Caller
+from callers import SYNC, Caller, clients
 
 from m2m_auth.testing import FakeAuthorizationServer
 
@@ -47,13 +47,6 @@ def test_other_methods_too(caller: Caller, server: FakeAuthorizationServer, api:
     ] * 2
 
 
-def test_multipart_files_are_read_again(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
-    """Files in a form, two of them and one field, are replayed as they were first sent."""
-    files = [("one", ("a.bin", io.BytesIO(CONTENT))), ("two", ("b.txt", io.BytesIO(b"two"), "text/plain"))]
-    refused_then_sent(caller, server, api, files=files, form={"field": "value"})
-    assert server.api_calls[1].body_length > len(CONTENT)
-
-
 def test_a_multipart_file_that_was_read_from(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, file: Any
 ) -> None:
@@ -61,8 +54,8 @@ def test_a_multipart_file_that_was_read_from(
     refused_then_sent(caller, server, api, files={"upload": ("name.bin", file)})
 
 
-@pytest.mark.parametrize("caller", SYNC, indirect=True)
-def test_a_file_is_wound_back_to_where_it_started(
+@clients(*SYNC)
+def test_a_file_is_rewound_to_where_it_started(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, file: Any
 ) -> None:
     """A file that stood at an offset is replayed from that offset, not from its beginning."""
@@ -72,9 +65,9 @@ def test_a_file_is_wound_back_to_where_it_started(
     assert server.api_calls[1].body_sha256 == sha256(rest)
 
 
-@pytest.mark.parametrize("caller", SYNC, indirect=True)
+@clients(*SYNC)
 @pytest.mark.parametrize("start", [0, START])
-def test_a_stream_in_memory_is_wound_back(
+def test_a_stream_in_memory_is_rewound(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, start: int
 ) -> None:
     """The same for io.BytesIO, from its beginning and from an offset."""

@@ -101,7 +101,7 @@ def test_two_libraries_share_one_mint(cognito: Cognito, api: FakeAuthorizationSe
     options = cognito.options()
     for name in ("requests", "httpx"):
         with open_caller(name) as caller:
-            caller.attach(caller.plugin.M2MAuth(cognito.token_endpoint, **options))
+            caller.attach(caller.front_door.M2MAuth(cognito.token_endpoint, **options))
             assert [caller.get(api.base_url + "/api/orders").status for _ in range(10)] == [200] * 10
     assert cognito.proxy.requests == 1
     (token,) = {call.token for call in api.api_calls}
@@ -113,7 +113,7 @@ def test_two_libraries_share_one_mint(cognito: Cognito, api: FakeAuthorizationSe
 @some_callers
 def test_the_lifetime_is_the_pools(caller: Caller, cognito: Cognito, api: FakeAuthorizationServer) -> None:
     """``expires_in`` and the JWT agree: five minutes."""
-    auth = caller.plugin.M2MAuth(cognito.token_endpoint, **cognito.options())
+    auth = caller.front_door.M2MAuth(cognito.token_endpoint, **cognito.options())
     caller.attach(auth)
     assert caller.get(api.base_url + "/api/orders").status == 200
     token = auth.source.token()
@@ -125,7 +125,7 @@ def test_the_lifetime_is_the_pools(caller: Caller, cognito: Cognito, api: FakeAu
 def test_a_wrong_secret(caller: Caller, cognito: Cognito, api: FakeAuthorizationServer) -> None:
     """A 400 with ``invalid_client``: raised with its code, remembered, and no call goes out."""
     wrong = cognito.options(client_secret="wrong")
-    caller.attach(caller.plugin.M2MAuth(cognito.token_endpoint, **wrong))
+    caller.attach(caller.front_door.M2MAuth(cognito.token_endpoint, **wrong))
     for _ in range(5):
         with pytest.raises(TokenRequestRejected, match="400 invalid_client") as caught:
             caller.get(api.base_url + "/api/orders")

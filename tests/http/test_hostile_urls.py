@@ -1,4 +1,4 @@
-"""Hostile URLs: requests' short cut decides as the origin check does, and both as the library connects."""
+"""Hostile URLs: the short cut decides as the origin check does, and both as the library connects."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""An API that refuses every token must not burn the quota; and what hooks and clients see of a replay."""
+"""An API that refuses every token does not use up the quota; and what hooks and clients see of a replay."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from callers import Caller
+from callers import Caller, clients
 
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
@@ -22,10 +22,11 @@ def test_an_api_that_always_says_401_does_not_burn_the_quota(
     assert len(server.api_calls) == 101
 
 
-def test_the_bar_on_forced_mints_doubles(
+@clients("requests")
+def test_the_ban_on_forced_mints_doubles(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str, auth: Any
 ) -> None:
-    """An hour of refusals, a call every 10 s: the bar of 60 s doubles to 5 min, so some 13 mints and not 360."""
+    """An hour of refusals, a call every 10 s: the ban of 60 s doubles to 5 min, so about 13 mints and not 360."""
     server.accept_tokens = "none"
     server.lifetime = 86400
     for _ in range(360):

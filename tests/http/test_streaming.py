@@ -1,4 +1,4 @@
-"""The auth never reads a response's body: not a good one, not a refused one, however long it is."""
+"""The auth reads no response's body, neither of a good one nor of a refused one."""
 
 from __future__ import annotations
 
