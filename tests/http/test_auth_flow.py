@@ -327,6 +327,7 @@ def test_a_middleware_fits() -> None:
     statuses = [401, 200]
 
     async def middleware(request: Request, handler: Callable[[Request], Any]) -> Response:
+        """The front door."""
         steps, outcome = world.flow.steps(request), None
         try:
             while True:
@@ -336,6 +337,7 @@ def test_a_middleware_fits() -> None:
             return end.value  # type: ignore[no-any-return]
 
     async def handler(request: Request) -> Response:
+        """The library's own sending."""
         await anyio.sleep(0)
         return Response(request, statuses.pop(0))
 
