@@ -6,16 +6,16 @@ yield what has to be done, a driver does it and sends the outcome back.
 - A request that is yielded is sent; the outcome is its response. The token request is never one of them.
 - An :class:`Effect` is performed: ``run()`` by a synchronous driver, ``await arun()`` by an asynchronous one.
 
-A front door has two parts: an :class:`HttpLibrary`, which reads and changes the requests of its library, and a driver.
-A library with a generator or a middleware drives :meth:`AuthFlow.steps`. A library with hooks drives
-:meth:`AuthFlow.attach` before the call and :meth:`AuthFlow.answer` after it.
+A front door has two parts: an :class:`~m2m_auth.http.http_library.HttpLibrary`, which reads the requests and responses
+of its library, and a driver. For a library with generators or middlewares the driver runs :meth:`AuthFlow.steps`; for
+one with hooks it runs :meth:`AuthFlow.attach` before the call and :meth:`AuthFlow.answer` after it.
 """
 
 from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable
 from typing import Any
 
 from ..errors import TokenUnavailable
@@ -24,62 +24,14 @@ from ..oauth2.origins import Origin, OriginPolicy, same_origin
 from ..oauth2.tokens import AccessToken
 from ..runtime.observers import observers
 from ..source.token_source import TokenSource, engine_of
+from .http_library import HttpLibrary
 
-__all__ = ["AuthFlow", "Effect", "HttpLibrary", "Sent", "Steps", "adrive", "drive", "run"]
+__all__ = ["AuthFlow", "Effect", "Sent", "Steps", "adrive", "drive", "run"]
 
 _KNOWN_SITES = 64
 """Sites whose origin is remembered."""
-
-
-class HttpLibrary(ABC):
-    """What the steps need to know of an HTTP library: how to read and change its requests and responses."""
-
-    name: str
-    """The package's name."""
-
-    @abstractmethod
-    def own_error(self, error: TokenUnavailable, request: Any) -> TokenUnavailable:
-        """The same error, as an instance of the library's base error too."""
-
-    @abstractmethod
-    def site(self, request: Any) -> Hashable | None:
-        """A cheap value that is equal only for URLs of one origin; None where there is none."""
-
-    @abstractmethod
-    def target(self, request: Any) -> str:
-        """The URL that the library connects to, for the origin check."""
-
-    @abstractmethod
-    def start_of_body(self, request: Any) -> int | None:
-        """Where the body starts, if it is a file that can be rewound; the replay is given it back."""
-
-    @abstractmethod
-    def status(self, response: Any) -> int:
-        """The HTTP status."""
-
-    @abstractmethod
-    def read(self, response: Any) -> tuple[Mapping[str, str], Any]:
-        """The headers, and the request that this response answers: a redirect's target, if one was followed."""
-
-    @abstractmethod
-    def replay(self, response: Any, start: int | None) -> Any | None:
-        """The answered request once more, with its whole body; None if the body cannot be sent again."""
-
-    @abstractmethod
-    def close(self, response: Any) -> None:
-        """Closes a response without reading its body, which may have no end."""
-
-    async def aclose(self, response: Any) -> None:
-        """The same for asynchronous clients."""
-        self.close(response)
-
-    @abstractmethod
-    def followed(self, response: Any) -> Iterable[Any]:
-        """The redirects before this response, as responses, where the steps see only the last one."""
-
-    @abstractmethod
-    def elapsed(self, response: Any) -> float:
-        """Seconds from sending a request to the head of its response, of one of those."""
+_NOWHERE = "\n"
+"""A site that no URL has."""
 
 
 class Sent:
@@ -241,7 +193,7 @@ class AuthFlow:
         """The token that this response refuses, which is then rejected; None if it refuses none.
 
         The response must come from ``origin``, and its request must have carried ``token`` (None: a recent one of
-        the source). A redirect's target, or a header that the user set, says nothing about our token.
+        the source). So a foreign redirect's target rejects no token, nor does a header that the user has set.
         """
         status = self._library.status(response)
         if self.settles(status):
@@ -296,19 +248,15 @@ class AuthFlow:
             )
 
 
-_NOWHERE = "\n"
-"""A site that no URL has."""
-
-
 def run(steps: Steps, send: Callable[[Any], Any] | None = None) -> Any:
     """The synchronous driver for hooks and middlewares: sends with ``send``, returns what the steps return."""
     outcome = None
-    try:
-        while True:
+    while True:
+        try:
             step = steps.send(outcome)
-            outcome = step.run() if isinstance(step, Effect) or send is None else send(step)
-    except StopIteration as end:
-        return end.value
+        except StopIteration as end:
+            return end.value
+        outcome = step.run() if isinstance(step, Effect) or send is None else send(step)
 
 
 def drive(steps: Steps) -> Generator[Any, Any, None]:

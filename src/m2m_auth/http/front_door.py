@@ -30,7 +30,7 @@ class FrontDoor:
     """Attaches a bearer token to every request, and once replaces a token that the API refused."""
 
     library: ClassVar[Any]
-    """The :class:`~m2m_auth.http.auth_flow.HttpLibrary` of this front door."""
+    """The :class:`~m2m_auth.http.http_library.HttpLibrary` of this front door."""
 
     def __init__(
         self,

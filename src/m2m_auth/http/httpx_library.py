@@ -11,9 +11,10 @@ from typing import Any, ClassVar, cast
 from ..errors import TokenUnavailable, also_a
 from ..oauth2.origins import Origin
 from ..runtime.observers import observers
-from .auth_flow import HttpLibrary, Sent, adrive, drive
+from .auth_flow import Sent, adrive, drive
 from .body_replay import is_seekable, position, rewind
 from .front_door import FrontDoor
+from .http_library import HttpLibrary
 from .httpx_internals import body_of, files_of, parts_of
 
 __all__ = ["HttpxFrontDoor", "HttpxLibrary"]

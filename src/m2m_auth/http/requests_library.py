@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 from ..errors import TokenUnavailable, also_a
-from .auth_flow import HttpLibrary
 from .body_replay import rewind
+from .http_library import HttpLibrary
 
 if TYPE_CHECKING:
     from requests import PreparedRequest, Response
