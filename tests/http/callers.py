@@ -26,7 +26,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    """The whole body; nothing, where it was not read."""
+    """The whole body; empty if it was not read."""
     history: tuple[Any, ...]
     """The library's responses on the way."""
     raw: Any
@@ -79,7 +79,7 @@ class Caller(ABC):
 
     @abstractmethod
     def on_response(self, hook: Callable[[Any], None]) -> None:
-        """Has the library call ``hook`` with each response, as its users do."""
+        """Registers ``hook`` with the library, which calls it with each response."""
 
 
 class RequestsCaller(Caller):

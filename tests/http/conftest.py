@@ -52,7 +52,7 @@ def api(server: FakeAuthorizationServer) -> str:
 
 @pytest.fixture
 def auth(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock) -> Any:
-    """An M2MAuth on the caller's client; its token is a minute old."""
+    """An M2MAuth on the caller's client, with a token that is one minute old."""
     auth = caller.auth(server, clock)
     caller.attach(auth)
     auth.source.token()

@@ -79,14 +79,14 @@ def _invalid_url(caller: Caller) -> tuple[type[Exception], ...]:
 def test_spellings_of_an_allowed_origin(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, url: str
 ) -> None:
-    """Case, a default port, user info, a trailing dot: still the allowed origin. The mint shows that it passed."""
+    """Case, a default port, user info, a trailing dot: still the allowed origin. A token is minted for the call."""
     auth = caller.auth(server, clock, allowed_origins=[ALLOWED])
     _attach_header(caller, auth, url)
     assert server.token_requests == 1
 
 
 def _attach_header(caller: Caller, auth: Any, url: str) -> str:
-    """What the auth does to a request that the library built, without sending it."""
+    """The header that the auth sets on a request of the library; the request is not sent."""
     if caller.library.__name__ == "requests":
         prepared = caller.library.Request("GET", url, auth=auth).prepare()
         return str(prepared.headers["Authorization"])
@@ -98,7 +98,7 @@ def _attach_header(caller: Caller, auth: Any, url: str) -> str:
 
 
 def test_the_allowed_origin_gets_it(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """allowed_origins with a port, as for a service in a cluster, lets exactly that through."""
+    """allowed_origins with a port, as for a service in a cluster, allows exactly that origin."""
     caller.attach(caller.auth(server, clock, allowed_origins=[server.base_url]))
     assert caller.get(server.base_url + "/api/things").status == 200
     with pytest.raises(OriginNotAllowed):
@@ -149,7 +149,7 @@ def test_wrong_allowed_origins(caller: Caller, server: FakeAuthorizationServer, 
 
 
 def test_a_held_token_changes_nothing(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
-    """The check is made for each call, not only for the first: also with a fresh token in hand."""
+    """Each call is checked, also while a fresh token is held."""
     caller.get(api)
     for url in ("http://api.example.com/", f"{server.base_url}@evil.example/", "http://127.0.0.1.evil.example/"):
         with pytest.raises(M2MAuthError):

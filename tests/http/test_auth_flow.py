@@ -96,7 +96,7 @@ class ToyLibrary(HttpLibrary):
         return ()
 
     def elapsed(self, response: Response) -> float:
-        """Nothing."""
+        """Not measured."""
         return 0.0
 
 

@@ -17,7 +17,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 
 
 def generator() -> Iterator[bytes]:
-    """A body that is gone once it was sent."""
+    """A body that can be read once."""
     yield CONTENT[:1000]
     yield CONTENT[1000:]
 
@@ -29,17 +29,17 @@ async def async_generator() -> AsyncIterator[bytes]:
 
 
 class AsyncFile:
-    """An async file in the manner of anyio and trio: seekable() is plain, tell() and seek() are coroutines."""
+    """An async file like those of anyio and trio: seekable() is a function, tell() and seek() are coroutines."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return async_generator()
 
     def seekable(self) -> bool:
-        """Yes."""
+        """True."""
         return True
 
     async def tell(self) -> int:
-        """Where it stands; must not be called and forgotten."""
+        """The position; calling it without awaiting it is a warning, and so an error of the test."""
         await anyio.sleep(0)
         return 0
 
@@ -87,14 +87,14 @@ def test_an_async_body_that_is_gone_is_never_sent_empty(
 def test_a_real_async_file_is_sent(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, file: Any
 ) -> None:
-    """anyio's files, whose tell() is a coroutine, go through and are not replayed."""
+    """anyio's files, whose tell() is a coroutine, are sent and not replayed."""
     once_only(caller, server, api, content=anyio.wrap_file(file))
 
 
 def test_a_pipe_in_a_multipart_form_is_never_sent_empty(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
 ) -> None:
-    """httpx streams a form's files: one that does not rewind is not replayed. requests has read it all before."""
+    """httpx streams a form's files: one that does not rewind is not replayed. requests reads it into memory."""
     body = {"files": {"upload": ("name.bin", Pipe())}}
     if caller.library.__name__ == "requests":
         refused_then_sent(caller, server, api, **body)
@@ -110,7 +110,7 @@ def test_a_file_closed_by_its_last_read(caller: Caller, server: FakeAuthorizatio
         """Closes itself at its end."""
 
         def read(self, size: int | None = -1, /) -> bytes:
-            """Reads on; at the end the file is closed."""
+            """Reads the next bytes; at the end the file is closed."""
             data = b"" if self.closed else super().read(size)
             if not data:
                 self.close()

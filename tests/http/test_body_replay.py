@@ -1,4 +1,4 @@
-"""What happens to a request's body when its token is refused: it is sent again whole, or not at all."""
+"""A request's body after its token was refused: it is sent again whole, or not at all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 
 
 def sha256(data: bytes) -> str:
-    """As the server has it."""
+    """As the server records it."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -50,7 +50,7 @@ def test_other_methods_too(caller: Caller, server: FakeAuthorizationServer, api:
 def test_a_multipart_file_that_was_read_from(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, file: Any
 ) -> None:
-    """requests sends a form's file from where it stands, httpx from its beginning; the replay does the same."""
+    """requests sends a form's file from its position, httpx from its beginning; the replay does the same."""
     refused_then_sent(caller, server, api, files={"upload": ("name.bin", file)})
 
 

@@ -1,4 +1,4 @@
-"""When there is no token, no call goes out, and the error belongs to both families."""
+"""Without a token no call is sent; the error is m2m-auth's and the HTTP library's. Errors of the options, too."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_without_a_token_no_call_goes_out(
     expected: type[TokenUnavailable],
     code: str,
 ) -> None:
-    """Each way to fail raises our error, which is also the library's, with facts and request; mended, 200."""
+    """Each failure raises our error, which is also the library's, with facts and request; after the repair, 200."""
     server.fail(mode)
     caller.attach(caller.auth(server, clock))
     with pytest.raises(expected) as caught:
@@ -88,7 +88,7 @@ def test_errors_are_new_for_each_call_and_survive_pickling(
 
 
 def test_a_dead_token_endpoint(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str) -> None:
-    """Nobody listens: one except clause around the call, the library's own, is enough."""
+    """Nothing listens on the port: one except clause for the library's own error catches it."""
     auth = caller.auth(server, clock)
     server.stop()
     with pytest.raises(caller.error, match="cannot be reached: ConnectionRefusedError") as caught:
@@ -177,7 +177,7 @@ def _runs(script: str) -> None:
 
 
 def test_httpx_and_httpx2_have_separate_auth_classes() -> None:
-    """The two libraries' Auth classes are not each other's: hence two modules. Each one's client takes its own."""
+    """Each client accepts only its own library's Auth class, so there are two modules."""
     httpx, httpx2 = pytest.importorskip("httpx"), pytest.importorskip("httpx2")
     import m2m_auth.httpx
     import m2m_auth.httpx2

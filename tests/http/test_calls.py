@@ -43,7 +43,7 @@ def test_a_call_and_what_its_token_cost(caller: Caller, server: FakeAuthorizatio
 
 
 def test_a_refused_token_makes_two_calls(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
-    """The 401 with the old token, the mint, and the second try with the new one, each with a time of its own."""
+    """The 401 with the old token, the mint, and the second try with the new one, each with its own time."""
     seen: list[Any] = []
     old = auth.source.token().fingerprint
     server.revoke_all()
@@ -61,7 +61,7 @@ def test_a_refused_token_makes_two_calls(caller: Caller, server: FakeAuthorizati
 
 
 def test_a_login_in_a_url_is_not_shown(caller: Caller, server: FakeAuthorizationServer, auth: Any) -> None:
-    """Neither name nor password."""
+    """The URL is shown without name and password."""
     seen: list[Any] = []
     with watch_calls(seen.append):
         caller.get(server.base_url.replace("://", "://ada:pw@") + "/api/x")

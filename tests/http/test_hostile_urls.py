@@ -117,7 +117,7 @@ def test_what_is_checked_is_where_httpx_connects(name: str, url: str) -> None:
 
 
 def test_only_so_many_origins_are_remembered() -> None:
-    """A client of a thousand hosts holds no thousand entries, and each of them still gets the header."""
+    """A client that calls a thousand hosts keeps 64 entries, and each call gets the header."""
     auth = M2MAuth("https://as.example/token", "client", "secret", cache=MemoryTokenCache(), transport=token_endpoint)
     for number in range(1000):
         prepared = requests.Request("GET", f"https://host-{number}.example/", auth=auth).prepare()

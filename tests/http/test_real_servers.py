@@ -1,4 +1,4 @@
-"""The README's guarantees on servers written by others: Authlib (JWTs) and django-oauth-toolkit (opaque tokens)."""
+"""The README's guarantees on real servers: Authlib (JWTs) and django-oauth-toolkit (opaque tokens)."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def test_threads_share_one_mint(caller: Caller, real_server: AuthorizationServer
 
 
 def test_a_wrong_secret_reaches_no_api(caller: Caller, real_server: AuthorizationServer, protected_api: Api) -> None:
-    """invalid_client is raised with its code and remembered, and no call goes out."""
+    """invalid_client is raised with its code and remembered; no call is sent."""
     caller.attach(caller.front_door.M2MAuth(real_server.token_endpoint, "client", "wrong", cache=MemoryTokenCache()))
     for _ in range(5):
         with pytest.raises(TokenRequestRejected, match="401 invalid_client") as caught:

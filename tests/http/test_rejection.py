@@ -52,7 +52,7 @@ def test_answers_that_do_not(
     status: int,
     challenge: str | Sequence[str] | None,
 ) -> None:
-    """Another token would not help: the answer is the caller's, nothing is minted or replayed, now or next time."""
+    """Another token would not help: the caller gets the answer, and nothing is minted or replayed."""
     server.api_status = status
     if challenge is not None and status != 401:
         server.api_headers = {"WWW-Authenticate": str(challenge)}
@@ -66,7 +66,7 @@ def test_answers_that_do_not(
 def test_the_users_rule_replaces_the_default(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
 ) -> None:
-    """is_rejection= gets status and headers: here a 403 means a bad token and a 401 does not."""
+    """is_rejection= gets status and headers: in this test a 403 refuses the token and a 401 does not."""
     seen: list[tuple[int, str | None]] = []
 
     def refused(status: int, headers: Any) -> bool:
@@ -88,7 +88,7 @@ def test_the_users_rule_replaces_the_default(
 def test_a_token_replaced_meanwhile_is_used_without_a_mint(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
 ) -> None:
-    """Compare first: if the token was renewed while the call was under way, the replay carries that one."""
+    """If the token was renewed during the call, the replay carries the new one, without another mint."""
 
     def renewed_meanwhile(status: int, headers: Mapping[str, str]) -> bool:
         if status == 401:
@@ -107,7 +107,7 @@ def test_a_token_replaced_meanwhile_is_used_without_a_mint(
 def test_two_states_on_one_cache_mint_once_for_one_refusal(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
 ) -> None:
-    """Two processes' worth of state on a shared cache: the second one's 401 finds the first one's new token."""
+    """Two token states on one cache, like two processes: after its 401 the second finds the first one's token."""
     cache = MemoryTokenCache()
     one = caller.auth(server, clock, cache=cache)
     # Another policy makes another token state, as another process would have; the key is the same.
@@ -126,7 +126,7 @@ def test_two_states_on_one_cache_mint_once_for_one_refusal(
 def test_the_second_response_is_the_callers(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, status: int
 ) -> None:
-    """Whatever the replay is answered with, the caller gets it, and nothing is replayed again."""
+    """The caller gets the answer to the replay, and nothing is replayed again."""
     server.revoke_all()
 
     class Then(dict[str, str]):

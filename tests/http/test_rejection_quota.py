@@ -38,7 +38,7 @@ def test_the_ban_on_forced_mints_doubles(
 def test_a_young_token_is_not_replaced(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
 ) -> None:
-    """A token refused within its first 5 s means that the API refuses new ones, too: no mint, no replay."""
+    """An API that refuses a token within its first 5 s refuses new ones, too: no mint, no replay."""
     caller.attach(caller.auth(server, clock))
     server.accept_tokens = "none"
     answers = [caller.get(api) for _ in range(3)]
@@ -58,7 +58,7 @@ def test_response_hooks_see_what_their_library_shows_them(
 
 
 def test_a_hook_that_raises_for_statuses(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
-    """requests recovers before such a hook; httpx raises before the auth is asked; the next call is good."""
+    """requests replays before such a hook runs; httpx raises before the auth sees the 401; the next call is good."""
     caller.on_response(lambda response: response.raise_for_status())
     server.revoke_all()
     if caller.library.__name__ != "requests":
@@ -77,7 +77,7 @@ def test_a_hook_that_raises_for_statuses(caller: Caller, server: FakeAuthorizati
 def test_connections_are_reused_around_a_refusal(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
 ) -> None:
-    """After a replay the same client goes on: 20 more calls, all good, no further mint, one 401 in all."""
+    """After a replay the same client makes 20 more calls: all good, no further mint, one 401 in total."""
     server.revoke_all()
     assert [caller.get(api).status for _ in range(21)] == [200] * 21
     assert [call.status for call in server.api_calls].count(401) == 1

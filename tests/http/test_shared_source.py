@@ -44,7 +44,7 @@ def test_all_front_doors_at_once_share_one_mint(server: FakeAuthorizationServer,
 def test_from_source_keeps_the_source_and_its_own_rules(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock
 ) -> None:
-    """auth.source is the very object; allowed_origins and is_rejection belong to this auth alone."""
+    """auth.source is the same object; allowed_origins and is_rejection belong to this auth alone."""
     source = caller.auth(server, clock).source
     strict = caller.front_door.M2MAuth.from_source(source, allowed_origins=["https://api.example.com"])
     open_ = caller.front_door.M2MAuth.from_source(source, is_rejection=lambda status, headers: status == 419)
@@ -59,7 +59,7 @@ def test_from_source_keeps_the_source_and_its_own_rules(
 
 
 def test_one_auth_on_several_clients(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
-    """The same object serves the client, a call of its own, and again the client."""
+    """One object works on the client and as auth= of a single call."""
     assert caller.get(api).status == caller.get(api, auth=auth).status == caller.get(api).status == 200
     assert server.mints == 1
 

@@ -58,7 +58,7 @@ def test_a_redirect_is_not_followed(caller: Caller, server: FakeAuthorizationSer
 
 @pytest.mark.parametrize("mode", ["hang", "slow_drip"])
 def test_a_server_without_an_end(caller: Caller, server: FakeAuthorizationServer, api: str, mode: Any) -> None:
-    """No answer, or one that drips for half a minute: the deadline ends it, and the error says so."""
+    """No answer, or one that drips for half a minute: the call ends at the deadline, and the error says so."""
     server.extra_response = {"padding": "x" * 30_000}
     server.fail(mode, **({"interval": 0.001} if mode == "slow_drip" else {}))
     began = time.monotonic()
@@ -90,7 +90,7 @@ def test_callers_do_not_wait_for_a_head_that_drips(caller: Caller, server: FakeA
     ids=["half an answer", "bad gzip", "nonsense"],
 )
 def test_a_broken_answer(caller: Caller, answer: bytes, code: str) -> None:
-    """What breaks while a body is read is a transport's error as well, never an internal one."""
+    """An error while a body is read is a transport error, too."""
     with Wire([answer]) as server:
         source = caller.front_door.M2MAuth(
             server.base_url + "/token", "client", "secret", cache=MemoryTokenCache(), policy=HASTY
@@ -144,7 +144,7 @@ def test_the_users_client_is_the_transport(caller: Caller, server: FakeAuthoriza
 def test_the_users_client_does_not_redirect_secrets(
     server: FakeAuthorizationServer, elsewhere: FakeAuthorizationServer, library: Any
 ) -> None:
-    """Also a client that follows redirects does not follow this one."""
+    """A client that follows redirects does not follow one of the token endpoint."""
     server.fail("redirect", location=elsewhere.token_endpoint, status=307)
     options = {} if library.__name__ == "requests" else {"follow_redirects": True}
     with client_of(library, **options) as client:
@@ -155,7 +155,7 @@ def test_the_users_client_does_not_redirect_secrets(
 
 
 def test_a_client_that_raises_for_statuses(server: FakeAuthorizationServer, library: Any) -> None:
-    """A hook of the user's that raises does not make a refusal look like an outage."""
+    """A refusal stays a refusal where the user's hook raises for it."""
 
     def hook(response: Any, **_: Any) -> None:
         response.raise_for_status()
@@ -185,7 +185,7 @@ def test_a_client_whose_auth_is_ours_does_not_recurse(server: FakeAuthorizationS
 
 
 def test_a_callable_is_a_transport(caller: Caller, server: FakeAuthorizationServer) -> None:
-    """A function gets a value object, which shows no secret, and answers with another."""
+    """A function gets an HttpRequest, which shows no secret, and returns an HttpResponse."""
     seen: list[HttpRequest] = []
 
     def transport(request: HttpRequest) -> HttpResponse:
@@ -201,7 +201,7 @@ def test_a_callable_is_a_transport(caller: Caller, server: FakeAuthorizationServ
 
 @pytest.mark.parametrize("problem", [TransportError("the tunnel is down", "tunnel"), RuntimeError("canary")])
 def test_a_callable_that_fails(caller: Caller, server: FakeAuthorizationServer, api: str, problem: Exception) -> None:
-    """A TransportError's words are shown; of any other exception only the type, since it may hold the request."""
+    """The message of a TransportError is shown; of any other exception only the type, since it may hold the request."""
 
     def transport(request: HttpRequest) -> HttpResponse:
         raise problem
