@@ -14,7 +14,6 @@ from ..oauth2.secrets import Secret
 from ..oauth2.token_request import build
 from ..oauth2.token_response import TokenResponse, parse_token_response
 from ..oauth2.transport import HttpRequest, HttpResponse, TransportError
-from ..runtime.fork_safety import delaying_forks
 from .refresh_token_rotation import exchange_newest
 from .renewal_context import Credential, RenewalContext
 
@@ -44,14 +43,13 @@ def _exchange(
         response = Failure(FailureKind.UNAVAILABLE, "TokenEndpointUnavailable", str(error), error.cause_code)
     if isinstance(response, Failure):
         return response
-    with delaying_forks():  # the first Retry-After date imports a parser
-        answer = parse_token_response(
-            _without(secrets, response),
-            sent_at=sent_wall,
-            default_lifetime=context.policy.default_lifetime,
-            max_lifetime=context.policy.max_lifetime,
-            keep_refresh_token=refresh_token is not None,
-        )
+    answer = parse_token_response(
+        _without(secrets, response),
+        sent_at=sent_wall,
+        default_lifetime=context.policy.default_lifetime,
+        max_lifetime=context.policy.max_lifetime,
+        keep_refresh_token=refresh_token is not None,
+    )
     return answer if isinstance(answer, TokenResponse) else failure_of(answer)
 
 

@@ -1,4 +1,4 @@
-"""Hostile URLs: requests' short cut decides as the origin check does, and both as the library connects."""
+"""Hostile URLs: the short cut decides as the origin check does, and both as the library connects."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def warm() -> Any:
     for origin in ALLOWED:
         for suffix in ("", "/", "/a/b?c#d", "?q"):
             requests.Request("GET", origin + suffix, auth=auth).prepare()
-    assert len(auth._checked) == len(ALLOWED)
+    assert len(auth._flow._known) == len(ALLOWED)
     return auth
 
 
@@ -117,9 +117,9 @@ def test_what_is_checked_is_where_httpx_connects(name: str, url: str) -> None:
 
 
 def test_only_so_many_origins_are_remembered() -> None:
-    """A client of a thousand hosts holds no thousand entries, and each of them still gets the header."""
+    """A client that calls a thousand hosts keeps 64 entries, and each call gets the header."""
     auth = M2MAuth("https://as.example/token", "client", "secret", cache=MemoryTokenCache(), transport=token_endpoint)
     for number in range(1000):
         prepared = requests.Request("GET", f"https://host-{number}.example/", auth=auth).prepare()
         assert prepared.headers["Authorization"] == "Bearer t"
-    assert len(auth._checked) <= 64
+    assert len(auth._flow._known) <= 64
