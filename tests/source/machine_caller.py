@@ -1,4 +1,4 @@
-"""One process of the state machine: a source on its host's clock, and the promises that each call is held to."""
+"""One process of the state machine: a source on its host's clock, and the checks that each call must pass."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Caller:
         self._states: list[TokenState] = [self._engine.state]
 
     def _transport(self, request: HttpRequest) -> HttpResponse:
-        """One token request: noted, and held against the last failure's pause."""
+        """One token request: recorded, and compared with the last failure's pause."""
         self.requests += 1
         until, secret = self.held_off
         if self.clock.monotonic() < until - 1e-3 and secret == self.vault[-1]:
@@ -89,11 +89,11 @@ class Caller:
     # what it does
 
     def call(self) -> AccessToken | None:
-        """``token()``, held to every promise; None where it raised."""
+        """``token()`` under every check; None where it raised."""
         return self._held_to(self.source.token, forced=False)
 
     def renew(self) -> AccessToken | None:
-        """``renew()``: one mint more than is due, whatever was held off in this process."""
+        """``renew()``: one mint more than is due, whatever this process pauses for."""
         self.held_off = (float("-inf"), "")
         return self._held_to(self.source.renew, forced=True)
 
@@ -146,7 +146,7 @@ class Caller:
     # what it is held to
 
     def _good(self, token: AccessToken, began: float) -> None:
-        """Never an expired token, nor another's. ``began``: what a flight waited for has not aged the caller."""
+        """The token is not expired and of this caller's key. ``began``: a flight's waits do not count."""
         issued = self.server.tokens[token.value]
         assert issued.audience == self.audience, "a foreign token"
         overrun = began - issued.expires

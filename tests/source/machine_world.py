@@ -1,6 +1,6 @@
 """A small world for the state machine: true time, hosts with clocks of their own, and one authorization server.
 
-Nothing here runs by itself. Time goes by when a rule says so, when a flight polls for a lease, while the server takes
+Nothing in it runs by itself. Time passes when a rule says so, when a flight polls for a lease, while the server takes
 its time, and with each operation of a slow cache; so every run can be had again.
 """
 
@@ -99,7 +99,7 @@ HOLDS = {"429": RETRY_AFTER, "invalid_client": 30.0}
 
 
 class Server:
-    """The authorization server. It lives by true time, and keeps the record that every invariant is held against."""
+    """The authorization server. It lives by true time, and keeps the record that the checks compare with."""
 
     def __init__(self, world: World, lifetime: float) -> None:
         self.world, self.lifetime = world, lifetime

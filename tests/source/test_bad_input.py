@@ -152,7 +152,7 @@ def test_a_typo_in_an_option_is_a_type_error(options: dict[str, Any], words: lis
     ],
 )
 def test_what_makes_sense_is_accepted(options: dict[str, Any]) -> None:
-    """The table above does not refuse too much."""
+    """Options that make sense are not refused."""
     assert source(**options).status().state == "none"
 
 
@@ -173,6 +173,6 @@ def test_a_missing_extra_names_the_command() -> None:
 
 
 def test_the_nearest_name_is_offered_only_when_it_is_near() -> None:
-    """A wild guess would mislead."""
+    """A name that is not near is not offered: it would mislead."""
     assert nearest("audiance", ["scope", "audience"]) == " (did you mean 'audience'?)"
     assert nearest("zzz", ["scope", "audience"]) == ""

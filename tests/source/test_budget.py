@@ -64,7 +64,7 @@ def test_periods_end(now: float) -> None:
 
 
 def test_the_ledger_counts_by_reason(clock: FakeClock) -> None:
-    """Every mint is counted per client with its reason, failed attempts apart; status() shows them."""
+    """Every mint is counted per client and reason, failed attempts separately; status() shows both."""
     server = ScriptedServer(lifetime=100)
     source = source_on(server, clock)
     source.token()

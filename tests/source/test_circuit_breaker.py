@@ -27,7 +27,7 @@ def test_a_thousand_sources_try_a_dead_cache_once(clock: FakeClock) -> None:
 
 
 class NoLease(SharedMemory):
-    """A cache that says that it cannot do much."""
+    """A cache without atomic operations."""
 
     capabilities = Capabilities(atomic_add=False, atomic_increment=False)
 

@@ -104,7 +104,7 @@ def test_a_wall_clock_that_is_set_back_does_not_prolong(
 def test_after_a_jump_the_next_token_has_its_whole_life(
     timed_server: FakeAuthorizationServer, clock: FakeClock
 ) -> None:
-    """A clock that was set once costs one renewal, not one per call for ever after."""
+    """A clock that was set once costs one renewal, not one for each later call."""
     it = source(timed_server, clock=clock)
     it.token()
     clock.jump_wall(3000)

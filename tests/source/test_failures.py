@@ -23,7 +23,7 @@ def clock() -> FakeClock:
 
 
 def outage_attempts(clock: FakeClock, server: ScriptedServer, seconds: float, *sources: Any) -> int:
-    """Call every source ten times a second for that long; how many token requests came of it."""
+    """Call every source ten times a second for that long; the number of token requests that this caused."""
     before = len(server.requests)
     for _ in range(int(seconds * 10)):
         clock.advance(0.1)
@@ -328,7 +328,7 @@ def test_narrower_scope_is_an_event_or_an_error(clock: FakeClock) -> None:
 
 
 def test_a_transport_gone_wild_is_an_error_without_its_words(clock: FakeClock) -> None:
-    """Whatever a user's transport raises becomes TokenUnavailable; its message might hold a secret."""
+    """Any exception of a user's transport becomes TokenUnavailable; its message might hold a secret."""
     server = ScriptedServer()
     server.down = RuntimeError("leaks s3cr3t-s3cr3t")
     events: list[Event] = []
@@ -361,7 +361,7 @@ def test_the_log_says_an_outage_once(clock: FakeClock, caplog: pytest.LogCapture
 
 
 def test_a_subscriber_that_raises_breaks_nothing(clock: FakeClock) -> None:
-    """on_event may raise whatever it likes; the token comes."""
+    """on_event may raise anything; the token comes."""
     server = ScriptedServer()
 
     def subscriber(event: Event) -> None:

@@ -202,7 +202,7 @@ def app(environ, start_response):
 
 
 def test_a_child_starts_clean_once(server: FakeAuthorizationServer) -> None:
-    """What is started again in a child may use locks and caches at once: it is not taken for the parent's."""
+    """A target that starts again in a child may use locks and caches at once: the child starts clean only once."""
     body = """
 from m2m_auth.runtime.fork_safety import delaying_forks, on_fork
 class Starts:

@@ -1,4 +1,4 @@
-"""reject() and renew(): this token and only this one is out, one mint replaces it, and no API burns the quota."""
+"""reject() and renew(): only the refused token is dropped, one mint replaces it, and no API uses up the quota."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_a_young_token_causes_no_mint_and_a_bar_that_doubles(
     assert timed_server.token_requests == 5
 
 
-def test_an_api_that_always_says_401_burns_no_quota(
+def test_an_api_that_always_says_401_keeps_the_quota(
     it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock
 ) -> None:
     """A day of calls, each refused, one every ten seconds: a mint every few minutes, not one per call."""
@@ -118,7 +118,7 @@ def test_the_ban_ends(it: TokenSource, clock: FakeClock, events: list[Event]) ->
 
 
 def test_the_ban_is_shared(timed_server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path) -> None:
-    """One process sees that new tokens are refused, too: the others do not mint for it either, and serve on."""
+    """One process sees new tokens refused: the others make no forced mint either; their calls get the held token."""
     one, two = pair(timed_server, clock, tmp_path)
     token = one.token()
     assert two.token() == token
@@ -149,7 +149,7 @@ def test_a_tombstone_is_shared(timed_server: FakeAuthorizationServer, clock: Fak
 def test_a_tombstone_outlives_a_failed_mint(
     timed_server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """The refused token is out for processes that start during the outage, and does not come back after it."""
+    """Processes that start during the outage do not use the refused token, and it does not come back after it."""
     one, two = pair(timed_server, clock, tmp_path)
     first = old_token(one, clock)
     one.reject(first)

@@ -87,7 +87,7 @@ def test_a_cold_process_polls_for_the_holders_token(
 def test_a_cold_process_takes_over_a_lapsed_lease(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, events: list[Event]
 ) -> None:
-    """A holder that died: after the lease's own end, and no later, another mints. Its lease is not given back by us."""
+    """A holder that died: another process mints when its lease has lapsed, no earlier; no process releases it."""
     elsewhere = source(timed_server, clock=clock, cache=store.beside())
     elsewhere.token()
     lease = store.key("l")
@@ -105,7 +105,7 @@ def test_a_cold_process_takes_over_a_lapsed_lease(
 def test_a_free_lease_is_no_wait(
     timed_server: FakeAuthorizationServer, store: ClockedStore, events: list[Event]
 ) -> None:
-    """A process that finds the lease free, on the real clock, tells of no wait."""
+    """A process that finds the lease free, on the real clock, emits no lease_wait."""
     source(timed_server, cache=store, on_event=events.append).token()
     assert kinds(events, "minted", "lease_wait") == ["minted"]
 
@@ -246,7 +246,7 @@ def test_foreign_exceptions_of_a_cache_are_faults(timed_server: FakeAuthorizatio
             return "text"
 
         def add(self, key: str, value: bytes, ttl: float) -> bool:
-            """Raises what it likes."""
+            """Raises an exception of its own."""
             raise ZeroDivisionError(key)
 
     assert timed_server.is_active(source(timed_server, clock=clock, cache=Wild()).token().value)
@@ -271,7 +271,7 @@ def test_a_slow_cache_delays_only_the_flight(timed_server: FakeAuthorizationServ
 def test_cryptography_is_for_shared_caches(
     server: FakeAuthorizationServer, tmp_path: Path, cache: str, imported: bool
 ) -> None:
-    """cryptography and diskcache are imported only by who shares a cache, and only when a token is asked for."""
+    """Only sources with a shared cache import cryptography and diskcache, and only when a token is asked for."""
     code = f"""if True:
         import sys
         from m2m_auth import TokenSource

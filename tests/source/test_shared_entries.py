@@ -1,4 +1,4 @@
-"""Entries of the shared cache that do not open, or make no sense: a miss and an event, never an error."""
+"""Entries of the shared cache that do not open, or have the wrong shape: a miss and an event, never an error."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_a_newer_schema_is_a_miss_and_an_event(
     events: list[Event],
     change: dict[str, Any],
 ) -> None:
-    """An entry that opens and makes no sense: a mint, and an event."""
+    """An entry that opens and has the wrong shape: a mint, and an event."""
     options: dict[str, Any] = {"clock": clock, "encryption_keys": [KEY]}
     entry = entry_for(source(timed_server, cache=store.beside(), **options), store)
     key = store.key("t")

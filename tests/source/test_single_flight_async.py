@@ -1,4 +1,4 @@
-"""asyncio and trio: one mint, and an event loop that never stands still."""
+"""asyncio and trio: one mint, and an event loop that is never blocked."""
 
 from __future__ import annotations
 
@@ -218,7 +218,7 @@ def test_the_held_token_without_a_task_switch(server: FakeAuthorizationServer, b
 
 
 def test_gather_without_anyio_in_the_callers_hands(server: FakeAuthorizationServer, backend: str) -> None:
-    """Plain asyncio and plain trio callers need not know of anyio."""
+    """Callers use plain asyncio or plain trio, without anyio."""
     it = source(server)
     run: Callable[..., Any]
     if backend == "trio":

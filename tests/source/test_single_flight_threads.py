@@ -70,7 +70,7 @@ def test_a_new_auth_per_request(server: FakeAuthorizationServer) -> None:
 
 
 def test_a_private_memory_cache_opts_out(server: FakeAuthorizationServer) -> None:
-    """Each MemoryTokenCache() is a world of its own; sources with the same one share."""
+    """Each MemoryTokenCache() is separate; sources with the same one share its token."""
     mine, yours = MemoryTokenCache(), MemoryTokenCache()
     tokens = {source(server, cache=cache).token().value for cache in (mine, yours, None, mine)}
     assert len(tokens) == 3

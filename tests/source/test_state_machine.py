@@ -40,7 +40,7 @@ BUDGETS = st.sampled_from([None, None, None, MintBudget(per_month=6)])
 
 
 class Fleet(Faults):
-    """What the processes do while all that goes on, and what always holds."""
+    """What the processes do meanwhile, and what always holds."""
 
     @initialize(
         lifetime=LIFETIMES,
@@ -189,11 +189,11 @@ Fleet.TestCase.settings = settings(
 
 
 class TestFleet(Fleet.TestCase):
-    """Whatever happens, in whatever order, every call keeps its promises."""
+    """In any order of events, every call passes its checks."""
 
 
 def test_a_suspended_host_fails_fast_in_an_outage() -> None:
-    """Found by the machine: pauses are monotonic, so a host that slept took none for one and asked without end."""
+    """The machine found it: pauses are monotonic, so a host that slept saw no pause and sent request after request."""
     clock, server = FakeClock(), ScriptedServer()
     source = source_on(server, clock)
     source.token()

@@ -141,7 +141,7 @@ class Interrupted(ClockedStore):
 
 
 def test_a_refill_does_not_replace_a_newer_token(fleet: Fleet, clock: FakeClock) -> None:
-    """Between a host's look into an emptied far cache and its refill another host has renewed: the newer one stays."""
+    """Between a host's read of an emptied far cache and its refill another host has renewed: the newer one stays."""
     far = Interrupted(clock.monotonic)
     fleet.far = FaultyCache(far)
     first, second = fleet.process("a"), fleet.process("b")
@@ -223,7 +223,7 @@ def test_every_tier_is_sealed(fleet: Fleet) -> None:
     ],
 )
 def test_what_is_no_tier_is_explained(tiers: tuple[object, ...], words: str) -> None:
-    """Bad input is said at once."""
+    """Bad input is an error at once."""
     with pytest.raises(ConfigurationError, match=words):
         TieredCache(*tiers)
 
@@ -234,7 +234,7 @@ def open_tiers(folder: Path) -> TokenCache:
 
 
 class TestTieredCache(CacheContract):
-    """By itself it is the farthest cache, and passes its contract."""
+    """A tiered cache used directly is its farthest cache, and passes the contract."""
 
     @pytest.fixture
     def open_cache(self, tmp_path: Path) -> Any:
@@ -244,7 +244,7 @@ class TestTieredCache(CacheContract):
 
 
 def test_set_and_delete_reach_every_tier() -> None:
-    """As a cache by itself it leaves nothing behind."""
+    """A tiered cache used directly keeps no entry after it is deleted."""
     tiers = MemoryTokenCache(), MemoryTokenCache()
     cache = TieredCache(*tiers)
     cache.set("key", b"value", 60)
