@@ -104,7 +104,7 @@ class World:
         return token
 
     def audience(self, token: AccessToken) -> Any:
-        """Whom the authorization server minted it for; None if it is not active."""
+        """The audience that the server minted the token for; None if it is not active."""
         data, login = {"token": token.value}, (self.client_id, "secret")
         facts = requests.post(f"{self.server.base_url}/introspect", data=data, auth=login, timeout=10).json()
         return facts.get("aud") if facts["active"] else None
@@ -159,7 +159,7 @@ def land(source: TokenSource) -> None:
 
 
 def together(*actions: Callable[[], T]) -> list[T]:
-    """What each gave on a thread of its own, all let go at once; raises what one raised."""
+    """The result of each action, on a thread of its own; all start at once. Raises what one of them raised."""
     barrier = threading.Barrier(len(actions))
     given: dict[int, T] = {}
     raised: list[BaseException] = []

@@ -50,7 +50,7 @@ class Stop:
         return result
 
     def wait(self, key: str) -> None:
-        """Tells the parent, and waits for its word."""
+        """Reports to the parent, and waits for its next line."""
         tell(stopped=key)
         sys.stdin.readline()
 

@@ -88,7 +88,7 @@ def test_the_cache_is_used_again_within_one_breaker_period(world: World, fault: 
 
 @pytest.mark.parametrize("fault", ["refuses", "swallows all"])
 def test_a_dead_cache_is_left_alone_by_every_source(world: World, fault: str) -> None:
-    """Fifty sources of one cache object: one of them finds out, the others do not even try."""
+    """Fifty sources of one cache object: one of them meets the fault, the others do not use the cache."""
     cache = world.connected_cache(0.2)
     FAULTS[fault](world.proxy)
     start = time.monotonic()
@@ -101,7 +101,7 @@ def test_a_dead_cache_is_left_alone_by_every_source(world: World, fault: str) ->
 
 @pytest.mark.parametrize("fault", ["refuses", "replies after 5 s", "swallows all"])
 def test_calls_through_requests(world: World, fault: str) -> None:
-    """The whole way: a session whose cache fails from the first call, and one that it leaves in the middle."""
+    """Through a session: its cache fails from the first call, or in the middle."""
     for source in (world.source(world.cache(0.2)), world.source(world.cache(0.2))):
         with requests.Session() as session:
             session.auth = M2MAuth.from_source(source)
@@ -118,7 +118,7 @@ def test_calls_through_requests(world: World, fault: str) -> None:
 
 
 def test_the_log_has_a_line_per_change(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Half an hour each of refused, well again, silent: one warning per outage and cause, not per call."""
+    """Half an hour each of refused, working, silent: one warning per outage and cause, not per call."""
     caplog.set_level(logging.INFO, "m2m_auth")
     world.server.lifetime = 300
     source = world.source(world.connected_cache(0.2))

@@ -25,19 +25,19 @@ STRIKES = [
 
 
 class Striking:
-    """A cache that tells of one of its operations just before it goes out."""
+    """A cache that calls back just before one of its operations."""
 
     def __init__(self, inner: TokenCache, operation: str, number: int, strike: Callable[[], None]) -> None:
         self._inner, self._operation, self._left, self._strike = inner, operation, number, strike
 
     @property
     def capabilities(self) -> Capabilities:
-        """The inner cache's."""
+        """The inner cache's capabilities."""
         return self._inner.capabilities
 
     @property
     def struck(self) -> bool:
-        """Whether it came to that."""
+        """Whether the operation has come."""
         return self._left <= 0
 
     def get(self, key: str) -> bytes | None:
@@ -101,7 +101,7 @@ def world(kind: Kind, store: Store) -> Iterator[World]:
 
 @pytest.mark.parametrize(("fault", "step"), STRIKES, ids=[f"{fault}: {name} {n}" for fault, (name, n) in STRIKES])
 def test_a_fault_between_two_steps_of_a_mint(world: World, fault: str, step: tuple[str, int]) -> None:
-    """The call has its token; what the cache was left with, a lease even, costs the next process one mint at most."""
+    """The call has its token. Whatever the cache holds then, even a lease, costs the next process one mint at most."""
     world.clock.uniform = lambda: 1.0  # polls every 150 ms
     cache = Striking(world.connected_cache(1.0), *step, lambda: FAULTS[fault](world.proxy))
     first = world.source(cache, policy=QUICK)
@@ -120,7 +120,7 @@ def test_a_fault_between_two_steps_of_a_mint(world: World, fault: str, step: tup
 
 
 def test_a_server_that_was_killed_and_forgot_everything(world: World) -> None:
-    """Two that hold the token go on; of those who come, the first mints and the others find it; so at the renewal."""
+    """Two processes keep the token; of three new ones the first mints, the others find its token; so at the renewal."""
     old = [world.source(world.connected_cache()) for _ in range(2)]
     first = {world.token(source).value for source in old}
     assert len(first) == world.server.mints == 1

@@ -64,7 +64,7 @@ def test_every_worker_answers(
 
 
 def test_without_a_shared_cache(server: FakeAuthorizationServer, tmp_path: Path) -> None:
-    """During the fork, and nothing shared: every process that needs a token mints its own, once."""
+    """The token is minted during the fork and not shared: every process that needs one mints its own, once."""
     server.latency = 0.3
     with preloaded(server, tmp_path, "gevent", "", "during") as address:
         assert {what for _, what in ask_all(address, 2)} == {"200"}

@@ -52,7 +52,7 @@ def test_killed_before_there_is_a_token(
 def test_killed_while_others_hold_a_token(
     server: FakeAuthorizationServer, folder: Path, children: list[Child], point: str, lost: int
 ) -> None:
-    """The others' calls never wait: they are served the held token, and renew it when the lease has lapsed."""
+    """The others' calls never wait: they get the held token, and renew it when the lease has lapsed."""
     server.lifetime = 12
     renewed = threading.Event()
 

@@ -73,7 +73,7 @@ def test_outage_longer_than_a_token(server: FakeAuthorizationServer, watching: P
 
 
 def test_after_fork(server: FakeAuthorizationServer, watching: Process) -> None:
-    """A forked child watches on, with a thread of its own."""
+    """A forked child goes on watching, with a thread of its own."""
     before = held(watching)
     watching.tell("fork")
     assert watching.hear("forked")
@@ -163,7 +163,7 @@ def test_ready_by_another_callers_flight() -> None:
 
 
 class HeldUp(Clock):
-    """A clock that holds up the timer thread, in the middle of a look."""
+    """A clock that blocks the timer thread in the middle of a check."""
 
     def __init__(self) -> None:
         self.looking, self.over = threading.Event(), threading.Event()
@@ -178,7 +178,7 @@ class HeldUp(Clock):
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_fork_in_the_middle_of_a_look() -> None:
-    """The timer thread is looking at its source while another thread forks: the child watches that source too."""
+    """The timer thread checks its source while another thread forks: the child watches that source too."""
     clock = HeldUp()
     source = TokenSource(
         ENDPOINT, "forked", "secret", cache=MemoryTokenCache(), transport=lambda _: ANSWER, clock=clock

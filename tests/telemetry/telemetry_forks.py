@@ -1,4 +1,4 @@
-"""A process that forks again and again while a thread tells events; it prints how many of its children hung."""
+"""A process that forks again and again while a thread emits events; it prints how many of its children hung."""
 
 from __future__ import annotations
 

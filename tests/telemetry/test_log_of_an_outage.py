@@ -23,7 +23,7 @@ _names = itertools.count()
 
 @pytest.fixture
 def name() -> str:
-    """A client that the log has not heard of."""
+    """A client that the log does not know."""
     return f"logged-{next(_names)}"
 
 
@@ -51,7 +51,7 @@ def shown(log: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.mark.parametrize("rebuilt", [False, True], ids=["one source", "a new source for every call"])
 def test_an_hour_of_outage_with_short_tokens(name: str, log: pytest.LogCaptureFixture, rebuilt: bool) -> None:
-    """Hundreds of attempts and three lines: the token goes on, then there is none, and at last there is one again."""
+    """Hundreds of attempts and three lines: no new token, the held one is served, and at last a new one."""
     clock, heard = FakeClock(), list[Event]()
     server = SlowServer(clock, lifetime=20)
     kept = source_on(server, heard.append, name)

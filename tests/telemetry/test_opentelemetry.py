@@ -23,7 +23,7 @@ ID = {CLIENT: "client"}
 
 
 class Backend:
-    """An SDK that keeps what it is given, and a subscriber that gives it."""
+    """An SDK that keeps its metrics and spans in memory, and a subscriber that writes to it."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -90,7 +90,7 @@ def test_the_remaining_lifetime_counts_down(backend: Backend) -> None:
 
 
 def test_an_adopted_token_has_a_remaining_lifetime_too(backend: Backend) -> None:
-    """A process that never mints shows how long its token lives on; audiences are kept apart."""
+    """A process that never mints shows how long its token lives on; each audience has its own value."""
     backend.subscriber(event("adopted", "renewal", holds=300))
     backend.subscriber(event("adopted", "renewal", holds=70, audience="https://api.example"))
     assert backend.points("token.remaining_lifetime", "m2m_auth.audience") == {None: 300, "https://api.example": 70}
@@ -178,7 +178,7 @@ def test_a_failure_without_a_request_is_no_request(backend: Backend) -> None:
 
 
 def test_error_types_are_bounded(backend: Backend) -> None:
-    """An authorization server that invents an error for every answer does not invent a time series for each."""
+    """An authorization server with a new error in every answer adds no time series for each."""
     for number in range(1000):
         backend.subscriber(event("renewal_failed", f"error-{number}", 0.1, 1.0))
     types = backend.points("token.failures", "error.type")

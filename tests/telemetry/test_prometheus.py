@@ -78,7 +78,7 @@ def test_the_counters() -> None:
 
 
 def test_no_label_is_a_fingerprint() -> None:
-    """The label names, once and for all; and a scrape after a thousand tokens is as long as after one."""
+    """The label names are fixed, and a scrape after a thousand tokens is as long as after one."""
     registry = CollectorRegistry()
     subscriber = PrometheusSubscriber(registry)
     subscriber(event("minted", "renewal", 0.1, 100))
@@ -91,7 +91,7 @@ def test_no_label_is_a_fingerprint() -> None:
 
 
 def test_a_registry_takes_one_subscriber() -> None:
-    """A second one says what to do, rather than what prometheus_client says; another namespace is one way out."""
+    """A second subscriber is an error that names the fix; another namespace is one."""
     registry = CollectorRegistry()
     PrometheusSubscriber(registry)
     with pytest.raises(ConfigurationError, match="give it to every source, or another registry or namespace"):
