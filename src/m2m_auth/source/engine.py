@@ -13,6 +13,7 @@ The public source has few methods; what front doors and tools need beside them i
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ..caches.protocol import TokenCache
@@ -146,7 +147,10 @@ class Engine:
         credential = self.credential
         if credential is None:
             return self._fly_with(self._fetch_and_fly, reason, seen)
-        return self._fly_with(self._renewal(self.context, credential, reason, self.changed_secret).run, reason, seen)
+        return self._fly_with(partial(self._run_renewal, credential, reason), reason, seen)
+
+    def _run_renewal(self, credential: Credential, reason: str) -> None:
+        self._renewal(self.context, credential, reason, self.changed_secret).run()
 
     def _fly_with(self, work: Callable[[], object], reason: str, seen: HeldToken | None) -> Flight | None:
         return self.state.fly(work, reason, self.clock.monotonic(), seen, self.context.policy.flight_deadline)
