@@ -36,7 +36,7 @@ _gate = threading.Condition()
 _delaying: list[int] = []
 """The threads in :func:`delaying_forks`; one that has entered twice is there twice."""
 _forking = 0
-"""How many threads are about to fork. Meanwhile no other thread enters, or the fork might wait for ever."""
+"""How many threads are about to fork. Meanwhile only flights enter, or the fork might wait for ever."""
 _waited_until: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
 """Until when forks wait for each flight that a fork has met; on the monotonic clock."""
 _targets: weakref.WeakSet[ForkAware] = weakref.WeakSet()
@@ -97,7 +97,7 @@ class _DelayingForks:
         notice_fork()
         me = threading.get_ident()
         with _gate:
-            if _forking:
+            if _forking and threading.current_thread().name != FLIGHT_THREAD:  # the fork waits for flights to land
                 _gate.wait_for(lambda: not _forking or me in _delaying)
             _delaying.append(me)
 
