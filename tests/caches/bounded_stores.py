@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from m2m_auth.caches.bounded import BoundedCache
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 
 
 class DictStore:

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer
 

@@ -10,7 +10,7 @@ from dynamodb_steps import ENVIRONMENT, open_cache, raw_client
 from real_servers.dynamodb_edge import Edge
 from real_servers.stores import Store, start_dynamodb
 
-from m2m_auth.caches.dynamodb.dynamodb_token_cache import DynamoDBTokenCache
+from m2m_auth.caches.dynamodb import DynamoDBTokenCache
 
 TABLE = "tokens"
 

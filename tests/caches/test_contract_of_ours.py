@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import ConfigurationError

@@ -11,7 +11,7 @@ from disk_damage import FAULTS, LASTING, noise
 from disk_steps import run_python, source_on
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.errors import CacheUnavailable
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 

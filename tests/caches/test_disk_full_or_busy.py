@@ -15,7 +15,7 @@ from disk_damage import cut_short, emptied, lose_database, noise
 from disk_steps import DATABASE, run_python, source_on
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 

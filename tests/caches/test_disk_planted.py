@@ -15,7 +15,7 @@ import pytest
 from disk_steps import DATABASE, execute, rows, run_python, source_on
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.testing import FakeAuthorizationServer
 
 INSERT = (

@@ -12,7 +12,7 @@ import pytest
 from disk_steps import DATABASE, source_on
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError, TokenRequestRejected
 from m2m_auth.testing import FakeAuthorizationServer
 
@@ -37,7 +37,7 @@ def test_folder_and_files_are_private_under_umask_000(tmp_path: Path) -> None:
     cache = DiskTokenCache(folder)
     cache.set("key", b"value", 60)
     during: list[int] = []
-    with closing(cache._open()) as raw, raw.transact():
+    with closing(cache._folder.open("key")) as raw, raw.transact():
         raw.set("key", b"other", 60)
         during.extend(mode(path) for path in folder.iterdir())
     assert (mode(folder), mode(folder.parent)) == (0o700, 0o700)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from disk_steps import DATABASE, run_python
 
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 
 
 def test_fork_with_a_used_cache(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def test_forks_beside_busy_threads(tmp_path: Path) -> None:
         print("done")
     """
     assert run_python(code, tmp_path / "cache", timeout=50) == "done"
-    assert not (tmp_path / "cache" / "spoilt.db").exists()
+    assert not (tmp_path / "cache" / "damaged.db").exists()
     with closing(sqlite3.connect(tmp_path / "cache" / DATABASE)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
@@ -109,7 +109,7 @@ def test_a_process_killed_in_a_transaction_spoils_nothing(tmp_path: Path) -> Non
         from m2m_auth.caches.disk import DiskTokenCache
         cache = DiskTokenCache(sys.argv[1])
         cache.get("key")
-        connection = cache._open()._con
+        connection = cache._folder.open("key")._con
         connection.execute("PRAGMA cache_size = 1")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("UPDATE Cache SET value = x'00'")
@@ -123,7 +123,7 @@ def test_a_process_killed_in_a_transaction_spoils_nothing(tmp_path: Path) -> Non
     assert cache.get("key") == b"before"
     cache.set("key", b"after", 60)
     assert cache.get("key") == b"after"
-    assert not (folder / "spoilt.db").exists()
+    assert not (folder / "damaged.db").exists()
     cache.close()
 
 

@@ -16,7 +16,7 @@ from real_servers.fault_proxy import FaultProxy
 from real_servers.stores import Store, free_port, start_dynamodb
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.dynamodb.dynamodb_token_cache import DynamoDBTokenCache
+from m2m_auth.caches.dynamodb import DynamoDBTokenCache
 from m2m_auth.errors import CacheUnavailable
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer

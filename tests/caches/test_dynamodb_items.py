@@ -13,7 +13,7 @@ from dynamodb_fixtures import TABLE, cache, cache_at_edge, credentials, dynamodb
 from dynamodb_steps import open_cache
 from real_servers.dynamodb_edge import Edge
 
-from m2m_auth.caches.dynamodb.dynamodb_token_cache import DynamoDBTokenCache
+from m2m_auth.caches.dynamodb import DynamoDBTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
 
 __all__ = ["cache", "cache_at_edge", "credentials", "dynamodb", "edge", "endpoint", "raw"]

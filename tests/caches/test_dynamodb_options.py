@@ -16,7 +16,7 @@ from dynamodb_fixtures import TABLE, cache, credentials, dynamodb, endpoint
 from dynamodb_steps import IMPATIENT, REGION, raw_client, raw_table
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.dynamodb.dynamodb_token_cache import DynamoDBTokenCache
+from m2m_auth.caches.dynamodb import DynamoDBTokenCache
 from m2m_auth.caches.opening import from_client, from_url
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
 from m2m_auth.testing import FakeAuthorizationServer

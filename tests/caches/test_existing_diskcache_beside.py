@@ -16,7 +16,7 @@ import pytest
 from disk_steps import DATABASE, execute, rows
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.caches.opening import from_client
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
 from m2m_auth.testing import FakeAuthorizationServer
@@ -208,7 +208,7 @@ def test_a_link_that_the_user_chose_is_followed(folder: Path, tmp_path: Path) ->
 def test_other_things_of_diskcache_are_refused(folder: Path) -> None:
     """A Deque is no cache; the message says what is."""
     deque = diskcache.Deque(directory=str(folder))
-    with pytest.raises(ConfigurationError, match=r"cache=Deque\(…\) is no diskcache\.Cache.*Fix: "):
+    with pytest.raises(ConfigurationError, match=r"cache=Deque\(…\) is not a diskcache\.Cache.*Fix: "):
         from_client(deque)
     deque.cache.close()
 
