@@ -23,8 +23,8 @@ from pymemcache.client.retrying import RetryingClient
 from ..errors import CacheUnavailable, ConfigurationError, nearest
 from ..runtime.fork_safety import on_fork
 from .memcached_server import Connecting, Connection, Server
-from .opening import shown
 from .protocol import Capabilities
+from .urls import without_password
 
 if TYPE_CHECKING:
     import ssl
@@ -89,7 +89,7 @@ class MemcachedTokenCache:
         Raises:
             ConfigurationError: the URL says anything else.
         """
-        what = f"cache={shown(url)!r}" if "//" in url else "cache='memcached:…'"
+        what = f"cache={without_password(url)!r}" if "//" in url else "cache='memcached:…'"
         try:
             parts = urlsplit(url)
             options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))

@@ -1,39 +1,53 @@
-"""Shared token caches: the protocol, :func:`from_url` and :func:`from_client`.
+"""From a URL or a native client to its token cache. One table lists the caches; a new cache is one more row.
 
-A cache holds opaque, already sealed bytes; it never sees a token in the clear. Each client library is
-imported only when its cache is opened.
+A client library is imported only when a cache that needs it is opened.
 """
 
 from __future__ import annotations
 
 import importlib
-import re
+from typing import NamedTuple
 
 from ..errors import ConfigurationError, missing_extra, nearest
 from .protocol import TokenCache
+from .urls import without_password
 
-__all__ = ["from_client", "from_url", "shown"]
+__all__ = ["CLIENT_PACKAGES", "from_client", "from_url"]
 
 
-_SCHEMES = {
-    "memory": "memory:MemoryTokenCache",
-    "disk": "disk:DiskTokenCache",
-    "redis": "redis:RedisTokenCache",
-    "rediss": "redis:RedisTokenCache",
-    "valkey": "redis:RedisTokenCache",
-    "valkeys": "redis:RedisTokenCache",
-    "memcached": "memcached:MemcachedTokenCache",
-    "dynamodb": "dynamodb:DynamoDBTokenCache",
-}
-_CLIENTS = {
-    "diskcache": "disk:DiskTokenCache",
-    "redis": "redis:RedisTokenCache",
-    "valkey": "redis:RedisTokenCache",
-    "pymemcache": "memcached:MemcachedTokenCache",
-    "boto3": "dynamodb:DynamoDBTokenCache",
-    "cachelib": "cachelib:CachelibTokenCache",
-}
-"""By the package that a native client's class, or one of its base classes, comes from."""
+class _Row(NamedTuple):
+    """A cache of this package. Its class has ``from_url`` if it has schemes, and ``from_client`` if it has clients."""
+
+    module: str
+    """The file or sub-folder beside this file."""
+    class_name: str
+    extra: str
+    """The extra of ``pip install 'm2m-auth[…]'`` that brings the client library."""
+    schemes: str = ""
+    """Of URLs, separated by blanks."""
+    client_packages: str = ""
+    """The packages that classes of native clients, or their base classes, come from; separated by blanks."""
+
+
+_CACHES = (
+    _Row("memory", "MemoryTokenCache", extra="", schemes="memory"),
+    _Row("disk", "DiskTokenCache", extra="disk", schemes="disk", client_packages="diskcache"),
+    _Row(
+        "redis",
+        "RedisTokenCache",
+        extra="redis",
+        schemes="redis rediss valkey valkeys",
+        client_packages="redis valkey",
+    ),
+    _Row("memcached", "MemcachedTokenCache", extra="memcached", schemes="memcached", client_packages="pymemcache"),
+    _Row("dynamodb", "DynamoDBTokenCache", extra="dynamodb", schemes="dynamodb", client_packages="boto3"),
+    _Row("cachelib", "CachelibTokenCache", extra="cachelib", client_packages="cachelib"),
+)
+_BY_SCHEME = {scheme: row for row in _CACHES for scheme in row.schemes.split()}
+_BY_PACKAGE = {package: row for row in _CACHES for package in row.client_packages.split()}
+
+CLIENT_PACKAGES = tuple(_BY_PACKAGE)
+"""The packages whose clients :func:`from_client` accepts."""
 
 
 def from_url(url: str) -> TokenCache:
@@ -43,13 +57,13 @@ def from_url(url: str) -> TokenCache:
         ConfigurationError: the scheme is unknown, the extra is not installed, or the cache refuses the URL.
     """
     scheme, colon, _ = url.partition(":")
-    target = _SCHEMES.get(scheme.lower())
-    if not colon or target is None:
+    row = _BY_SCHEME.get(scheme.lower())
+    if not colon or row is None:
         raise ConfigurationError(
-            f"cache={shown(url)!r}: no cache has this URL scheme{nearest(scheme, _SCHEMES)}. "
-            f"Known: {', '.join(f'{known}:' for known in _SCHEMES)}; or pass an object with the TokenCache protocol."
+            f"cache={without_password(url)!r}: no cache has this URL scheme{nearest(scheme, _BY_SCHEME)}. "
+            f"Known: {', '.join(f'{known}:' for known in _BY_SCHEME)}; or pass an object with the TokenCache protocol."
         )
-    return _made(target, "from_url", url, f"cache={shown(url)!r}")
+    return _opened(row, "from_url", url, f"cache={without_password(url)!r}")
 
 
 def from_client(client: object) -> TokenCache | None:
@@ -59,26 +73,16 @@ def from_client(client: object) -> TokenCache | None:
         ConfigurationError: the cache refuses the client, or its extra is not installed.
     """
     packages = [base.__module__.partition(".")[0] for base in type(client).__mro__]
-    target = next((_CLIENTS[package] for package in packages if package in _CLIENTS), None)
-    if target is None:
+    row = next((_BY_PACKAGE[package] for package in packages if package in _BY_PACKAGE), None)
+    if row is None:
         return None
-    return _made(target, "from_client", client, f"cache={type(client).__name__}(…)")
+    return _opened(row, "from_client", client, f"cache={type(client).__name__}(…)")
 
 
-def shown(url: str) -> str:
-    """A cache's URL without the password in it."""
-    place, _, options = url.partition("?")
-    if "@" in options:  # or is the "?" in a password? Nobody can tell.
-        place = re.sub(r"(?s)(?<=:)(//)?.*", r"\1***", place)
-    return re.sub(r"(?s)^([A-Za-z][A-Za-z0-9+.-]*:(?://)?|://)?.*@", r"\1***@", place)
-
-
-def _made(target: str, constructor: str, given: object, what: str) -> TokenCache:
-    module, _, name = target.partition(":")
+def _opened(row: _Row, constructor: str, given: object, setting: str) -> TokenCache:
     try:
-        cache: TokenCache = getattr(getattr(importlib.import_module(f"{__package__}.{module}"), name), constructor)(
-            given
-        )
+        cache_class = getattr(importlib.import_module(f"{__package__}.{row.module}"), row.class_name)
+        cache: TokenCache = getattr(cache_class, constructor)(given)
     except ImportError as error:
-        raise ConfigurationError(missing_extra(what, error, module)) from None
+        raise ConfigurationError(missing_extra(setting, error, row.extra)) from None
     return cache

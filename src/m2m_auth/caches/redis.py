@@ -16,8 +16,8 @@ import redis as redis_py
 
 from ..errors import CacheUnavailable, ConfigurationError
 from ..runtime.fork_safety import delaying_forks, on_fork
-from .opening import shown
 from .protocol import Capabilities
+from .urls import without_password
 
 __all__ = ["RedisTokenCache"]
 
@@ -74,7 +74,7 @@ class RedisTokenCache:
         try:
             return cls(address + ("?" + query if query else ""), timeout=float(timeout))
         except ValueError:
-            raise ConfigurationError(f"cache={shown(url)!r}: timeout is not a number of seconds") from None
+            raise ConfigurationError(f"cache={without_password(url)!r}: timeout is not a number of seconds") from None
 
     @classmethod
     def from_client(cls, client: Any) -> RedisTokenCache:
@@ -161,14 +161,14 @@ class RedisTokenCache:
             what = str(error)
             if "Port" in what:  # it repeats what stands there: of a password with a '/' in it, the beginning
                 what = "its port is no number. Fix: in a password, write / ? # @ as %2F %3F %23 %40"
-            raise ConfigurationError(f"cache={shown(url)!r}: {what}") from None
+            raise ConfigurationError(f"cache={without_password(url)!r}: {what}") from None
         try:
             pool = _redis.ConnectionPool(**settings)
             pool.connection_class(**pool.connection_kwargs)  # connects to nothing yet
         except (TypeError, _redis.RedisError) as error:
             what = str(error).partition("() ")[2] or str(error)
-            raise ConfigurationError(f"cache={shown(url)!r}: {what}. Fix: use redis-py's options") from None
-        return shown(url), lambda: self._pooled(settings)
+            raise ConfigurationError(f"cache={without_password(url)!r}: {what}. Fix: use redis-py's options") from None
+        return without_password(url), lambda: self._pooled(settings)
 
     def _by_client(self, client: Any) -> tuple[str, Callable[[], Any]]:
         if hasattr(client, "nodes_manager"):

@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ...errors import CacheUnavailable, ConfigurationError, nearest
-from ..opening import shown
 from ..protocol import Capabilities
+from ..urls import without_password
 from .table import CONDITION_FAILED, AnotherKey, Table, Value, warn_if_patient
 from .table_creation import create
 
@@ -88,7 +88,7 @@ class DynamoDBTokenCache:
     @classmethod
     def from_url(cls, url: str) -> DynamoDBTokenCache:
         """``dynamodb://table``, with the options ``?region=eu-west-1&endpoint_url=…&timeout=0.5`` (seconds)."""
-        what = f"cache={shown(url)!r}"
+        what = f"cache={without_password(url)!r}"
         try:
             parts = urlsplit(url)
         except ValueError:  # an IPv6 address that is none
