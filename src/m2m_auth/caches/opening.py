@@ -15,8 +15,8 @@ from .urls import without_password
 __all__ = ["CLIENT_PACKAGES", "from_client", "from_url"]
 
 
-class _Row(NamedTuple):
-    """A cache of this package. Its class has ``from_url`` if it has schemes, and ``from_client`` if it has clients."""
+class _KnownCache(NamedTuple):
+    """One cache. Its class has ``from_url`` if the cache has schemes, ``from_client`` if it has client packages."""
 
     module: str
     """The file or sub-folder beside this file."""
@@ -30,18 +30,20 @@ class _Row(NamedTuple):
 
 
 _CACHES = (
-    _Row("memory", "MemoryTokenCache", extra="", schemes="memory"),
-    _Row("disk", "DiskTokenCache", extra="disk", schemes="disk", client_packages="diskcache"),
-    _Row(
+    _KnownCache("memory", "MemoryTokenCache", extra="", schemes="memory"),
+    _KnownCache("disk", "DiskTokenCache", extra="disk", schemes="disk", client_packages="diskcache"),
+    _KnownCache(
         "redis",
         "RedisTokenCache",
         extra="redis",
         schemes="redis rediss valkey valkeys",
         client_packages="redis valkey",
     ),
-    _Row("memcached", "MemcachedTokenCache", extra="memcached", schemes="memcached", client_packages="pymemcache"),
-    _Row("dynamodb", "DynamoDBTokenCache", extra="dynamodb", schemes="dynamodb", client_packages="boto3"),
-    _Row("cachelib", "CachelibTokenCache", extra="cachelib", client_packages="cachelib"),
+    _KnownCache(
+        "memcached", "MemcachedTokenCache", extra="memcached", schemes="memcached", client_packages="pymemcache"
+    ),
+    _KnownCache("dynamodb", "DynamoDBTokenCache", extra="dynamodb", schemes="dynamodb", client_packages="boto3"),
+    _KnownCache("cachelib", "CachelibTokenCache", extra="cachelib", client_packages="cachelib"),
 )
 _BY_SCHEME = {scheme: row for row in _CACHES for scheme in row.schemes.split()}
 _BY_PACKAGE = {package: row for row in _CACHES for package in row.client_packages.split()}
@@ -79,7 +81,7 @@ def from_client(client: object) -> TokenCache | None:
     return _opened(row, "from_client", client, f"cache={type(client).__name__}(…)")
 
 
-def _opened(row: _Row, constructor: str, given: object, setting: str) -> TokenCache:
+def _opened(row: _KnownCache, constructor: str, given: object, setting: str) -> TokenCache:
     try:
         cache_class = getattr(importlib.import_module(f"{__package__}.{row.module}"), row.class_name)
         cache: TokenCache = getattr(cache_class, constructor)(given)
