@@ -196,7 +196,7 @@ class MemcachedTokenCache:
             raise CacheUnavailable(reason) from error
 
     def _server_of(self, key: str) -> Server:
-        """The same server in every process. pymemcache's HashClient, in contrast, moves keys away from a failed server."""
+        """The same server in every process. pymemcache's HashClient would move keys away from a failed server."""
         return max(self._servers, key=lambda server: hashlib.sha256(f"{server.name} {key}".encode()).digest())
 
 

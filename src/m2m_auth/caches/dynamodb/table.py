@@ -38,7 +38,10 @@ LONG = 5.0
 """A user's client whose timeout is longer than this, in seconds, causes a warning."""
 
 _THROTTLED = "DynamoDB throttles this table or account. Fix: on-demand capacity (PAY_PER_REQUEST), or a higher limit"
-_CREDENTIALS = "the AWS credentials are wrong or expired, or this machine's clock is wrong. Fix: renew the credentials, or set the clock"
+_CREDENTIALS = (
+    "the AWS credentials are wrong or expired, or this machine's clock is wrong. "
+    "Fix: renew the credentials, or set the clock"
+)
 _FIXES = {
     "ResourceNotFoundException": "there is no such table in this account and region. "
     "Fix: set the right region=, or make the table with DynamoDBTokenCache(…).create_table()",
@@ -46,8 +49,9 @@ _FIXES = {
     "ProvisionedThroughputExceededException": _THROTTLED,
     "ThrottlingException": _THROTTLED,
     "RequestLimitExceeded": _THROTTLED,
-    "ValidationException": "DynamoDB refuses the request. Fix: use a table that create_table() made, with the partition "
-    "key `key` (a string) and no sort key; and pass a client of boto3.client, or a boto3 Table, not a resource's client",
+    "ValidationException": "DynamoDB refuses the request. Fix: use a table that create_table() made, with the "
+    "partition key `key` (a string) and no sort key; and pass a client of boto3.client, or a "
+    "boto3 Table, not a resource's client",
     "UnrecognizedClientException": _CREDENTIALS,
     "InvalidSignatureException": _CREDENTIALS,
     "ExpiredTokenException": _CREDENTIALS,
@@ -134,7 +138,7 @@ class Table:
             parameters["ExpressionAttributeNames"] = {name: name[1:] for name in re.findall(r"#\w+", expressions)}
             parameters["ExpressionAttributeValues"] = self._encoded(values)
         problem = ""
-        # A fork waits for the end of the request, so that no lock of botocore, urllib3 or OpenSSL stays held in the child.
+        # A fork waits until the request ends, so that no lock of botocore, urllib3 or OpenSSL stays held in the child.
         with delaying_forks():
             try:
                 client, sent = self._client(), self._clock()

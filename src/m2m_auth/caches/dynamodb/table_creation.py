@@ -21,7 +21,7 @@ def create(table: Table, wait: float) -> None:
 
     Raises:
         ConfigurationError: a table of this name exists with another key.
-        CacheUnavailable: access is denied, DynamoDB cannot be reached, or the table is not active after ``wait`` seconds.
+        CacheUnavailable: access is denied, DynamoDB cannot be reached, or ``wait`` seconds are over.
     """
     end = time.monotonic() + wait
     if table.send("DescribeTable", bool, refusal="ResourceNotFoundException") is None:
@@ -36,8 +36,8 @@ def create(table: Table, wait: float) -> None:
     found = _described(table)
     if found.key != [("key", "HASH", "S")]:
         raise ConfigurationError(
-            f"DynamoDB table {table.name!r} ({table.where}) has the key {found.key} instead of the one partition key `key` "
-            "(a string). Fix: choose another table name, and call create_table()"
+            f"DynamoDB table {table.name!r} ({table.where}) has the key {found.key} instead of the one partition key "
+            "`key` (a string). Fix: choose another table name, and call create_table()"
         )
     while found.status != "ACTIVE":
         if time.monotonic() > end:
