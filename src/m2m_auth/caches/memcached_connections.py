@@ -94,7 +94,7 @@ class Server:
 
 
 class Connection(Client):  # type: ignore[misc]
-    """pymemcache's commands, which wait for the answer: with pymemcache's default ``noreply``, ``add`` is always True."""
+    """pymemcache's commands. They wait for the answer: with the default ``noreply``, ``add`` would always be True."""
 
     def __init__(self, address: tuple[str, int], how: Connecting) -> None:
         super().__init__(address, default_noreply=False, key_prefix=how.key_prefix.encode())

@@ -17,7 +17,7 @@ from .file_checks import WRITE_AHEAD_LOG
 __all__ = ["RawCache", "RawDisk", "SharedRawCache"]
 
 
-class _Refused(OSError):
+class _ForeignRow(OSError):
     """A row that this library did not write. diskcache treats an OSError from ``fetch`` as a miss."""
 
 
@@ -33,7 +33,7 @@ class RawDisk(diskcache.Disk):  # type: ignore[misc]
     def get(self, key: Any, raw: bool) -> str:
         """A key from the database."""
         if not raw or not isinstance(key, str):
-            raise _Refused("not a key of m2m-auth")
+            raise _ForeignRow("not a key of m2m-auth")
         return key
 
     def store(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -50,7 +50,7 @@ class RawDisk(diskcache.Disk):  # type: ignore[misc]
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> bytes | int:
         """The row's value; any other mode, a file name, or another type is refused."""
         if mode != MODE_RAW or filename is not None or read or not isinstance(value, (bytes, memoryview, int)):
-            raise _Refused("not a value of m2m-auth")
+            raise _ForeignRow("not a value of m2m-auth")
         return value if isinstance(value, int) else bytes(cast("bytes", value))
 
     def remove(self, file_path: str) -> None:
