@@ -47,7 +47,7 @@ def running() -> Iterator[Server]:
 
 def _serve() -> None:
     from m2m_auth.testing import FakeAuthorizationServer
-    from m2m_auth.testing.http_server import Reply, Request, Wire
+    from m2m_auth.testing.fake_server.http_server import Reply, Request, Wire
 
     class BenchServer(FakeAuthorizationServer):
         told = 0

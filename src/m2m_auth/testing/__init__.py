@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .cache_contract import CacheContract
-    from .fake_authorization_server import FakeAuthorizationServer
     from .fake_clock import FakeClock
+    from .fake_server.fake_authorization_server import FakeAuthorizationServer
+    from .fake_server.injected_failures import FailureMode
+    from .fake_server.records import ApiCall, RecordedRequest
     from .faulty_cache import FaultyCache
-    from .injected_failures import FailureMode
-    from .records import ApiCall, RecordedRequest
 
 __all__ = [
     "ApiCall",
@@ -28,13 +28,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ApiCall": "records",
+    "ApiCall": "fake_server.records",
     "CacheContract": "cache_contract",
-    "FailureMode": "injected_failures",
-    "FakeAuthorizationServer": "fake_authorization_server",
+    "FailureMode": "fake_server.injected_failures",
+    "FakeAuthorizationServer": "fake_server.fake_authorization_server",
     "FakeClock": "fake_clock",
     "FaultyCache": "faulty_cache",
-    "RecordedRequest": "records",
+    "RecordedRequest": "fake_server.records",
 }
 
 

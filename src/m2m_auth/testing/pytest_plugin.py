@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .fake_authorization_server import FakeAuthorizationServer
     from .fake_clock import FakeClock
+    from .fake_server.fake_authorization_server import FakeAuthorizationServer
 
 # Failures inside the contract should show their values like any test's.
 pytest.register_assert_rewrite("m2m_auth.testing.cache_contract", "m2m_auth.testing._contract_steps")
@@ -32,7 +32,7 @@ def m2m_authorization_server(request: pytest.FixtureRequest) -> Iterator[FakeAut
 
     In a test that uses ``m2m_clock`` as well, the server lives by that clock too.
     """
-    from .fake_authorization_server import FakeAuthorizationServer
+    from .fake_server.fake_authorization_server import FakeAuthorizationServer
 
     clock: FakeClock | None = None
     if "m2m_clock" in request.fixturenames:

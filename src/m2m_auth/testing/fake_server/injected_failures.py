@@ -17,7 +17,7 @@ from email.utils import format_datetime
 from functools import partial
 from typing import Literal, TypeAlias
 
-from ..errors import nearest
+from ...errors import nearest
 from .http_server import Reply
 
 FailureMode: TypeAlias = Literal[

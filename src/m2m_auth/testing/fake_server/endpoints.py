@@ -9,13 +9,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Literal
 
-from .fake_clock import FakeClock
+from ..fake_clock import FakeClock
 from .http_server import Reply, Request, Wire
 from .injected_failures import JSON, Failure, FailureQueue, error_reply
 from .issued_tokens import IssuedToken, TokenFormat, TokenStore
 from .protected_api import api_answer, bearer_token, send_api_answer
 from .records import ApiCall, RecordedRequest
-from .registered_clients import BasicEncoding, Claim, Refused, invalid_request, read_claim, read_parameters
+from .token_requests import BasicEncoding, Claim, Refused, invalid_request, read_claim, read_parameters
 
 _NO_STORE = ("Cache-Control", "no-store")
 
