@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from .fake_clock import FakeClock
     from .fake_server.fake_authorization_server import FakeAuthorizationServer
     from .fake_server.injected_failures import FailureMode
-    from .fake_server.records import ApiCall, RecordedRequest
+    from .fake_server.protected_api import ApiCall
+    from .fake_server.token_requests import RecordedRequest
     from .faulty_cache import FaultyCache
 
 __all__ = [
@@ -28,13 +29,13 @@ __all__ = [
 ]
 
 _HOMES = {
-    "ApiCall": "fake_server.records",
+    "ApiCall": "fake_server.protected_api",
     "CacheContract": "cache_contract",
     "FailureMode": "fake_server.injected_failures",
     "FakeAuthorizationServer": "fake_server.fake_authorization_server",
     "FakeClock": "fake_clock",
     "FaultyCache": "faulty_cache",
-    "RecordedRequest": "fake_server.records",
+    "RecordedRequest": "fake_server.token_requests",
 }
 
 

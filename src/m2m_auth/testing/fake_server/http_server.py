@@ -23,7 +23,7 @@ _LONGEST_LINE = 65536
 
 
 @dataclass(frozen=True)
-class Request:
+class ReceivedRequest:
     """One request, read to its end; header names are in lower case, repeated headers joined by a comma."""
 
     method: str
@@ -43,7 +43,7 @@ class Reply:
     headers: tuple[tuple[str, str], ...] = ()
 
 
-App: TypeAlias = "Callable[[Request, Wire], None]"
+App: TypeAlias = "Callable[[ReceivedRequest, Wire], None]"
 
 
 class BadRequest(Exception):
@@ -53,7 +53,7 @@ class BadRequest(Exception):
 class Wire:
     """The way back to the client, for one request. Every method may raise OSError: the client went away."""
 
-    def __init__(self, connection: socket.socket, stopping: threading.Event, request: Request | None) -> None:
+    def __init__(self, connection: socket.socket, stopping: threading.Event, request: ReceivedRequest | None) -> None:
         self._connection = connection
         self._stopping = stopping
         self._head_only = request is not None and request.method == "HEAD"
@@ -189,7 +189,7 @@ class LoopbackServer:
         return wire.keep_alive
 
 
-def _read_request(connection: socket.socket, stream: BinaryIO) -> Request | None:
+def _read_request(connection: socket.socket, stream: BinaryIO) -> ReceivedRequest | None:
     line = stream.readline(_LONGEST_LINE)
     if not line:
         return None
@@ -207,7 +207,7 @@ def _read_request(connection: socket.socket, stream: BinaryIO) -> Request | None
     body = _read_body(stream, headers)
     path, _, query = target.partition("?")
     keep_alive = version == "HTTP/1.1" and "close" not in headers.get("connection", "").lower()
-    return Request(method, urllib.parse.unquote(path), query, headers, body, keep_alive)
+    return ReceivedRequest(method, urllib.parse.unquote(path), query, headers, body, keep_alive)
 
 
 def _read_body(stream: BinaryIO, headers: dict[str, str]) -> bytes:
