@@ -130,7 +130,7 @@ def test_a_cache_that_stores_nothing_is_refused(kind: type[cachelib.BaseCache]) 
 
 def test_what_is_no_cache_is_refused() -> None:
     """cachelib's serializers come from the same package."""
-    with pytest.raises(ConfigurationError, match=r"no cachelib cache\. Fix: "):
+    with pytest.raises(ConfigurationError, match=r"not a cachelib cache\. Fix: "):
         from_client(cachelib.simple.SimpleSerializer())
 
 

@@ -175,7 +175,7 @@ def test_odd_answers(cache_at_edge: DynamoDBTokenCache, edge: Edge, body: bytes)
 def test_the_answer_to_another_request(cache_at_edge: DynamoDBTokenCache, edge: Edge) -> None:
     """A proxy that mixes up answers: another key's live value is an error, never ours."""
     edge.answer(item("another", value={"B": "eA=="}))
-    with pytest.raises(CacheUnavailable, match="AnotherKey: the answer is about another key"):
+    with pytest.raises(CacheUnavailable, match="AnotherKey: the answer is for another key"):
         cache_at_edge.get("key")
 
 

@@ -162,7 +162,7 @@ def test_the_largest_item(cache: DynamoDBTokenCache, key: str) -> None:
     cache.set(key, largest, 60)
     assert cache.get(key) == largest
     for write in (cache.set, cache.add):
-        with pytest.raises(CacheUnavailable, match="409345 bytes do not fit into an item, which has 400 KB"):
+        with pytest.raises(CacheUnavailable, match="409345 bytes do not fit into an item, whose limit is 400 KB"):
             write(key, largest + b"x", 60)
     assert cache.get(key) == largest
 

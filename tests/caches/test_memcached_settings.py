@@ -49,7 +49,7 @@ def test_urls(url: str, servers: str) -> None:
         ("memcached://cache:65536", "'host:port'"),
         ("memcached://a,,b", "'host:port'"),
         ("memcached://cache?timout=1", "did you mean 'timeout'"),
-        ("memcached://cache?db=1", "no option 'db'. Known: timeout, key_prefix"),
+        ("memcached://cache?db=1", "unknown option 'db'. Known: timeout, key_prefix"),
         ("memcached://cache?timeout", "Fix: "),
         ("memcached://cache?timeout=fast", "timeout is not a number"),
         ("memcached://cache?timeout=0", "timeout=0.0"),

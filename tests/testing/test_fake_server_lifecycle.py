@@ -28,7 +28,7 @@ def test_stop_and_start_again() -> None:
     with pytest.raises(RuntimeError, match="no address yet"):
         _ = server.token_endpoint
     assert server.start() is server
-    with pytest.raises(RuntimeError, match="running already"):
+    with pytest.raises(RuntimeError, match="already running"):
         server.start()
     url = server.token_endpoint
     token = requests.post(url, data=GRANT, auth=("client", "secret"), timeout=5).json()["access_token"]
@@ -81,7 +81,7 @@ def test_stop_does_not_wait_for_clients(trouble: str) -> None:
 
 def test_wait_for_token_requests() -> None:
     """Waiting for a request that does not come ends with the numbers."""
-    with FakeAuthorizationServer() as server, pytest.raises(TimeoutError, match=r"0 of 2 token requests came within"):
+    with FakeAuthorizationServer() as server, pytest.raises(TimeoutError, match=r"0 of 2 token requests arrived within"):
         server.wait_for_token_requests(2, timeout=0.01)
 
 

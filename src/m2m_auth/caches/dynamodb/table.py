@@ -223,7 +223,7 @@ def warn_if_slow(client: Any) -> None:
     attempts = (config.retries or {}).get("total_max_attempts")
     if longest > LONG or attempts != 1:
         _log.warning(
-            "The boto3 client of a token cache has long timeouts or retries (%g s, %s): API calls wait for it, and a "
+            "The boto3 client of a token cache has long timeouts or retries (up to %g s, %s): API calls wait for it. A "
             "retry may find its own lease taken. Fix: boto3.client('dynamodb', config=Config("
             "connect_timeout=0.5, read_timeout=0.5, retries={'total_max_attempts': 1}))",
             longest,

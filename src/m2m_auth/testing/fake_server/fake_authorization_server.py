@@ -1,4 +1,4 @@
-"""An OAuth 2.0 authorization server on loopback, with a small API behind it, for tests."""
+"""An OAuth 2.0 authorization server on loopback, with a small protected API, for tests."""
 
 from __future__ import annotations
 
@@ -31,41 +31,41 @@ _NO_STORE = ("Cache-Control", "no-store")
 
 
 class FakeAuthorizationServer:
-    """A token endpoint that counts, records, slows down and fails as told; stdlib only, on 127.0.0.1.
+    """A token endpoint that counts and records requests, and that a test can slow down or let fail; on 127.0.0.1.
 
     Use it as a context manager, or call :meth:`start` and :meth:`stop`. After a :meth:`stop` the port refuses
-    connections; :meth:`start` opens the same port again and all counts and tokens are still there.
-    Every attribute below may be changed at any time, from any thread.
+    connections. :meth:`start` opens the same port again; counts and tokens are kept. A test may change every attribute
+    below at any time, from any thread.
 
-    It serves ``POST /oauth/token`` (client credentials; form or JSON; HTTP Basic or posted credentials),
-    ``POST /introspect`` (RFC 7662, for a client's credentials) and a protected resource under ``/api/``:
+    It serves ``POST /oauth/token`` (client credentials; form or JSON; HTTP Basic or credentials in the body),
+    ``POST /introspect`` (RFC 7662, for an authenticated client) and a protected API under ``/api/``:
 
     - any path and method: 200 and ``{"method", "path", "body_length", "body_sha256"}`` for an active bearer
       token, else 401 with :attr:`challenge`;
     - ``/api/redirect?to=<url>&code=307`` redirects;
-    - ``/api/stream?chunks=<n>&size=1024&interval_ms=10`` streams its body, endlessly without ``chunks``,
-      whatever the status.
+    - ``/api/stream?chunks=<n>&size=1024&interval_ms=10`` streams its body, with any status; without ``chunks`` the
+      stream has no end.
 
     Args and attributes:
         clients: the secret of each client id. Default: ``{"client": "secret"}``.
-        accept_any_client: True takes every client id, with any secret or assertion or none.
-        lifetime: how long new tokens are good, in seconds; None: for ever, and no ``expires_in`` is sent.
-        latency: seconds of real time that each token answer takes longer. The token is issued before them.
-        token_format: ``"opaque"``, or ``"jwt"``: signed with HS256 under a key nobody else has.
-        same_token: True answers with the last token for the same client, scope and audience while it has at
-            least a second left, and with its remaining lifetime.
-        clock: a :class:`FakeClock` to live by; default: the machine's.
+        accept_any_client: True accepts every client id, with any secret or assertion, or without one.
+        lifetime: the lifetime of new tokens, in seconds; None: no end, and no ``expires_in`` in the answer.
+        latency: seconds of real time between the issue of a token and its answer.
+        token_format: ``"opaque"``, or ``"jwt"``: signed with HS256 by a key that only the server knows.
+        same_token: True answers with the latest token for the same client, scope and audience, and its remaining
+            lifetime, while that is at least a second.
+        clock: a :class:`FakeClock` for the server's time; default: the machine's clock.
 
     Attributes:
-        grant_types: the grants taken, ``{"client_credentials"}``.
+        grant_types: the accepted grants, ``{"client_credentials"}``.
         basic_encoding: how ids and secrets in HTTP Basic are decoded: ``"percent"`` or ``"raw"`` (not at all).
         keep_alive: False closes the connection after every answer.
-        extra_response: members merged into a good token answer, over its own: odd ``expires_in``, ``scope``, …
-        leave_out: members taken out of a good token answer at the end, e.g. ``{"expires_in"}``.
+        extra_response: members that replace or extend those of a good token answer: an odd ``expires_in``, ``scope``, …
+        leave_out: members removed from a good token answer, for example ``{"expires_in"}``.
         extra_headers: headers added to a good token answer.
         challenge: the ``WWW-Authenticate`` of the API's 401; a list sends several; None sends none.
-        accept_tokens: which bearer tokens the API takes: ``"active"`` ones, ``"none"``, or ``"all"``.
-        api_status: if not None, the status of every API answer, whatever the token.
+        accept_tokens: which bearer tokens the API accepts: ``"active"`` ones, ``"none"`` or ``"all"``.
+        api_status: if not None, the status of every API answer, with any token.
         api_headers: headers added to every API answer.
         api_calls: every call of the API, in the order of arrival (see :class:`ApiCall`).
         requests: every request to the token endpoint, in the order of arrival (see :class:`RecordedRequest`).
@@ -113,20 +113,20 @@ class FakeAuthorizationServer:
         return f"<FakeAuthorizationServer {where} mints={self._mints} token_requests={len(self.requests)}>"
 
     def start(self) -> FakeAuthorizationServer:
-        """Opens the port and serves until :meth:`stop`; returns the server itself.
+        """Opens the port and serves until :meth:`stop`. Returns the server.
 
         Raises:
-            RuntimeError: it is running already.
-            OSError: no port is free, or after a stop another program has taken this one's.
+            RuntimeError: it is already running.
+            OSError: no port is free, or another program uses the port of before the stop.
         """
         if self._server is not None:
-            raise RuntimeError("this FakeAuthorizationServer is running already: stop() it first")
+            raise RuntimeError("this FakeAuthorizationServer is already running. Fix: call stop() first")
         self._server = LoopbackServer(self._serve, self._port)
         self._port = self._server.port
         return self
 
     def stop(self) -> None:
-        """Closes the port and every connection, hanging ones too, and ends every thread. Twice is harmless."""
+        """Closes the port and every connection, and ends every thread, also of hanging requests. Harmless twice."""
         server, self._server = self._server, None
         if server is not None:
             server.stop()
@@ -143,7 +143,9 @@ class FakeAuthorizationServer:
     def base_url(self) -> str:
         """``http://127.0.0.1:<port>``. Raises RuntimeError before the first :meth:`start`."""
         if not self._port:
-            raise RuntimeError("this FakeAuthorizationServer has no address yet: start() it, or use `with server:`")
+            raise RuntimeError(
+                "this FakeAuthorizationServer has no address yet. Fix: call start(), or use `with server:`"
+            )
         return f"http://{HOST}:{self._port}"
 
     @property
@@ -158,35 +160,35 @@ class FakeAuthorizationServer:
 
     @property
     def mints(self) -> int:
-        """How many times a token was given out. One that was then lost on its way counts, as in real life."""
+        """The number of tokens that the server issued; a token whose answer was lost counts as well."""
         return self._mints
 
     @property
     def token_requests(self) -> int:
-        """How many requests reached the token endpoint, refused and unanswered ones included."""
+        """The number of requests to the token endpoint, refused and unanswered ones included."""
         return len(self.requests)
 
     def wait_for_token_requests(self, count: int, timeout: float = 10.0) -> None:
-        """Waits until ``count`` token requests have arrived since the beginning; they may not be answered yet.
+        """Waits until ``count`` token requests have arrived since the first start; answers may be pending.
 
         Raises:
-            TimeoutError: fewer came within ``timeout`` seconds.
+            TimeoutError: fewer arrived within ``timeout`` seconds.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: len(self.requests) >= count, timeout):
-                raise TimeoutError(f"{len(self.requests)} of {count} token requests came within {timeout} s")
+                raise TimeoutError(f"{len(self.requests)} of {count} token requests arrived within {timeout} s")
 
     def fail(self, mode: FailureMode, times: int | None = None, **details: object) -> None:
         """Makes the token endpoint fail, ``times`` times or (None) until :meth:`recover`.
 
-        Calls queue up: ``fail("500", 2)`` then ``fail("reset", 1)`` gives two 500s, a reset, then tokens. A
-        failure for ever gives way to the next call.
+        Calls form a queue: ``fail("500", 2)`` then ``fail("reset", 1)`` gives two 500s, a reset, then tokens. The next
+        call ends a failure without ``times``.
 
         Modes and their details:
             ``500``, ``503``: an HTML error page; ``status``, ``body``, ``headers``.
-            ``429``: ``retry_after`` (seconds; a datetime is sent as an HTTP date; a string as it is), ``headers``,
+            ``429``: ``retry_after`` (seconds; a datetime becomes an HTTP date; a string stays as it is), ``headers``,
             ``status``.
-            ``hang``: no answer until :meth:`recover`, then the real one if the client is still there.
+            ``hang``: no answer until :meth:`recover`, then the real one if the client still waits.
             ``reset``: a TCP reset. ``slow_drip``: the real answer, byte by byte, each after ``interval``
             seconds. ``truncated``: half of the real answer.
             ``not_json``: 200 and a sign-in page. ``empty``: 200 and nothing. ``huge``: 200 and a good token
@@ -204,21 +206,21 @@ class FakeAuthorizationServer:
         self._failures.add(failure, times)
 
     def recover(self) -> None:
-        """Ends every failure, also those still queued; requests that hang are answered."""
+        """Ends every failure, also those in the queue. Requests that hang get their answer."""
         self._failures.recover()
 
     def revoke(self, token: str) -> None:
-        """Makes one token inactive. Raises ValueError if this server never gave it out."""
+        """Makes one token inactive. Raises ValueError if this server did not issue it."""
         with self._changed:
             self._tokens.revoke(token)
 
     def revoke_all(self) -> None:
-        """Makes every token given out so far inactive."""
+        """Makes every token that was issued so far inactive."""
         with self._changed:
             self._tokens.revoke_all()
 
     def is_active(self, token: str) -> bool:
-        """Whether this server gave the token out and it is neither expired nor revoked."""
+        """Whether this server issued the token and it is neither expired nor revoked."""
         with self._changed:
             return self._tokens.active(token, self._now()) is not None
 
@@ -255,7 +257,7 @@ class FakeAuthorizationServer:
     def _record(self, request: ReceivedRequest) -> RecordedRequest:
         parameters: dict[str, Any] = {}
         claim: Claim | None = None
-        with suppress(RequestRefused):  # a request that cannot be read is recorded as far as it can
+        with suppress(RequestRefused):  # an unreadable request is recorded as far as it can be read
             parameters = read_parameters(request)
             claim = read_claim(request, parameters, self.basic_encoding)
         record = RecordedRequest(

@@ -1,7 +1,7 @@
-"""What the fake token endpoint can do wrong: each mode is a small function that describes one bad answer.
+"""The failures of the fake token endpoint: each mode is a small function that describes one bad answer.
 
-A :class:`InjectedFailure` either replaces the answer (an error page, a redirect) or spoils its delivery (cut short, in
-drops). A spoiled answer is a real one: its token was minted, as it would be at a real server.
+An :class:`InjectedFailure` either replaces the answer (an error page, a redirect) or damages its delivery (truncated,
+byte by byte). A damaged answer was a real one: its token was minted, as at a real server.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ JSON = ("Content-Type", "application/json")
 
 @dataclass(frozen=True)
 class InjectedFailure:
-    """One way to fail. Without a ``reply`` the real answer is minted and only its ``delivery`` is spoiled."""
+    """One failure. Without a ``reply`` the server mints a token and damages the ``delivery`` of the answer."""
 
     reply: Reply | None = None
     delivery: Literal["whole", "hang", "slow_drip", "reset", "truncated"] = "whole"
     interval: float = 0.0
     over: threading.Event = field(default_factory=threading.Event)
-    """Set by ``recover()``: hanging requests wait for it."""
+    """``recover()`` sets it; hanging requests wait for it."""
 
 
 class FailureQueue:
-    """The failures still to come, for any number of threads."""
+    """The failures of the next requests. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -61,14 +61,14 @@ class FailureQueue:
         self._over = threading.Event()
 
     def add(self, failure: InjectedFailure, times: int | None) -> None:
-        """Queues a failure ``times`` times, or for ever; one for ever at the end of the queue gives way."""
+        """Queues a failure for ``times`` requests; None: for all. It replaces one for all at the end of the queue."""
         with self._lock:
             if self._pending and self._pending[-1][1] is None:
                 self._pending.pop()
             self._pending.append((replace(failure, over=self._over), times))
 
     def take(self) -> InjectedFailure | None:
-        """The failure for the request at hand, or None."""
+        """The failure for this request, or None."""
         with self._lock:
             if not self._pending:
                 return None
@@ -80,7 +80,7 @@ class FailureQueue:
             return failure
 
     def recover(self) -> None:
-        """Forgets what was to come and lets hanging requests go on."""
+        """Empties the queue and ends the wait of hanging requests."""
         with self._lock:
             self._pending.clear()
             self._over.set()
@@ -137,7 +137,7 @@ def _slow_drip(*, interval: float = 0.05) -> InjectedFailure:
 
 
 def _huge(*, size: int = 2 * 1024 * 1024) -> InjectedFailure:
-    # Good but for its size, so that only a client that caps what it reads refuses it.
+    # Valid except for its size, so that only a client with a limit refuses it.
     answer = {"access_token": "huge", "token_type": "Bearer", "expires_in": 3600, "padding": ""}
     answer["padding"] = "x" * (size - len(json.dumps(answer)))
     return InjectedFailure(Reply(200, json.dumps(answer).encode(), (JSON,)))

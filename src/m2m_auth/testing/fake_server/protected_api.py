@@ -1,4 +1,4 @@
-"""The fake protected resource: what it answers under ``/api/``, and what it remembers of each call."""
+"""The fake protected API under ``/api/``: its answers, and the record of each call."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ def api_answer(
 ) -> tuple[ApiCall, Reply]:
     """The answer to a call, and the record of it.
 
-    ``status`` is what the server made of the token; where it is 200, ``/api/redirect`` redirects. A 401 carries
-    the ``challenge``, each of them in a ``WWW-Authenticate`` of its own.
+    ``status`` depends on the token. With 200, ``/api/redirect`` redirects. A 401 has one ``WWW-Authenticate`` for each
+    ``challenge``.
     """
     digest = hashlib.sha256(request.body).hexdigest()
     headers = list(headers)
@@ -79,7 +79,7 @@ def api_answer(
 
 
 def send_api_answer(request: ReceivedRequest, reply: Reply, wire: Wire) -> None:
-    """Sends the answer; under ``/api/stream`` the body is a stream, with a 401 too: nobody should read that one."""
+    """Sends the answer. ``/api/stream`` streams the body, with a 401 as well: a client should not read that body."""
     if request.path != "/api/stream":
         wire.send(reply)
         return

@@ -15,7 +15,7 @@ from .injected_failures import INVALID_CLIENT, error_reply
 
 BasicEncoding: TypeAlias = Literal["percent", "raw"]
 
-# Only these two may be repeated: RFC 8707 §2 and RFC 8693 §2.1; RFC 6749 §3.2 forbids it for all others.
+# A request may repeat only these two: RFC 8707 §2 and RFC 8693 §2.1; RFC 6749 §3.2 forbids it for all others.
 _REPEATABLE = ("resource", "audience")
 
 
@@ -58,7 +58,7 @@ class RecordedRequest:
 
 
 class RequestRefused(Exception):
-    """The request gets this error answer instead of a token."""
+    """The request gets an error answer instead of a token."""
 
     def __init__(self, reply: Reply) -> None:
         super().__init__(reply.status)
@@ -67,7 +67,7 @@ class RequestRefused(Exception):
 
 @dataclass(frozen=True)
 class Claim:
-    """Who a request says it comes from; ``verify`` says whether that is so. Has no repr of its secret."""
+    """The client that a request names, before :meth:`verify` checks the secret. ``repr`` does not show the secret."""
 
     client_id: str
     method: str
@@ -77,18 +77,18 @@ class Claim:
         return f"Claim({self.client_id!r}, {self.method!r})"
 
     def verify(self, clients: Mapping[str, str]) -> None:
-        """Raises RequestRefused unless this client is known and the secret is its own."""
+        """Raises RequestRefused unless the client is registered with this secret."""
         if self._secret is None or clients.get(self.client_id) != self._secret:
             raise RequestRefused(INVALID_CLIENT)
 
 
 def invalid_request(description: str) -> RequestRefused:
-    """The refusal of RFC 6749 §5.2 for a request that is not one."""
+    """The error ``invalid_request`` of RFC 6749 §5.2."""
     return RequestRefused(error_reply(400, "invalid_request", description))
 
 
 def read_parameters(request: ReceivedRequest) -> dict[str, Any]:
-    """The members of a form or of a JSON object; raises RequestRefused where it is neither."""
+    """The members of a form or a JSON object. Raises RequestRefused for any other body."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         text = request.body.decode()
@@ -115,7 +115,7 @@ def read_parameters(request: ReceivedRequest) -> dict[str, Any]:
 
 
 def read_claim(request: ReceivedRequest, parameters: Mapping[str, Any], encoding: BasicEncoding) -> Claim:
-    """Who the request says it comes from; raises RequestRefused where it says nothing, or two things at once."""
+    """The client of a request. Raises RequestRefused if it names none, or authenticates in two ways."""
     scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
     posted, secret = parameters.get("client_id"), parameters.get("client_secret")
     if scheme.lower() == "basic":
@@ -146,7 +146,7 @@ def _read_basic(credentials: str, encoding: BasicEncoding) -> tuple[str, str]:
 
 
 def _subject(assertion: str) -> str:
-    """The ``sub`` of a JWT that nobody has verified: this server only records it."""
+    """The ``sub`` of a JWT. This server records it and does not verify the signature."""
     try:
         payload = assertion.split(".")[1]
         return str(json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))["sub"])
