@@ -17,7 +17,7 @@ from m2m_auth.caches.disk import DiskTokenCache
 
 
 def test_fork_with_a_used_cache(tmp_path: Path) -> None:
-    """Parent and child go on and see what the other writes; both end in order."""
+    """After a fork, parent and child see each other's values, and both end without an error."""
     code = """if True:
         import os, sys, warnings
         from m2m_auth.caches.disk import DiskTokenCache
@@ -41,7 +41,7 @@ def test_fork_with_a_used_cache(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_nobody_closed(tmp_path: Path) -> None:
-    """Forgotten, alone or in a cycle, it closes its idle connections; Python 3.13 would complain of open ones."""
+    """Garbage collection closes the idle connections, also of a cycle; Python 3.13 warns of open ones."""
     code = """if True:
         import gc, os, sys
         from m2m_auth.caches.disk import DiskTokenCache
@@ -61,7 +61,7 @@ def test_a_cache_that_nobody_closed(tmp_path: Path) -> None:
 
 
 def test_forks_beside_busy_threads(tmp_path: Path) -> None:
-    """50 forks while four threads read and write all the time: every child works, none hangs on a lock of SQLite's."""
+    """50 forks while four threads read and write: every child works, and none hangs on a lock of SQLite."""
     code = """if True:
         import os, sys, threading, warnings
         from m2m_auth.caches.disk import DiskTokenCache
@@ -99,7 +99,7 @@ def test_forks_beside_busy_threads(tmp_path: Path) -> None:
 
 
 def test_a_process_killed_in_a_transaction_spoils_nothing(tmp_path: Path) -> None:
-    """After a SIGKILL in the middle of a write the next process rolls it back and goes on."""
+    """After a SIGKILL during a write, the next process rolls the write back and works."""
     folder = tmp_path / "cache"
     cache = DiskTokenCache(folder)
     cache.set("key", b"before", 60)
@@ -128,7 +128,7 @@ def test_a_process_killed_in_a_transaction_spoils_nothing(tmp_path: Path) -> Non
 
 
 def test_nothing_stays_open(tmp_path: Path) -> None:
-    """No file is open after an operation, in whatever thread it was."""
+    """An operation leaves no file open, in any thread."""
     cache = DiskTokenCache(tmp_path / "cache")
     cache.set("key", b"value", 60)
     before = len(os.listdir("/proc/self/fd"))

@@ -37,8 +37,8 @@ class _TextOnly:
 
     def loads(self, data: object) -> str | None:
         data = getattr(data, "value", data)  # cachelib < 0.16 passes DynamoDB's Binary unchanged
-        ours = isinstance(data, bytes) and data.startswith(b"m2m1") and data.isascii()
-        return data.decode("ascii") if ours and isinstance(data, bytes) else None
+        known = isinstance(data, bytes) and data.startswith(b"m2m1") and data.isascii()
+        return data.decode("ascii") if known and isinstance(data, bytes) else None
 
     def dump(self, value: str, file: IO[bytes]) -> None:
         file.write(self.dumps(value))
