@@ -1,6 +1,8 @@
-"""From a URL or a native client to its token cache. One table lists the caches; a new cache is one more row.
+"""From a URL or a native client to its token cache. One table lists the caches.
 
-A client library is imported only when a cache that needs it is opened.
+A new cache is one more file beside this one, one more row in the table, and a subclass of ``CacheContract`` in its
+tests. If it needs a client library: an extra in pyproject.toml, and the library's name in ``tests/test_rooms.py``. The
+file may import the library at its top, since it is imported only when its cache is opened.
 """
 
 from __future__ import annotations
