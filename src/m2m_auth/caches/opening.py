@@ -31,21 +31,13 @@ class _KnownCache(NamedTuple):
     """The packages that classes of native clients, or their base classes, come from; separated by blanks."""
 
 
-_CACHES = (
-    _KnownCache("memory", "MemoryTokenCache", extra="", schemes="memory"),
-    _KnownCache("disk", "DiskTokenCache", extra="disk", schemes="disk", client_packages="diskcache"),
-    _KnownCache(
-        "redis",
-        "RedisTokenCache",
-        extra="redis",
-        schemes="redis rediss valkey valkeys",
-        client_packages="redis valkey",
-    ),
-    _KnownCache(
-        "memcached", "MemcachedTokenCache", extra="memcached", schemes="memcached", client_packages="pymemcache"
-    ),
-    _KnownCache("dynamodb", "DynamoDBTokenCache", extra="dynamodb", schemes="dynamodb", client_packages="boto3"),
-    _KnownCache("cachelib", "CachelibTokenCache", extra="cachelib", client_packages="cachelib"),
+_CACHES = (  # module, class, extra, URL schemes, client packages
+    _KnownCache("memory", "MemoryTokenCache", "", "memory"),
+    _KnownCache("disk", "DiskTokenCache", "disk", "disk", "diskcache"),
+    _KnownCache("redis", "RedisTokenCache", "redis", "redis rediss valkey valkeys", "redis valkey"),
+    _KnownCache("memcached", "MemcachedTokenCache", "memcached", "memcached", "pymemcache"),
+    _KnownCache("dynamodb", "DynamoDBTokenCache", "dynamodb", "dynamodb", "boto3"),
+    _KnownCache("cachelib", "CachelibTokenCache", "cachelib", "", "cachelib"),
 )
 _BY_SCHEME = {scheme: row for row in _CACHES for scheme in row.schemes.split()}
 _BY_PACKAGE = {package: row for row in _CACHES for package in row.client_packages.split()}
