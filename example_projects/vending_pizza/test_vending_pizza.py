@@ -18,7 +18,8 @@ sys.path.append(str(Path(__file__).resolve().parent))
 from pizza.servers import Addresses, running
 from real_servers.browser import browser, look
 
-from m2m_auth.testing import FakeClock, forget_tokens
+from m2m_auth.source.registry import forget_everything
+from m2m_auth.testing import FakeClock
 
 RUN = Path(__file__).resolve().with_name("run.py")
 PATIENCE = 60.0
@@ -34,10 +35,10 @@ def clock() -> FakeClock:
 @pytest.fixture
 def pizza(clock: FakeClock) -> Iterator[Addresses]:
     """Everything at once; the pizzas are quick."""
-    forget_tokens()
+    forget_everything()
     with running(pause=0.2, clock=clock) as at:
         yield at
-    forget_tokens()
+    forget_everything()
 
 
 class Page:
