@@ -121,8 +121,8 @@ REPORTS = st.builds(
 def plain(found: ClientReport) -> dict[str, Any]:
     """The report as JSON values."""
     nested = {name: asdict(value) for name, value in found._asdict().items() if is_dataclass(value)}
-    hosts = [{**each._asdict(), "last_at_iso": iso(each.last_at)} for each in found.hosts]
-    return {**found._asdict(), **nested, "hosts": hosts, "hours": [each._asdict() for each in found.hours]}
+    hosts = [{**asdict(each), "last_at_iso": iso(each.last_at)} for each in found.hosts]
+    return {**found._asdict(), **nested, "hosts": hosts, "hours": [asdict(each) for each in found.hours]}
 
 
 def iso(moment: float) -> str:

@@ -19,13 +19,15 @@ AT_ONCE = """if True:
     from m2m_auth import RenewalPolicy, TokenSource
     endpoint, cache, moments = sys.argv[1:]
     source = TokenSource(endpoint, "client", "secret", cache=cache, policy=RenewalPolicy(mint_deadline=3.0, lease=4.0))
-    tokens, barrier = set(), threading.Barrier(16)
+    tokens, taken, barrier = set(), [], threading.Barrier(16)
 
     def ask(moment):
         barrier.wait()
         if moment == "expiry":
-            time.sleep(max(source.status().expires_at - time.time(), 0) + 0.05)
-        tokens.add(source.token().value)
+            time.sleep(max(taken[0].expires_at - time.time(), 0) + 0.05)
+        token = source.token()
+        taken.append(token)
+        tokens.add(token.value)
 
     print("ready", flush=True)
     sys.stdin.readline()
