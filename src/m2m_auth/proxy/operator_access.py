@@ -17,6 +17,7 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from ..errors import ConfigurationError
+from ..presentation.html import Html
 from ..serving import Answer, Request
 from . import metrics, operator_page
 from .counters import Allowance, Counters, short
@@ -172,7 +173,7 @@ class Operator:
         return Answer(303, (("Location", here), ("Set-Cookie", set_cookie), *_FIXED), b"")
 
 
-def _html(status: int, body: str, *headers: tuple[str, str]) -> Answer:
+def _html(status: int, body: Html, *headers: tuple[str, str]) -> Answer:
     nonce = secrets.token_urlsafe(16)
     policy = ("Content-Security-Policy", _POLICY.format(nonce))
     fixed = (("Content-Type", "text/html; charset=utf-8"), policy, *_FIXED, *headers)
