@@ -12,8 +12,7 @@ from m2m_auth.presentation.html import Html, document, element, fragment, style_
 MARKUP = st.sampled_from(
     ["<script>alert(1)</script>", '"><img src=x>', "' onclick='x", "</p></style>", "&lt;", "&amp", "<!--", "]]>"]
 )
-TEXT = st.lists(MARKUP | st.text(st.characters(exclude_characters="\r\x00"), max_size=8), max_size=4).map("".join)
-"""A browser, and the parser with it, reads CR and NUL as other characters."""
+TEXT = st.lists(MARKUP | st.text(max_size=8), max_size=4).map("".join)
 
 
 class Page(PageReader):

@@ -152,7 +152,7 @@ def _life(row: StatusRow) -> Html | None:
         Share(width=life.now, paint=_PAST),
         _line_at(life.now),
     )
-    words = f"The token's life: {life.now:.0f} % are over, it expires {row.expires}"
+    words = f"{life.now:.0f} % of the token's life is over; it expires {row.expires}"
     legend = [
         element("span", _dot(_STATE_PAINT[each.state]), f"{each.state} until {each.until}") for each in row.stretches
     ]
