@@ -9,7 +9,7 @@ import pytest
 from html_reader import PageReader, check_shapes_stay_in_their_frames
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools_support import GALLERY, NOW, SECRET, Server, report, source_on
+from operations_support import GALLERY, NOW, SECRET, Server, report, source_on
 
 from m2m_auth import MintBudget
 from m2m_auth.operations import HostMints, PageForm, document, page, reports

@@ -1,4 +1,4 @@
-"""``report.rows``: bars in percent and everything else in words."""
+"""``rows``: a report as bars in percent, and everything else in words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tools_support import GALLERY, NOW, report
+from operations_support import GALLERY, NOW, report
 
 from m2m_auth import MintBudget
 from m2m_auth.lifecycle.mint_budget import MintCounts
@@ -30,7 +30,7 @@ def budget(limit: int, used: int, at: float = NOW, reserve: float = 0.1) -> Budg
 
 
 def test_a_row_in_words() -> None:
-    """What the page says of a client that is well."""
+    """The row of a healthy client."""
     found = row()
     assert found.life == TokenLife(
         fresh=75.0, stale=pytest.approx(23.333, abs=0.01), expiring=pytest.approx(1.667, abs=0.01), now=50.0
@@ -59,7 +59,7 @@ def test_a_row_in_words() -> None:
 
 
 def test_each_state_has_words() -> None:
-    """None of them is the bare word of the engine but for fresh, and no two are the same."""
+    """Each state but ``none`` begins with its name, and no two states have the same words."""
     found = {each.state: each.state_words for each in rows(GALLERY)}
     assert set(found) == {"fresh", "stale", "expiring", "none", "expired"}
     assert len(set(found.values())) == 5
@@ -67,7 +67,7 @@ def test_each_state_has_words() -> None:
 
 
 def test_without_a_token_there_is_no_bar() -> None:
-    """No token: no life, no fingerprint, no expiry; nothing is divided by its length."""
+    """Without a token there is no life, fingerprint or expiry."""
     found = rows(GALLERY)[3]
     assert (found.life, found.fingerprint, found.expires, found.expires_at) == (None, "", "-", "")
 
@@ -76,7 +76,7 @@ def test_without_a_token_there_is_no_bar() -> None:
 def test_a_life_is_always_a_whole(
     issued: float | None, renew: float | None, expiring: float | None, expires: float | None, at: float
 ) -> None:
-    """Whatever the edges, clocks that disagree included: three shares of 0 to 100 that make 100, and now within."""
+    """For any edges, those of wrong clocks included, the three shares are 0 to 100 and add up to 100."""
     life = row(issued_at=issued, renew_at=renew, expiring_at=expiring, expires_at=expires, at=at).life
     if life is None:
         assert issued is None or expires is None or expires <= issued
@@ -87,7 +87,7 @@ def test_a_life_is_always_a_whole(
 
 
 def test_the_last_failure_and_the_next_attempt() -> None:
-    """In words: when it may be tried again, or that it may be now."""
+    """The failure has the time of the next attempt, or ``now``."""
     assert row(last_failure="it answered 503", retry_in=42.0).failure == "it answered 503 (next attempt: in 42 s)"
     assert row(last_failure="it answered 503").failure == "it answered 503 (next attempt: now)"
 
@@ -118,14 +118,14 @@ def test_a_budget_that_will_not_last() -> None:
 
 
 def test_a_budget_that_is_used_up() -> None:
-    """No projection any more; the bar is full, and not fuller."""
+    """A used-up budget has no projection, and its bar is full."""
     found = budget(200, 300)
     assert (found.used, found.warns) == (100.0, True)
     assert found.words == "300 of 200 this month, so it is used up; the next begins in 16 d 1 h"
 
 
-def test_the_first_day_tells_nothing_of_a_month() -> None:
-    """Ten mints in the first hour are no 7,440 in the month: no projection before a day is over."""
+def test_no_projection_on_the_first_day() -> None:
+    """Ten mints in the first hour do not make 7,440 a month: there is no projection on the first day."""
     found = budget(1000, 10, at=END_OF_MONTH + 3600)
     assert "pace" not in found.words
     assert not found.warns
@@ -133,7 +133,7 @@ def test_the_first_day_tells_nothing_of_a_month() -> None:
 
 
 def test_a_limit_by_the_hour() -> None:
-    """A bar of its own, until the hour ends; none for a limit that there is not."""
+    """An hourly limit has its own bar; a limit that is not set has none."""
     (found,) = row(budget=MintBudget(per_month=None, per_hour=2)).budgets
     assert found == BudgetBar(
         used=50.0, reserve=90.0, kept=0, words="1 of 2 this hour; the next begins in 46 min 40 s", warns=False
