@@ -140,7 +140,7 @@ def test_missing_release_and_counters_are_advice() -> None:
     """What the engine can do without is advice with its consequence, and not wrong."""
     found = doctor({"default": faulty.Garbles()})
     advice = [finding for finding in found if finding.ok and finding.fix]
-    assert "the ledger and budgets are estimates" in texts(advice)
+    assert "ledger and budgets are estimates" in texts(advice)
 
 
 def test_a_cache_that_is_not_shared_as_it_claims() -> None:

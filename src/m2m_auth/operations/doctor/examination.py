@@ -67,7 +67,7 @@ class Examination:
         except Exception as error:  # a user's own cache may raise anything
             self._wrong(
                 f"it does not answer: {words(error)}",
-                "check that its server runs, that this machine reaches it, and that its address, password and permissions "
+                "check that its server runs, that this machine reaches it, and that address, password and permissions "
                 "are right; until then each process mints for itself",
             )
         finally:
