@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from operations_support import GALLERY, NOW, SECRET, Server, report, source_on
 
 from m2m_auth import MintBudget
-from m2m_auth.operations import HostMints, PageForm, document, page, reports
+from m2m_auth.operations import ClientReport, HostMints, PageForm, document, page, reports
 from m2m_auth.presentation.wording import one_line
 from m2m_auth.source.registry import forget_everything
 
@@ -38,7 +39,8 @@ MARKUP = st.sampled_from(
     ]
 )
 TEXT = st.lists(MARKUP | st.text(max_size=8), min_size=1, max_size=3).map("".join).filter(str.split)
-TEXT_FIELDS = ("alias", "client_id", "token_endpoint", "audience", "fingerprint", "last_failure", "cache", "state")
+TEXT_FIELDS = [each.name for each in fields(ClientReport) if each.type in ("str", "str | None")]
+"""Every text of a report, so that a new one is tested as well."""
 
 
 def a_report(**texts: str) -> Any:
