@@ -73,7 +73,9 @@ def test_each_text_is_shown_as_it_is(field: str) -> None:
 def test_control_characters_are_replaced() -> None:
     """A name that would turn the text around, or is on several lines, is one readable line."""
     text = "\u202eevil\nname"
-    assert one_line(text) in PageReader(page([a_report(alias=text)])).text
+    found = PageReader(page([a_report(alias=text)], action=PageForm(url="")))
+    assert one_line(text) in found.text
+    assert found.named("input")[0]["value"] == text, "the form posts the alias as it is"
 
 
 def test_elements_and_attributes() -> None:

@@ -79,7 +79,8 @@ def page(reports: Iterable[ClientReport], *, action: PageForm | None = None, non
         action: where the buttons post to; None: no buttons.
         nonce: for the style element, if the page has a Content-Security-Policy.
     """
-    boxes = [_box(row, action) for row in rows(reports)]
+    found = list(reports)
+    boxes = [_box(row, report.alias, action) for row, report in zip(rows(found), found, strict=True)]
     content = boxes or element("p", "No clients are configured.")
     return fragment(style_sheet(_STYLE, nonce=nonce), "\n", element("div", content, class_="m2m"), "\n")
 
@@ -106,8 +107,8 @@ def document(
     return html_document(title, *body, style=_DOCUMENT_STYLE, nonce=nonce)
 
 
-def _box(row: StatusRow, action: PageForm | None) -> Html:
-    """One client. A new line of the page is one more line here."""
+def _box(row: StatusRow, alias: str, action: PageForm | None) -> Html:
+    """One client. The form posts ``alias`` as it is; the row has it in a readable form."""
     return element(
         "section",
         element("h2", row.alias),
@@ -121,7 +122,7 @@ def _box(row: StatusRow, action: PageForm | None) -> Html:
         element("p", f"This month by reason: {row.reasons}") if row.reasons else None,
         _hours(row.hours),
         _hosts(row.hosts),
-        _buttons(row, action),
+        _buttons(alias, action),
     )
 
 
@@ -238,15 +239,15 @@ def _dot(paint: Paint) -> Html:
     return chart_dot(paint, css_class="m2m-dot")
 
 
-def _buttons(row: StatusRow, action: PageForm | None) -> Html | None:
+def _buttons(alias: str, action: PageForm | None) -> Html | None:
     if action is None:
         return None
-    fields = {**action.hidden, "alias": row.alias}
+    fields = {**action.hidden, "alias": alias}
     return element(
         "form",
         [element("input", type="hidden", name=name, value=value) for name, value in fields.items()],
         [
-            element("button", name, name="operation", value=name.lower(), aria_label=f"{name} {row.alias}")
+            element("button", name, name="operation", value=name.lower(), aria_label=f"{name} {alias}")
             for name in ("Renew", "Clear")
         ],
         method="post",
