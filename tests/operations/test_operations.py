@@ -114,14 +114,14 @@ def test_a_process_that_holds_nothing_sees_the_fleet_s_token(
 def test_a_renewal_of_another_process_is_seen_at_once(server: Server, clock: FakeClock) -> None:
     """After another worker's renewal a worker reports the new token, while it still uses its old one."""
     memory = SharedMemory()
-    ours, theirs = source_on(server, clock=clock, cache=memory), in_another_process(server, clock, memory)
-    old = ours.token()
-    assert theirs.token() == old
+    first, second = source_on(server, clock=clock, cache=memory), in_another_process(server, clock, memory)
+    old = first.token()
+    assert second.token() == old
     clock.advance(10)
-    new = renew(theirs)
+    new = renew(second)
     assert new != old
-    assert only(ours).fingerprint == new.fingerprint
-    assert ours.status().fingerprint == old.fingerprint
+    assert only(first).fingerprint == new.fingerprint
+    assert first.status().fingerprint == old.fingerprint
 
 
 def test_a_held_token_keeps_its_own_schedule(server: Server, clock: FakeClock) -> None:

@@ -49,7 +49,7 @@ def a_report(**texts: str) -> Any:
     return report(**{**usual, "budget": MintBudget(per_month=1000, per_hour=10), "retry_in": 3.0, **texts})
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(TEXT)
 def test_no_text_becomes_markup(text: str) -> None:
     """Whatever text is in whatever field, the page has the same elements and attributes, and shows that text."""

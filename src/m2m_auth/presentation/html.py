@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from html import escape
 from typing import TypeAlias
 
@@ -120,15 +121,21 @@ def _content(child: Child) -> str:
 
 
 def _attribute(name: str, value: Attribute) -> str:
-    name = _name(name.removesuffix("_").replace("_", "-"))
     if value is None or value is False:
         return ""
+    name = _attribute_name(name)
     if value is True:
         return f" {name}"
     text = value if isinstance(value, str) else f"{value:.2f}".rstrip("0").rstrip(".")
     return f' {name}="{_escaped(text)}"'
 
 
+@lru_cache(maxsize=256)
+def _attribute_name(keyword: str) -> str:
+    return _name(keyword.removesuffix("_").replace("_", "-"))
+
+
+@lru_cache(maxsize=256)
 def _name(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not the name of an element or an attribute")
