@@ -27,7 +27,7 @@ class Finding:
     """One result of an examination."""
 
     alias: str
-    """The alias of the cache; ``settings`` for a finding about the configuration."""
+    """The alias of the cache or client; ``settings`` for a finding about the whole configuration."""
     ok: bool
     """False: this is wrong, and the fleet may mint more than one token per lifetime."""
     what: str
