@@ -144,6 +144,16 @@ def test_the_plots() -> None:
     ]
 
 
+def test_the_axes_of_the_plots() -> None:
+    """Every sixth UTC hour and the scale are labelled, and one request of ten thousand can be seen."""
+    quiet = vendor("a", hours=[counts(10_000)] + [counts(1)] * 23)
+    html = page([quiet], NOW)
+    hours = re.findall(r'<text x="([0-9.]+)" y="114" text-anchor="middle">(.*?)</text>', html)[:4]
+    assert hours == [("56", "00"), ("120", "06"), ("184", "12"), ("248", "18")]
+    assert re.findall(r'text-anchor="end">(.*?)</text>', html)[:3] == ["0", "5k", "10k"]
+    assert min(float(height) for height in re.findall(r'class="asked"[^>]* height="([0-9.]+)"', html)) == 1.5
+
+
 def test_shapes_stay_within_their_frames() -> None:
     """Every rectangle of the page lies in its drawing, for every vendor of a large fleet."""
     for report in VENDORS:
