@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Protocol
 
-from ...caches.protocol import TokenCache
+from ...caches.protocol import TokenCache, release_thread
 
-__all__ = ["COUNTS", "ROUNDS", "OpenCache", "Race", "by_processes", "by_threads", "release_thread", "words"]
+__all__ = ["COUNTS", "ROUNDS", "OpenCache", "Race", "by_processes", "by_threads", "words"]
 
 OpenCache = Callable[[], TokenCache]
 ROUNDS = 20
@@ -72,13 +72,6 @@ def words(error: Exception) -> str:
     """Return an error in words: the message of this library's errors, the type of others, which may show a password."""
     is_silent = type(error).__module__.startswith("m2m_auth.")
     return str(error) if is_silent else type(error).__name__
-
-
-def release_thread(cache: TokenCache) -> None:
-    """Let the cache close the connections of this thread."""
-    release = getattr(cache, "release_thread", None)
-    if release is not None:
-        release()
 
 
 _open_cache: OpenCache
