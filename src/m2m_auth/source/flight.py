@@ -29,7 +29,7 @@ __all__ = ["Flight", "landing"]
 _log = logging.getLogger("m2m_auth")
 
 
-class _UnderWay:
+class _FlightThreads:
     """The flights' threads. An exiting process waits for them: an interrupted mint is lost, and its lease stays."""
 
     LANDING = 3.0
@@ -50,7 +50,7 @@ class _UnderWay:
             thread.join(max(until - time.monotonic(), 0.0))
 
 
-_under_way = _UnderWay()
+_flight_threads = _FlightThreads()
 
 
 class Flight:
@@ -82,7 +82,7 @@ class Flight:
         try:
             thread = threading.Thread(target=body, name=FLIGHT_THREAD, daemon=True)
             thread.start()
-            _under_way.threads.add(thread)
+            _flight_threads.threads.add(thread)
         except RuntimeError:
             # The interpreter is shutting down, or the machine is out of threads.
             body()
