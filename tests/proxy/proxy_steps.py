@@ -22,7 +22,7 @@ from m2m_auth.oauth2.secrets import Secret
 from m2m_auth.proxy import ProxyConfig, TokenProxy, UpstreamConfig, VendorConfig
 from m2m_auth.proxy.secret_verifiers import verifier
 from m2m_auth.serving import wsgi
-from m2m_auth.source import token_state as slot
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 PEPPER = "a pepper that no test is to show"
@@ -136,7 +136,7 @@ def kept_secrets(server: FakeAuthorizationServer, **options: Any) -> ProxyConfig
 @contextmanager
 def running(config: ProxyConfig, **options: Any) -> Iterator[tuple[TokenProxy, Asking]]:
     """The proxy on a real WSGI server, a thread for each request; nothing is held from an earlier test."""
-    slot.forget_everything()
+    forget_everything()
     proxy = TokenProxy(config._replace(pepper=config.pepper), **options)
     try:
         with serving(wsgi(proxy, max_body=proxy.config.max_body)) as url:

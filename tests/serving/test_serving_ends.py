@@ -19,7 +19,7 @@ from serving_servers import by_uvicorn, by_waitress
 
 from m2m_auth.serving import Answer, Request, asgi, client_address, wsgi
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent / "support"
 
 
 @pytest.fixture(scope="module")
