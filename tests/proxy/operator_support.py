@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.proxy.counters import Counters
+from m2m_auth.proxy.allowances import Counters
 from m2m_auth.proxy.ledger import Counts, VendorReport
 from m2m_auth.proxy.operator_access import Operator
 from m2m_auth.runtime.clock import Clock

@@ -9,7 +9,7 @@ from operator_support import NOW, VENDORS, an_operator, asked, bearer, counts, v
 from prometheus_client.parser import text_string_to_metric_families
 
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.proxy.counters import Counters
+from m2m_auth.proxy.allowances import Counters
 from m2m_auth.proxy.metrics import exposition
 from m2m_auth.proxy.upstream_durations import SECONDS, UpstreamDurations
 from m2m_auth.testing import FakeClock

@@ -14,7 +14,7 @@ from proxy_steps import ACME, AUDIENCE, PEPPER, RIGHT, basic, keeper, kept_secre
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, TransportError
 from m2m_auth.proxy import Counts, TokenProxy, VendorReport
-from m2m_auth.proxy.counters import Allowance, Counters
+from m2m_auth.proxy.allowances import Allowance, Counters
 from m2m_auth.runtime.clock import SYSTEM_CLOCK
 from m2m_auth.serving import Request
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache

@@ -23,7 +23,7 @@ from proxy_steps import (
 
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.oauth2.secrets import Secret
-from m2m_auth.proxy.counters import Counters
+from m2m_auth.proxy.allowances import Counters
 from m2m_auth.proxy.secret_verifiers import Verifiers, verifier
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
 

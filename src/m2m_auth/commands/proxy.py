@@ -132,7 +132,7 @@ def add_vendor(
     """
     from ..oauth2.secrets import Secret
     from ..proxy import VendorConfig, add_vendor, load
-    from ..proxy.configuration_file import read_document
+    from ..proxy.configuration.config_file import read_document
     from ..proxy.secret_verifiers import verifier
 
     config = load(path)

@@ -7,11 +7,11 @@ hosts on one shared cache. Vendors change the URL and nothing else. See ``docs/p
 """
 
 from .application import app
-from .configuration import ProxyConfig, UpstreamConfig, VendorConfig
-from .configuration_file import load
+from .configuration.config import ProxyConfig, UpstreamConfig, VendorConfig
+from .configuration.config_file import load
 from .ledger import Counts, VendorReport
 from .token_proxy import TokenProxy
-from .vendors_file import add_vendor, remove_vendor
+from .configuration.vendors_file import add_vendor, remove_vendor
 
 __all__ = [
     "Counts",

@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ..oauth2.secrets import Secret
 from ..serving import Answer, Request, Service, wsgi
-from .configuration_file import load
+from .configuration.config_file import load
 from .token_proxy import TokenProxy
 
 __all__ = ["ENVIRONMENT", "app", "house"]

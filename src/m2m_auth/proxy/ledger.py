@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from .counters import KEPT, PERIODS, Allowance, Counters, ends_in, hour_before, label, month_began, short
+from .allowances import KEPT, PERIODS, Allowance, Counters, ends_in, hour_before, label, month_began, short
 from .parties import VendorConfig
-from .totals import Row, Totals
+from .process_totals import Row, Totals
 
 __all__ = ["Counts", "VendorLedger", "VendorReport"]
 

@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl
 from ..errors import ConfigurationError
 from ..serving import Answer, Request
 from . import metrics, operator_page
-from .counters import Allowance, Counters, short
+from .allowances import Allowance, Counters, short
 from .ledger import VendorReport
 from .rate_limits import Addresses
 from .upstream_durations import Durations

@@ -11,7 +11,7 @@ from html import escape
 from typing import NamedTuple
 
 from ..presentation.wording import duration, iso, plain
-from .counters import ends_in, month_began
+from .allowances import ends_in, month_began
 from .ledger import Counts, VendorReport
 from .operator_charts import STYLE as PLOT_STYLE
 from .operator_charts import Series, plots

@@ -15,7 +15,7 @@ from ipaddress import ip_network
 
 from ..runtime.fork_safety import on_fork
 from ..serving import Request, client_address
-from .counters import KEPT, Counters, ends_in, label, short
+from .allowances import KEPT, Counters, ends_in, label, short
 
 __all__ = ["Addresses", "Failures", "Rate", "UnderWay", "Window"]
 

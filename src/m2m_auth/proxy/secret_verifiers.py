@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 
 from ..oauth2.secrets import Secret
 from ..runtime.fork_safety import on_fork
-from .counters import Counters
+from .allowances import Counters
 
 __all__ = ["SCHEME", "Verifiers", "is_verifier", "read_verifier", "verifier"]
 

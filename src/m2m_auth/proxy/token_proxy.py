@@ -11,8 +11,8 @@ from ..oauth2.secrets import Secret
 from ..oauth2.tokens import AccessToken
 from ..runtime.clock import SYSTEM_CLOCK, Clock
 from ..serving import Answer, Request
-from .configuration import ProxyConfig, VendorConfig
-from .counters import Allowance, Counters, ends_in, short
+from .configuration.config import ProxyConfig, VendorConfig
+from .allowances import Allowance, Counters, ends_in, short
 from .error_responses import UNKNOWN, credentials_refused, told
 from .ledger import VendorLedger
 from .parsed_requests import Requests, Seen
@@ -21,7 +21,7 @@ from .responses import Refused, granted
 from .secret_verifiers import Verifiers
 from .upstream_durations import UpstreamDurations
 from .upstream_transport import BUDGET, GUESSES, unpacked
-from .vendor_rights import allowed
+from .allow_lists import allowed
 from .vendor_sources import AtHand
 from .vendor_tokens import Tokens
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .counters import KEPT, Counters, label, short
+from .allowances import KEPT, Counters, label, short
 
 __all__ = ["SECONDS", "Durations", "UpstreamDurations"]
 

@@ -21,7 +21,7 @@ from ..oauth2.tokens import AccessToken
 from ..oauth2.transport import HttpRequest, HttpResponse, Transport, TransportError
 from ..runtime.clock import Clock
 from ..runtime.fork_safety import delaying_forks, on_fork
-from .counters import Allowance
+from .allowances import Allowance
 from .ledger import VendorLedger
 
 __all__ = ["BUDGET", "BUSY", "GUESSES", "Observer", "Upstream", "reserved", "unpacked"]

@@ -16,8 +16,8 @@ from ..oauth2.secrets import Secret
 from ..oauth2.transport import Transport
 from ..runtime.clock import SYSTEM_CLOCK, Clock
 from ..source.token_source import TokenSource
-from .configuration import ProxyConfig, VendorConfig
-from .counters import Allowance
+from .configuration.config import ProxyConfig, VendorConfig
+from .allowances import Allowance
 from .ledger import VendorLedger
 from .lru import Lru
 from .upstream_durations import UpstreamDurations

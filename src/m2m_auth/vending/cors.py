@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from ..errors import ConfigurationError
 from ..oauth2.origins import is_loopback
 from ..serving import Answer, Request
-from .vending_request import Refused
+from .asked_scopes import Refused
 
 __all__ = ["BrowserRules"]
 

@@ -18,7 +18,7 @@ from .caller_sources import Sources
 from .callers import Caller, CallerFunction, Identified, identified
 from .cors import BrowserRules
 from .narrowing import Narrowed, caller_key, schedule_for
-from .vending_request import Refused, asked_scopes
+from .asked_scopes import Refused, asked_scopes
 
 if TYPE_CHECKING:
     from ..caches.protocol import TokenCache

@@ -7,7 +7,7 @@ A :class:`BearerError` says with ``status``, ``headers`` and ``body`` what to an
 ``flask_m2m_auth.receiving`` do all of this for their frameworks.
 """
 
-from .bearer_errors import (
+from ..oauth2.bearer_errors import (
     BearerError,
     InsufficientScope,
     InvalidRequest,

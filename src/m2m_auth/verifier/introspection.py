@@ -19,8 +19,8 @@ from ..oauth2.tokens import token_fingerprint
 from ..oauth2.transport import HttpRequest
 from ..runtime.clock import SYSTEM_CLOCK, Clock
 from ..runtime.fork_safety import on_fork
-from .bearer_errors import BearerError, InvalidToken, VerifierUnavailable
-from .introspection_request import Backoff, NoAnswer, Turns, ask, checked_url, seconds
+from ..oauth2.bearer_errors import BearerError, InvalidToken, VerifierUnavailable
+from .issuer_requests import Backoff, NoAnswer, Turns, ask, checked_url, seconds
 from .verified_token import VerifiedToken, expectations, verified
 
 __all__ = ["IntrospectionVerifier"]

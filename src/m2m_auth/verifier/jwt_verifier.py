@@ -9,8 +9,8 @@ from typing import Any, cast
 from ..errors import ConfigurationError, missing_extra, nearest
 from ..http.transports import as_transport
 from ..runtime.clock import SYSTEM_CLOCK, Clock
-from .bearer_errors import InvalidToken
-from .introspection_request import checked_url, seconds
+from ..oauth2.bearer_errors import InvalidToken
+from .issuer_requests import checked_url, seconds
 from .signing_keys import ALGORITHMS, IssuerKeys
 from .verified_token import VerifiedToken, expectations, verified
 

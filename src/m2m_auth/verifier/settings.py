@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from ..errors import ConfigurationError, nearest
 from .introspection import IntrospectionVerifier
-from .introspection_request import Turns
+from .issuer_requests import Turns
 from .jwt_verifier import JWTVerifier
 from .verified_token import TokenVerifier
 

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from ..errors import ConfigurationError
 from ..oauth2.transport import HttpRequest, Transport
 from ..runtime.clock import Clock
-from .bearer_errors import VerifierUnavailable
-from .introspection_request import Backoff, NoAnswer, Turns, ask, checked_url
+from ..oauth2.bearer_errors import VerifierUnavailable
+from .issuer_requests import Backoff, NoAnswer, Turns, ask, checked_url
 
 __all__ = ["ALGORITHMS", "IssuerKeys"]
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple, Protocol, cast, runtime_checkable
 
 from ..errors import ConfigurationError
-from .bearer_errors import InsufficientScope, InvalidRequest, InvalidToken, MissingToken
+from ..oauth2.bearer_errors import InsufficientScope, InvalidRequest, InvalidToken, MissingToken
 
 __all__ = ["Expectations", "TokenVerifier", "VerifiedToken", "bearer_token", "names", "verified"]
 

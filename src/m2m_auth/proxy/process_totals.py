@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 from ..runtime.fork_safety import on_fork
-from .counters import KEPT, PERIODS, Counters, label
+from .allowances import KEPT, PERIODS, Counters, label
 
 __all__ = ["Row", "Totals"]
 

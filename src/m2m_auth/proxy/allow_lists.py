@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .configuration import VendorConfig
+from .configuration.config import VendorConfig
 from .responses import Refused
 from .token_requests import Asked
 from .vendor_sources import Wanted

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from ..errors import ConfigurationError, missing_extra
-from ..oauth2.secrets import Secret
-from .configuration import ProxyConfig, UpstreamConfig, VendorConfig
-from .configuration_values import PROXY, UPSTREAM, VENDOR, Place, Wrong, read_secret, read_table, read_text
-from .toml_lines import line_of
+from ...errors import ConfigurationError, missing_extra
+from ...oauth2.secrets import Secret
+from .config import ProxyConfig, UpstreamConfig, VendorConfig
+from .config_keys import PROXY, UPSTREAM, VENDOR, Place, Wrong, read_secret, read_table, read_text
+from ..toml_lines import line_of
 from .vendors_file import VENDORS_FILE, read_vendors
 
 __all__ = ["Document", "load", "read_document", "read_place"]

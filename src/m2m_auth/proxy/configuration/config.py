@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..caches.protocol import TokenCache
-from ..errors import ConfigurationError
-from ..lifecycle.policy import DEFAULT_POLICY
-from ..oauth2.secrets import Secret
-from ..shared_cache.opening import checked_cache
-from ..shared_cache.sealing import checked_keys
-from .parties import UpstreamConfig, VendorConfig, checked_secret_of
+from ...caches.protocol import TokenCache
+from ...errors import ConfigurationError
+from ...lifecycle.policy import DEFAULT_POLICY
+from ...oauth2.secrets import Secret
+from ...shared_cache.opening import checked_cache
+from ...shared_cache.sealing import checked_keys
+from ..parties import UpstreamConfig, VendorConfig, checked_secret_of
 
 __all__ = ["ProxyConfig", "UpstreamConfig", "VendorConfig"]
 

@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import ConfigurationError
-from ..oauth2.secrets import Secret
-from .secret_verifiers import read_verifier, verifier
+from ...errors import ConfigurationError
+from ...oauth2.secrets import Secret
+from ..secret_verifiers import read_verifier, verifier
 
 __all__ = ["VENDORS_FILE", "add_vendor", "read_vendors", "remove_vendor"]
 
@@ -109,7 +109,7 @@ def remove_vendor(config: str | Path, name: str) -> bool:
 @contextmanager
 def _opened(config: str | Path) -> Generator[tuple[Path, Secret, dict[str, dict[str, Any]]], None, None]:
     """The file, the pepper and what the file says; nobody else changes it meanwhile."""
-    from .configuration_file import read_place
+    from .config_file import read_place
 
     file, pepper = read_place(config)
     with _alone_in(file.parent):

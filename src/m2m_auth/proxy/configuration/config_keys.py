@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import nearest
-from ..oauth2.secrets import Secret
+from ...errors import nearest
+from ...oauth2.secrets import Secret
 
 __all__ = ["PROXY", "UPSTREAM", "VENDOR", "Place", "Reader", "Wrong", "read_secret", "read_table", "read_text"]
 
