@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.proxy.allowances import Counters
 from m2m_auth.proxy.ledger import Counts, VendorReport
 from m2m_auth.proxy.operator_access import Operator
 from m2m_auth.runtime.clock import Clock
 from m2m_auth.serving import Request
+from m2m_auth.shared_cache.counters import SharedCounters
 
 NOW = 1_700_000_000.0
 """Tuesday, 14 November 2023, 22:13:20 UTC: 13.93 days of the month are over."""
@@ -21,7 +21,7 @@ NOW = 1_700_000_000.0
 
 def counts(asked: int = 0, served: int = 0, minted: int = 0, refused: int = 0) -> Counts:
     """One period's counts."""
-    return Counts(asked, served, minted, refused)
+    return Counts(asked=asked, served=served, minted=minted, refused=refused)
 
 
 def vendor(
@@ -36,7 +36,16 @@ def vendor(
 ) -> VendorReport:
     """A report; a vendor that asked for nothing, unless told otherwise."""
     last = tuple(hours or [counts()] * 24)
-    return VendorReport(name, last[-1], day or counts(), month or counts(), last, per_hour, limit, projection)
+    return VendorReport(
+        vendor=name,
+        hour=last[-1],
+        day=day or counts(),
+        month=month or counts(),
+        hours=last,
+        mints_per_hour=per_hour,
+        mints_per_month=limit,
+        projection=projection,
+    )
 
 
 def _busy(
@@ -83,7 +92,7 @@ PEPPER = b"pepper-of-the-tests-32-bytes-long"
 
 def an_operator(clock: Clock, token: str | None = TOKEN, **options: Any) -> Operator:
     """The operator's service over the dozen vendors."""
-    counters = Counters(options.pop("cache", None) or MemoryTokenCache(), clock)
+    counters = SharedCounters(options.pop("cache", None) or MemoryTokenCache(), "token proxy", clock)
     return Operator(token, lambda: list(VENDORS), counters, pepper=options.pop("pepper", PEPPER), **options)
 
 

@@ -21,7 +21,7 @@ from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.oauth2.secrets import Secret
 from m2m_auth.proxy import ProxyConfig, TokenProxy, UpstreamConfig, VendorConfig
 from m2m_auth.proxy.secret_verifiers import verifier
-from m2m_auth.serving import wsgi
+from m2m_auth.serving import Request, wsgi
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
@@ -94,6 +94,20 @@ class Asking:
         return self.form(list(pairs.items()), basic(client_id, secret))
 
 
+def post(path: str, headers: dict[str, str], body: bytes) -> Request:
+    """A request as the proxy gets it from a server: no socket is needed."""
+    return Request(
+        method="POST",
+        path=path,
+        query="",
+        headers=headers,
+        body=body,
+        too_large=False,
+        address="127.0.0.1",
+        scheme="https",
+    )
+
+
 def vendor(client_id: str = ACME, secret: str = RIGHT, pepper: str = PEPPER, **options: Any) -> VendorConfig:
     """A vendor with a secret of the proxy's."""
     chosen = {"audiences": (AUDIENCE, OTHER), "scopes": ("read", "write"), **options}
@@ -110,7 +124,9 @@ def own_secrets(server: FakeAuthorizationServer, **options: Any) -> ProxyConfig:
     vendors = {ACME: vendor(), "bolt": vendor("bolt", "bolt's secret")}
     return ProxyConfig(
         **{
-            "upstreams": {"main": UpstreamConfig(server.token_endpoint, "client", "secret")},
+            "upstreams": {
+                "main": UpstreamConfig(token_endpoint=server.token_endpoint, client_id="client", client_secret="secret")
+            },
             "vendors": vendors,
             "pepper": PEPPER,
             "cache": MemoryTokenCache(),
@@ -124,7 +140,7 @@ def kept_secrets(server: FakeAuthorizationServer, **options: Any) -> ProxyConfig
     server.clients = {ACME: RIGHT, "bolt": "bolt's secret"}
     return ProxyConfig(
         **{
-            "upstreams": {"main": UpstreamConfig(server.token_endpoint)},
+            "upstreams": {"main": UpstreamConfig(token_endpoint=server.token_endpoint)},
             "vendors": {ACME: keeper(), "bolt": keeper()},
             "pepper": PEPPER,
             "cache": MemoryTokenCache(),
@@ -137,7 +153,7 @@ def kept_secrets(server: FakeAuthorizationServer, **options: Any) -> ProxyConfig
 def running(config: ProxyConfig, **options: Any) -> Iterator[tuple[TokenProxy, Asking]]:
     """The proxy on a real WSGI server, a thread for each request; nothing is held from an earlier test."""
     forget_everything()
-    proxy = TokenProxy(config._replace(pepper=config.pepper), **options)
+    proxy = TokenProxy(config, **options)
     try:
         with serving(wsgi(proxy, max_body=proxy.config.max_body)) as url:
             yield proxy, Asking(url + proxy.config.path)

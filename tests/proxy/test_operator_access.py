@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -199,7 +200,7 @@ def test_a_wrong_token_in_the_form(operator: Operator, form: dict[str, str]) -> 
 @pytest.mark.parametrize("body", [b"\xff\xfe=%ff&token", b"token=%00", b"&&&==", b"{}"])
 def test_a_body_that_is_no_form(operator: Operator, body: bytes) -> None:
     """A wrong token, and no fault of ours."""
-    assert operator.answer(asked("POST")._replace(body=body)).status == 401
+    assert operator.answer(replace(asked("POST"), body=body)).status == 401
 
 
 @pytest.mark.parametrize(

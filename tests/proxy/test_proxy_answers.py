@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from proxy_steps import ACME, AUDIENCE, OTHER, RIGHT, Asking, Got, basic, kept_secrets, own_secrets, running, vendor
@@ -210,8 +211,8 @@ def test_the_proxy_s_own_credentials_are_refused(ask: Asking, server: FakeAuthor
 def test_the_upstream_wants_json_and_posted_credentials(server: FakeAuthorizationServer) -> None:
     """How the proxy talks to the authorization server is its own affair."""
     config = kept_secrets(server)
-    upstream = config.upstreams["main"]._replace(encoding="json", client_authentication="client_secret_post")
-    with running(config._replace(upstreams={"main": upstream})) as (_, ask):
+    upstream = replace(config.upstreams["main"], encoding="json", client_authentication="client_secret_post")
+    with running(replace(config, upstreams={"main": upstream})) as (_, ask):
         assert ask.token().status == 200
     (sent,) = server.requests
     assert (sent.client_id, sent.client_authentication) == (ACME, "client_secret_post")

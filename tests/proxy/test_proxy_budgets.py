@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from proxy_steps import ACME, AUDIENCE, PEPPER, RIGHT, basic, keeper, kept_secrets, own_secrets, running, vendor
+from proxy_steps import ACME, AUDIENCE, PEPPER, RIGHT, basic, keeper, kept_secrets, own_secrets, post, running, vendor
 
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, TransportError
 from m2m_auth.proxy import Counts, TokenProxy, VendorReport
-from m2m_auth.proxy.allowances import Allowance, Counters
+from m2m_auth.proxy.allowances import Allowance
 from m2m_auth.runtime.clock import SYSTEM_CLOCK
 from m2m_auth.serving import Request
+from m2m_auth.shared_cache.counters import SharedCounters
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
 
 HOUR_START = 1_699_999_200.0
@@ -156,15 +157,22 @@ def test_the_ledger_tells_periods_apart(server: FakeAuthorizationServer, clock: 
         clock.advance(3600)
         assert ask.token().status == 200
         report = report_of(proxy)
-        assert report.hour == Counts(1, 0, 1, 0)
-        assert report.day == report.month == Counts(4, 2, 2, 0)
-        assert report.hours[-2:] == (Counts(3, 2, 1, 0), Counts(1, 0, 1, 0))
+        assert report.hour == Counts(asked=1, served=0, minted=1, refused=0)
+        assert report.day == report.month == Counts(asked=4, served=2, minted=2, refused=0)
+        assert report.hours[-2:] == (
+            Counts(asked=3, served=2, minted=1, refused=0),
+            Counts(asked=1, served=0, minted=1, refused=0),
+        )
         assert report.hours[:-2] == (Counts(),) * 22
         # 13 days and 23 hours of 30 days are over.
         assert report.projection == round(2 * 30 / (13 + 23 / 24 + 1 / 1440))
         clock.advance(3600)
         report = report_of(proxy)
-        assert (report.hour, report.day, report.month) == (Counts(), Counts(), Counts(4, 2, 2, 0))
+        assert (report.hour, report.day, report.month) == (
+            Counts(),
+            Counts(),
+            Counts(asked=4, served=2, minted=2, refused=0),
+        )
         clock.advance(16 * 86400)
         report = report_of(proxy)
         assert (report.month, report.projection) == (Counts(), None)
@@ -246,7 +254,7 @@ def request(body: str, secret: str = RIGHT) -> Request:
         "content-type": "application/x-www-form-urlencoded",
         "authorization": basic(ACME, secret)["Authorization"],
     }
-    return Request("POST", "/oauth/token", "", headers, body.encode(), False, "127.0.0.1", "https")
+    return post("/oauth/token", headers, body.encode())
 
 
 def test_memory_is_flat(server: FakeAuthorizationServer) -> None:
@@ -276,14 +284,14 @@ def test_memory_is_flat(server: FakeAuthorizationServer) -> None:
         ask(range(4000, 10_000))
         gc.collect()
         assert sys.getallocatedblocks() - before < 1000  # of 6,000 bodies, and so many as well refused
-        assert len(proxy.tokens) == 50
+        assert len(proxy.sources) == 50
     finally:
         proxy.close()
 
 
 def test_an_allowance_is_exact_among_threads() -> None:
     """Of 64 threads that take one each, exactly the limit gets one; what is given back can be taken again."""
-    counters = Counters(MemoryTokenCache(), SYSTEM_CLOCK)
+    counters = SharedCounters(MemoryTokenCache(), "token proxy", SYSTEM_CLOCK)
     allowance = Allowance(counters, "a", {"hour": None, "month": 20})
     with ThreadPoolExecutor(64) as pool:
         taken = list(pool.map(lambda _: allowance.take(), range(64)))

@@ -6,16 +6,16 @@ import json
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from proxy_steps import basic, running
+from proxy_steps import basic, post, running
 
 from m2m_auth import ConfigurationError
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.proxy import ProxyConfig, TokenProxy, UpstreamConfig, VendorConfig, add_vendor, app, load, remove_vendor
-from m2m_auth.serving import Request
 from m2m_auth.testing import FakeAuthorizationServer
 
 GOOD = """\
@@ -271,20 +271,25 @@ TEXTS: list[tuple[str, dict[str, Any]]] = [
 
 def test_a_configuration_without_a_file() -> None:
     """Built in Python it is checked the same way."""
-    upstream = UpstreamConfig("https://tenant.example/oauth/token", "proxy", "s")
-    good = ProxyConfig({"main": upstream}, {"acme": VendorConfig()}, "0123456789abcdef", cache=MemoryTokenCache())
+    upstream = UpstreamConfig(token_endpoint="https://tenant.example/oauth/token", client_id="proxy", client_secret="s")
+    good = ProxyConfig(
+        upstreams={"main": upstream},
+        vendors={"acme": VendorConfig()},
+        pepper="0123456789abcdef",
+        cache=MemoryTokenCache(),
+    )
     assert good.checked().vendors["acme"].upstream == "main"
     for wrong, words in (
-        (good._replace(pepper="short"), "pepper"),
-        (good._replace(path="token"), "path='token'"),
-        (good._replace(metrics_path="/oauth/token"), "metrics_path='/oauth/token' is path as well"),
-        (good._replace(trusted_proxies=1.5), "trusted_proxies=1.5 must be a whole number"),  # type: ignore[arg-type]
-        *((good._replace(vendors={"acme": VendorConfig(**wrong)}), f"vendors.acme.{key}") for key, wrong in TEXTS),
-        (good._replace(upstreams={}), "upstreams is empty"),
-        (good._replace(upstreams={"a": upstream, "b": upstream}), "vendors.acme.upstream=''"),
-        (good._replace(vendors={"a b": VendorConfig()}), "vendors.a b"),
-        (good._replace(upstreams={"main": upstream._replace(encoding="xml")}), "encoding='xml'"),
-        (good._replace(vendors={"acme": VendorConfig(verifiers=("md5:abc",))}), "vendors.acme.verifiers"),
+        (replace(good, pepper="short"), "pepper"),
+        (replace(good, path="token"), "path='token'"),
+        (replace(good, metrics_path="/oauth/token"), "metrics_path='/oauth/token' is path as well"),
+        (replace(good, trusted_proxies=1.5), "trusted_proxies=1.5 must be a whole number"),  # type: ignore[arg-type]
+        *((replace(good, vendors={"acme": VendorConfig(**wrong)}), f"vendors.acme.{key}") for key, wrong in TEXTS),
+        (replace(good, upstreams={}), "upstreams is empty"),
+        (replace(good, upstreams={"a": upstream, "b": upstream}), "vendors.acme.upstream=''"),
+        (replace(good, vendors={"a b": VendorConfig()}), "vendors.a b"),
+        (replace(good, upstreams={"main": replace(upstream, encoding="xml")}), "encoding='xml'"),
+        (replace(good, vendors={"acme": VendorConfig(verifiers=("md5:abc",))}), "vendors.acme.verifiers"),
     ):
         with pytest.raises(ConfigurationError) as error:
             wrong.checked()
@@ -335,7 +340,7 @@ def test_paths_of_ones_own(folder: Path) -> None:
 
 def test_a_request_for_another_path_is_not_read() -> None:
     """Whatever its body is."""
-    upstream = UpstreamConfig("https://tenant.example/oauth/token", "proxy", "s")
-    config = ProxyConfig({"main": upstream}, {}, "0123456789abcdef", cache=MemoryTokenCache())
+    upstream = UpstreamConfig(token_endpoint="https://tenant.example/oauth/token", client_id="proxy", client_secret="s")
+    config = ProxyConfig(upstreams={"main": upstream}, vendors={}, pepper="0123456789abcdef", cache=MemoryTokenCache())
     proxy = TokenProxy(config, transport=lambda _: None)
-    assert proxy.answer(Request("POST", "/x", "", {}, b"{", False, "", "https")).status == 404
+    assert proxy.answer(post("/x", {}, b"{")).status == 404

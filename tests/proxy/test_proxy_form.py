@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from proxy_steps import post
 
-from m2m_auth.proxy.responses import Refused
-from m2m_auth.proxy.token_requests import Asked, read
+from m2m_auth.proxy.token_requests import ParsedRequest, parse
 from m2m_auth.serving import Request
+from m2m_auth.serving.http_messages import ErrorAnswer
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 GRANT = ("grant_type", "client_credentials")
@@ -24,17 +26,17 @@ def request(body: bytes, content_type: str = FORM, authorization: str | None = N
     headers = {"content-type": content_type}
     if authorization is not None:
         headers["authorization"] = authorization
-    return Request("POST", "/oauth/token", "", headers, body, False, "127.0.0.1", "https")
+    return post("/oauth/token", headers, body)
 
 
-def form(*pairs: tuple[str, str], authorization: str | None = None) -> Asked:
+def form(*pairs: tuple[str, str], authorization: str | None = None) -> ParsedRequest:
     """What a form is read as, first."""
-    return read(request(urlencode(pairs).encode(), authorization=authorization))[0]
+    return parse(request(urlencode(pairs).encode(), authorization=authorization))[0]
 
 
-def document(value: Any, **options: Any) -> Asked:
+def document(value: Any, **options: Any) -> ParsedRequest:
     """What a JSON body is read as, first."""
-    return read(request(json.dumps(value).encode(), JSON, **options))[0]
+    return parse(request(json.dumps(value).encode(), JSON, **options))[0]
 
 
 def basic(text: str) -> str:
@@ -75,8 +77,8 @@ def test_a_repeated_parameter_is_refused(name: str) -> None:
     twice = [*pairs, (name, dict(pairs)[name])]
     as_json = "{" + ",".join(f"{json.dumps(key)}:{json.dumps(value)}" for key, value in twice) + "}"
     for bad in (request(urlencode(twice).encode()), request(as_json.encode(), JSON)):
-        with pytest.raises(Refused) as refused:
-            read(bad)
+        with pytest.raises(ErrorAnswer) as refused:
+            parse(bad)
         assert (refused.value.status, refused.value.error) == (400, "invalid_request")
 
 
@@ -93,7 +95,7 @@ def test_a_repeated_parameter_is_refused(name: str) -> None:
 )
 def test_basic_as_it_stands(encoded: str, beside: dict[str, str], expected: list[tuple[str, str]]) -> None:
     """curl, requests and httpx do not encode: where it makes a difference, there are two readings, the RFC's first."""
-    found = read(request(urlencode([GRANT, *beside.items()]).encode(), authorization=basic(encoded)))
+    found = parse(request(urlencode([GRANT, *beside.items()]).encode(), authorization=basic(encoded)))
     assert [(asked.client_id, asked.secret.reveal()) for asked in found] == expected
 
 
@@ -108,7 +110,7 @@ def test_a_parameter_without_a_value_is_absent() -> None:
     """RFC 6749 §3.2; null in JSON likewise. An empty secret is no secret."""
     assert "scope" not in form(*POSTED.items(), ("scope", "")).parameters
     assert "scope" not in document({**POSTED, "scope": None}).parameters
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ErrorAnswer) as refused:
         document({**POSTED, "client_secret": ""})
     assert refused.value.error == "invalid_client"
 
@@ -116,10 +118,10 @@ def test_a_parameter_without_a_value_is_absent() -> None:
 @pytest.mark.parametrize("grant", ["password", "authorization_code", "refresh_token", "CLIENT_CREDENTIALS"])
 def test_other_grants_are_not_served(grant: str) -> None:
     """RFC 6749 §5.2's unsupported_grant_type; without any it is invalid_request."""
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ErrorAnswer) as refused:
         document({**POSTED, "grant_type": grant})
     assert (refused.value.status, refused.value.error) == (400, "unsupported_grant_type")
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ErrorAnswer) as refused:
         document({"client_id": "acme", "client_secret": "s"})
     assert refused.value.error == "invalid_request"
 
@@ -144,7 +146,7 @@ def test_other_grants_are_not_served(grant: str) -> None:
 )
 def test_one_way_to_authenticate(posted: dict[str, str], authorization: str | None, status: int, error: str) -> None:
     """RFC 6749 §2.3: not both ways, not two headers, nothing half."""
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(ErrorAnswer) as refused:
         form(GRANT, *posted.items(), authorization=authorization)
     assert (refused.value.status, refused.value.error) == (status, error)
 
@@ -180,15 +182,15 @@ def test_a_client_id_beside_basic_is_no_second_way() -> None:
 )
 def test_what_is_no_token_request(body: bytes, content_type: str) -> None:
     """invalid_request for another encoding, another type, another structure; never an exception."""
-    with pytest.raises(Refused) as refused:
-        read(request(body, content_type))
+    with pytest.raises(ErrorAnswer) as refused:
+        parse(request(body, content_type))
     assert (refused.value.status, refused.value.error) == (400, "invalid_request")
 
 
 def test_a_body_that_is_too_large() -> None:
     """The server reads no more than it was told; the answer is 413."""
-    with pytest.raises(Refused) as refused:
-        read(request(b"")._replace(too_large=True))
+    with pytest.raises(ErrorAnswer) as refused:
+        parse(replace(request(b""), too_large=True))
     assert refused.value.status == 413
 
 
@@ -220,9 +222,9 @@ def _flattened(value: Any) -> str:
 def test_any_bytes_are_read_or_refused(body: bytes, content_type: str, authorization: str | None) -> None:
     """Whatever comes in, the outcome is a token request or an OAuth error, whose words hold nothing of the body."""
     try:
-        readings = read(request(body, content_type, authorization))
-    except Refused as refused:
-        answer = refused.answer(basic=authorization is not None)
+        readings = parse(request(body, content_type, authorization))
+    except ErrorAnswer as refused:
+        answer = refused.answer
         assert 400 <= answer.status < 500
         assert set(json.loads(answer.body)) == {"error", "error_description"}
     else:

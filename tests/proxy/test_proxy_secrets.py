@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from proxy_steps import (
@@ -23,8 +24,8 @@ from proxy_steps import (
 
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.oauth2.secrets import Secret
-from m2m_auth.proxy.allowances import Counters
-from m2m_auth.proxy.secret_verifiers import Verifiers, verifier
+from m2m_auth.proxy.secret_verifiers import SecretVerifiers, verifier
+from m2m_auth.shared_cache.counters import SharedCounters
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
 
 MANY = 1_000_000
@@ -167,7 +168,9 @@ def test_a_changed_secret_passes(server: FakeAuthorizationServer) -> None:
 def test_whoever_writes_to_the_cache_enrols_nobody() -> None:
     """An entry that was copied to another name, or made to last longer, is none; the secret is not in it."""
     cache, clock, pepper = Watched(), FakeClock(), Secret("a pepper of sixteen bytes and more")
-    one, two = (Verifiers(pepper, {ACME: (), "bolt": ()}, Counters(cache, clock)) for _ in range(2))
+    one, two = (
+        SecretVerifiers(pepper, {ACME: (), "bolt": ()}, SharedCounters(cache, "token proxy", clock)) for _ in range(2)
+    )
     mac, other = one.mac(ACME, Secret(RIGHT)), one.mac("bolt", Secret(RIGHT))
     one.enrol(ACME, mac, clock.wall() + 600)
     ((name, value),) = cache.written.items()
@@ -189,8 +192,8 @@ def test_whoever_writes_to_the_cache_enrols_nobody() -> None:
 def test_a_verifier_ends() -> None:
     """When its token ends, in the process that enrolled it and the one that learned it; a later token prolongs it."""
     clock = FakeClock()
-    counters, pepper = Counters(MemoryTokenCache(), clock), Secret("a pepper of sixteen bytes and more")
-    one, two = (Verifiers(pepper, {ACME: ()}, counters) for _ in range(2))
+    counters, pepper = SharedCounters(MemoryTokenCache(), clock), Secret("a pepper of sixteen bytes and more")
+    one, two = (SecretVerifiers(pepper, {ACME: ()}, counters) for _ in range(2))
     mac = one.mac(ACME, Secret(RIGHT))
     one.enrol(ACME, mac, clock.wall() + 600)
     one.enrol(ACME, mac, clock.wall() + 300)  # another audience's token, which ends earlier
@@ -266,7 +269,7 @@ def test_credentials_that_are_not_encoded(server: FakeAuthorizationServer, confi
     odd = "a+b%2Fc/d"
     config = configure(server, failures_per_minute=3)  # type: ignore[operator]
     if configure is own_secrets:
-        config = config._replace(vendors={ACME: vendor(ACME, odd)})
+        config = replace(config, vendors={ACME: vendor(ACME, odd)})
     else:
         server.clients = {ACME: odd}
     pairs = [("grant_type", "client_credentials"), ("audience", AUDIENCE)]
@@ -342,7 +345,7 @@ def test_two_verifiers_while_a_secret_is_changed(server: FakeAuthorizationServer
     """An old and a new secret of the proxy's own are both good; a third would not be."""
     pepper = Secret("a pepper that no test is to show")
     both = tuple(verifier(pepper, ACME, Secret(secret)) for secret in ("new", "old"))
-    with running(own_secrets(server, vendors={ACME: vendor()._replace(verifiers=both)})) as (_, ask):
+    with running(own_secrets(server, vendors={ACME: replace(vendor(), verifiers=both)})) as (_, ask):
         assert [ask.token(secret=secret).status for secret in ("new", "old", RIGHT)] == [200, 200, 401]
         assert server.mints == 1
 

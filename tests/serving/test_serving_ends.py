@@ -188,7 +188,16 @@ def test_a_length_that_is_no_number_reads_nothing(length: str) -> None:
 
 def test_neither_request_nor_answer_show_themselves() -> None:
     """Their reprs land in logs and error reports: no header, no body, no query."""
-    request = Request("POST", "/p", "q=canary", {"authorization": "canary"}, b"canary", False, "canary", "https")
+    request = Request(
+        method="POST",
+        path="/p",
+        query="q=canary",
+        headers={"authorization": "canary"},
+        body=b"canary",
+        too_large=False,
+        address="canary",
+        scheme="https",
+    )
     assert "canary" not in f"{request!r} {request} {Answer.json(200, {'access_token': 'canary'})!r}"
 
 
@@ -206,4 +215,13 @@ def test_what_a_client_writes_never_decides_its_address(hops: list[str], client:
 
 def request_from(peer: str, forwarded: str) -> Request:
     """A request of this peer with this X-Forwarded-For."""
-    return Request("POST", "", "", {"x-forwarded-for": forwarded}, b"", False, peer, "https")
+    return Request(
+        method="POST",
+        path="",
+        query="",
+        headers={"x-forwarded-for": forwarded},
+        body=b"",
+        too_large=False,
+        address=peer,
+        scheme="https",
+    )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -25,8 +26,8 @@ class Echo:
             raise RuntimeError(f"canary {request.body!r}")
         if request.query == "empty":
             return Answer(204, (("X-Own", "1"),), b"")
-        parts = request._replace(headers=dict(request.headers), body=request.body.decode(), native=None)  # type: ignore[arg-type]
-        return Answer.json(200, parts._asdict(), ("X-Own", "a, b"))
+        parts = asdict(replace(request, headers=dict(request.headers), native=None))
+        return Answer.json(200, {**parts, "body": request.body.decode()}, ("X-Own", "a, b"))
 
 
 def echo_at() -> Any:

@@ -203,13 +203,14 @@ def test_json_is_as_good_as_a_form(shop: Shop) -> None:
 @given(st.lists(st.sampled_from([SUBSCRIBE, PUBLISH, "admin", "orders", "orders:", "*", ""]), max_size=4))
 def test_a_token_is_for_allowed_scopes_or_there_is_none(names: list[str]) -> None:
     """Over lists of names: the caller is asked about (401 here) only where each named scope is in the allow-list."""
-    from m2m_auth.vending.asked_scopes import Refused, asked_scopes
+    from m2m_auth.serving.http_messages import ErrorAnswer
+    from m2m_auth.vending.asked_scopes import asked_scopes
 
     allowed = {SUBSCRIBE, PUBLISH}
     wanted = {name for name in names if name}
     try:
         asked = asked_scopes(request_with(" ".join(names)), allowed)
-    except Refused:
+    except ErrorAnswer:
         assert not wanted or not wanted <= allowed
     else:
         assert set(asked) == wanted <= allowed

@@ -66,7 +66,7 @@ def test_a_fault_in_a_function_of_the_users_is_a_json_answer_without_detail(
     if which == "source_for":
         shop.vendor = TokenVendor(explodes, caller=user, scopes=SUBSCRIBE, origins=[SHOP], clock=clock)
     elif which == "subject_token":
-        shop.source_options = {"exchange": TokenExchange(explodes)}
+        shop.source_options = {"exchange": TokenExchange(subject_token=explodes)}
     elif which == "cipher":
         shop.source_options = {"client_authentication": explodes}
     answer = shop.ask()
@@ -206,7 +206,7 @@ def test_the_subject_token_may_be_fetched(server: FakeAuthorizationServer, clock
     """For sessions that keep the user's token on the server: asked by name, once per mint."""
     server.grant_types = {EXCHANGE}
     shop = Shop(server, clock)
-    shop.source_options = {"exchange": TokenExchange(lambda name: f"token-of-{name}")}
+    shop.source_options = {"exchange": TokenExchange(subject_token=lambda name: f"token-of-{name}")}
     token_of(shop.ask("ada"))
     token_of(shop.ask("ada"))
     token_of(shop.ask("bob"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from m2m_auth.serving import Answer, Request, wsgi
@@ -18,7 +19,7 @@ class _Signed:
     def answer(self, request: Request, /) -> Answer:
         """The vendor's, signed."""
         answer = self._vendor.answer(request)
-        return answer._replace(headers=(*answer.headers, ("X-Worker", str(os.getpid()))))
+        return replace(answer, headers=(*answer.headers, ("X-Worker", str(os.getpid()))))
 
 
 def app() -> Any:

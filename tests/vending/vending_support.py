@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -48,24 +49,29 @@ def ask(vendor: TokenVendor, caller: str | None, scope: str | None = SUBSCRIBE, 
         "x-test-user": caller,
         **changes.pop("headers", {}),
     }
-    request = Request(
-        method="POST",
-        path="",
-        query="",
-        headers={name: value for name, value in headers.items() if value is not None},
-        body=body,
-        too_large=False,
-        address="192.0.2.7",
-        scheme="https",
-    )
-    return vendor.answer(request._replace(**changes))
+    request = form_request({name: value for name, value in headers.items() if value is not None}, body)
+    return vendor.answer(replace(request, **changes))
 
 
 def request_with(scope: str) -> Request:
     """A request whose form names these scopes."""
     headers = {"content-type": "application/x-www-form-urlencoded"}
     body = b"scope=" + quote(scope, safe="").encode()
-    return Request("POST", "", "", headers, body, too_large=False, address="192.0.2.7", scheme="https")
+    return form_request(headers, body)
+
+
+def form_request(headers: dict[str, str], body: bytes) -> Request:
+    """A request from one address over https."""
+    return Request(
+        method="POST",
+        path="",
+        query="",
+        headers=headers,
+        body=body,
+        too_large=False,
+        address="192.0.2.7",
+        scheme="https",
+    )
 
 
 def document(answer: Answer) -> dict[str, Any]:

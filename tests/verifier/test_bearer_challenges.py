@@ -133,7 +133,7 @@ def test_refusals_are_errors_of_the_library_that_travel() -> None:
             assert (twin.headers, twin.body, str(twin)) == (refusal.headers, refusal.body, str(refusal))
 
 
-TOKEN = VerifiedToken("billing", frozenset({"read", "write"}), {"aud": ["a", "b"]})
+TOKEN = VerifiedToken(client_id="billing", scopes=frozenset({"read", "write"}), claims={"aud": ["a", "b"]})
 
 
 @pytest.mark.parametrize("scope", [None, "", "read", "read write", ["write"], {"read", "write"}])
@@ -155,9 +155,9 @@ def test_audiences() -> None:
     TOKEN.require(audience="b")
     with pytest.raises(InvalidToken):
         TOKEN.require("read", audience="c")
-    VerifiedToken("x", frozenset(), {"aud": "a"}).require(audience="a")
+    VerifiedToken(client_id="x", scopes=frozenset(), claims={"aud": "a"}).require(audience="a")
     with pytest.raises(InvalidToken):
-        VerifiedToken("x", frozenset(), {}).require(audience="a")
+        VerifiedToken(client_id="x", scopes=frozenset(), claims={}).require(audience="a")
 
 
 @pytest.mark.parametrize("scope", ['re"ad', ["read write"], "read,write", [7], "ä"])

@@ -40,7 +40,7 @@ def test_a_verifier_of_ones_own() -> None:
 
     class Own:
         def verify(self, token: str) -> VerifiedToken:
-            return VerifiedToken(token, frozenset(), {})
+            return VerifiedToken(client_id=token, scopes=frozenset(), claims={})
 
     own = Own()
     assert verifier_from(own) is own

@@ -1,56 +1,29 @@
-"""Counts that all workers and hosts share through the cache; while that fails, each process counts on its own.
-
-Also :class:`Allowance`: so many of something in a UTC minute, hour or month, never one more, over the whole fleet.
-"""
+"""Allowances: so many of something in a UTC minute, hour or month, for the whole fleet."""
 
 from __future__ import annotations
 
 import base64
-import contextlib
 import hmac
-from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
-from typing import NamedTuple, TypeVar, cast
+from typing import NamedTuple
 
-from ..caches.protocol import TokenCache
-from ..events import EventEmitter
-from ..lifecycle.utc_periods import period_ends_in
-from ..runtime.clock import SYSTEM_CLOCK, Clock
-from ..shared_cache.circuit_breaker import circuit_breakers_for
-from ..shared_cache.opening import checked_cache
+from ..lifecycle.utc_periods import UtcPeriod, utc_period
+from ..shared_cache.counters import SharedCounters
 
-__all__ = ["PERIODS", "Allowance", "Counters", "Taken", "ends_in", "hour_before", "label", "month_began", "short"]
+__all__ = ["Allowance", "Taken", "counted_period", "keyed_name"]
 
-PERIODS = ("hour", "day", "month")
-_FORMATS = {"minute": "%Y%m%d%H%M", "hour": "%Y%m%d%H", "day": "%Y%m%d", "month": "%Y%m"}
-KEPT = {"minute": 120.0, "hour": 26 * 3600.0, "day": 2 * 86400.0, "month": 32 * 86400.0}
-"""Seconds that a period's counts are kept; an hour's until the plot of a day no longer shows it."""
-_T = TypeVar("_T")
+_HOUR_KEPT = 26 * 3600.0
+"""Seconds that an hour's counts are kept: the operator's page plots the last 24 hours."""
+_UNLIMITED = 1 << 60
 
 
-def label(period: str, now: float) -> str:
-    """The UTC minute, hour, day or month that Unix time ``now`` is in, as a part of a cache key."""
-    return datetime.fromtimestamp(now, timezone.utc).strftime(_FORMATS[period])
+def counted_period(name: str, now: float) -> UtcPeriod:
+    """The UTC minute, hour, day or month that Unix time ``now`` is in, as the proxy counts it."""
+    period = utc_period(name, now)
+    return period._replace(kept=_HOUR_KEPT) if name == "hour" else period
 
 
-def hour_before(now: float, hours: int) -> float:
-    """Unix time so many hours before ``now``."""
-    return (datetime.fromtimestamp(now, timezone.utc) - timedelta(hours=hours)).timestamp()
-
-
-def month_began(now: float) -> float:
-    """Unix time when the UTC month began."""
-    moment = datetime.fromtimestamp(now, timezone.utc)
-    return moment.replace(day=1, hour=0, minute=0, second=0, microsecond=0).timestamp()
-
-
-def ends_in(period: str, now: float) -> float:
-    """Seconds until the UTC minute, hour, day or month ends."""
-    return 60.0 - now % 60.0 if period == "minute" else period_ends_in(period, now)
-
-
-def short(key: bytes, *parts: str) -> str:
-    """22 characters of a cache key that stand for ``parts``: an address or a client id is not written in the clear."""
+def keyed_name(key: bytes, *parts: str) -> str:
+    """22 characters for a cache key that stand for ``parts``, so that no address or client id is in the clear."""
     mac = hmac.new(key, digestmod="sha256")
     for part in parts:
         raw = part.encode()
@@ -58,125 +31,66 @@ def short(key: bytes, *parts: str) -> str:
     return base64.urlsafe_b64encode(mac.digest()[:16]).rstrip(b"=").decode()
 
 
-class Counters:
-    """The shared cache, for counts and for what else workers tell each other.
-
-    Args:
-        cache: the proxy's shared cache.
-        clock: the time.
-    """
-
-    def __init__(self, cache: TokenCache | None, clock: Clock = SYSTEM_CLOCK) -> None:
-        own = checked_cache("memory:")
-        system = None if clock is SYSTEM_CLOCK else clock
-        self._guards = (*reversed(circuit_breakers_for(cache, system)), *circuit_breakers_for(own, system))
-        self._report = EventEmitter("token proxy", None)
-        self.wall = clock.wall
-
-    def _do(self, operation: Callable[[TokenCache], _T]) -> _T:
-        """On the farthest tier that answers. The last one is this process's memory, which always does."""
-        for guard in self._guards:
-            answered, result = guard.do(self._report, operation)
-            if answered:
-                return cast("_T", result)
-        return operation(self._guards[-1].cache)
-
-    def add_one(self, name: str, ttl: float) -> int:
-        """Adds one, and returns the count."""
-        return self._do(lambda cache: cache.increment(name, ttl))
-
-    def number(self, name: str, ttl: float) -> int | None:
-        """One more than anybody else was given; None while the shared cache fails: then nobody can tell."""
-        answered, result = self._guards[0].do(self._report, lambda cache: cache.increment(name, ttl))
-        return result if answered else None
-
-    def count(self, name: str) -> int:
-        """The count; 0 where there is none."""
-        digits = self._do(lambda cache: cache.get(name))
-        return int(digits) if digits is not None and digits.isdigit() and len(digits) < 20 else 0
-
-    def get(self, name: str) -> bytes | None:
-        """What is there."""
-        return self._do(lambda cache: cache.get(name))
-
-    def set(self, name: str, value: bytes, ttl: float) -> None:
-        """Puts something there."""
-        if ttl > 0:
-            self._do(lambda cache: cache.set(name, value, ttl))
-
-    def publish(self, name: str, value: bytes, ttl: float) -> bool:
-        """Puts something where the others see it; False while the shared cache fails: then it is not there."""
-        return self._guards[0].do(self._report, lambda cache: cache.set(name, value, ttl))[0]
-
-    def delete(self, name: str) -> None:
-        """Takes it away."""
-        self._do(lambda cache: cache.delete(name))
-
-    def release(self) -> None:
-        """Lets the cache close what it opened for this thread; for threads that end."""
-        for guard in self._guards:
-            release = getattr(guard.cache, "release_thread", None)
-            if release is not None:
-                with contextlib.suppress(Exception):  # a user's own cache may raise anything
-                    release()
-
-
 class Taken(NamedTuple):
-    """What an :class:`Allowance` was asked for: one of it, or not, and then for how long not."""
+    """The answer of :meth:`Allowance.take`."""
 
     granted: bool
     retry_after: float
-    names: tuple[tuple[str, float], ...]
+    """Seconds until the next one may be granted; 0 if this one is."""
+    returns: tuple[tuple[str, float], ...]
+    """The counters to increment to give it back, each with its time to live in seconds."""
 
 
 class Allowance:
-    """At most ``limits[period]`` of something per UTC period: what is taken less what was given back.
+    """At most ``limits[period]`` of something per UTC period, over all workers and hosts.
 
-    Both are counters, since a cache can only add one. The number given back is read before one is taken, so the
-    difference is never too small, and two that ask at the same moment never get the same last one.
+    A cache can only add one, so there are two counters: one for what is taken and one for what is given back. The
+    second is read before the first is incremented. So the difference is never too small, and two requests at the same
+    moment never both get the last one.
 
     Args:
-        counters: where they are kept.
-        name: the beginning of the counters' keys: what it is, and whose.
-        limits: how many per ``minute``, ``hour`` or ``month``; None: no limit, and only counted.
+        counters: the shared counters.
+        name: the first part of the counters' keys.
+        limits: the limit for each ``minute``, ``hour``, ``day`` or ``month``; None counts without a limit.
     """
 
-    def __init__(self, counters: Counters, name: str, limits: dict[str, int | None]) -> None:
+    def __init__(self, counters: SharedCounters, name: str, limits: dict[str, int | None]) -> None:
         self._counters, self._name, self._limits = counters, name, limits
 
-    def _names(self, period: str, now: float) -> tuple[str, str]:
-        stem = f"{self._name}.{label(period, now)}"
+    def _counter_names(self, period: UtcPeriod) -> tuple[str, str]:
+        stem = f"{self._name}.{period.key_suffix}"
         return f"{stem}.+", f"{stem}.-"
 
     def take(self) -> Taken:
-        """Takes one of every period, or none."""
+        """Takes one from every period, or none at all."""
         now = self._counters.wall()
-        names: list[tuple[str, float]] = []
+        returns: list[tuple[str, float]] = []
         waits: list[float] = []
-        for period, limit in self._limits.items():
-            taken, back = self._names(period, now)
+        for name, limit in self._limits.items():
+            period = counted_period(name, now)
+            taken, back = self._counter_names(period)
             returned = self._counters.count(back)
-            if self._counters.add_one(taken, KEPT[period]) - returned > (limit if limit is not None else 1 << 60):
-                waits.append(ends_in(period, now))
-            names.append((back, KEPT[period]))
-        answer = Taken(not waits, max(waits, default=0.0), tuple(names))
+            if self._counters.increment(taken, period.kept) - returned > (_UNLIMITED if limit is None else limit):
+                waits.append(period.end - now)
+            returns.append((back, period.kept))
+        answer = Taken(not waits, max(waits, default=0.0), tuple(returns))
         if waits:
             self.give_back(answer)
         return answer
 
     def give_back(self, taken: Taken) -> None:
         """Gives back what :meth:`take` took."""
-        for name, ttl in taken.names:
-            self._counters.add_one(name, ttl)
+        for name, ttl in taken.returns:
+            self._counters.increment(name, ttl)
 
     def used(self, period: str) -> int:
         """How many are taken in the current period."""
-        taken, back = self._names(period, self._counters.wall())
+        taken, back = self._counter_names(counted_period(period, self._counters.wall()))
         returned = self._counters.count(back)
         return max(self._counters.count(taken) - returned, 0)
 
     def retry_after(self) -> float:
-        """Seconds until there may be one again; 0: there is one now. Takes nothing."""
+        """Seconds until one may be taken again; 0 if one may be taken now. Takes nothing."""
         now = self._counters.wall()
-        spent = [period for period, limit in self._limits.items() if limit is not None and self.used(period) >= limit]
-        return max((ends_in(period, now) for period in spent), default=0.0)
+        spent = [name for name, limit in self._limits.items() if limit is not None and self.used(name) >= limit]
+        return max((counted_period(name, now).end - now for name in spent), default=0.0)

@@ -18,8 +18,9 @@ from urllib.parse import parse_qsl
 
 from ..errors import ConfigurationError
 from ..serving import Answer, Request
+from ..shared_cache.counters import SharedCounters
 from . import metrics, operator_page
-from .allowances import Allowance, Counters, short
+from .allowances import Allowance, keyed_name
 from .ledger import VendorReport
 from .rate_limits import Addresses
 from .upstream_durations import Durations
@@ -63,7 +64,7 @@ class Operator:
         self,
         token: str | None,
         reports: Callable[[], list[VendorReport]],
-        counters: Counters,
+        counters: SharedCounters,
         *,
         durations: Callable[[], list[Durations]] = list,
         pepper: bytes,
@@ -141,7 +142,7 @@ class Operator:
 
     def _wrong(self, request: Request, given: str) -> int | None:
         """None for the right token, 0 for a wrong one, and seconds to wait after too many of them."""
-        where = short(self._key, "wrong token", self._addresses.of(request))[:4]
+        where = keyed_name(self._key, "wrong token", self._addresses.of(request))[:4]
         wrong = Allowance(self._counters, f"m2m1.pw.{where}", {"minute": WRONG_PER_MINUTE})
         wait = wrong.retry_after()
         if wait:

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
+from ..lifecycle.utc_periods import period_ends_in, utc_period
 from ..presentation.wording import duration, iso, plain
-from .allowances import ends_in, month_began
 from .ledger import Counts, VendorReport
 from .operator_charts import STYLE as PLOT_STYLE
 from .operator_charts import Series, plots
@@ -184,9 +184,9 @@ def _of_month(report: VendorReport, limit: int, at: float) -> _Quota:
     share = used / limit * 100, max(by_end - used, 0) / limit * 100
     if by_end <= limit:
         return _Quota(*share, "", "", words)
-    gone = at - month_began(at)
+    gone = at - utc_period("month", at).start
     return _Quota(*share, "tight", f"Used up in {duration((limit - used) / max(used, 1) * gone)}", words)
 
 
 def _left(period: str, at: float) -> str:
-    return duration(ends_in(period, at))
+    return duration(period_ends_in(period, at))

@@ -1,4 +1,4 @@
-"""What is asked for: the scopes in a request's body, form or JSON; and what is answered to who gets nothing."""
+"""The scopes that a request asks for, in its body: a form or JSON."""
 
 from __future__ import annotations
 
@@ -8,48 +8,36 @@ from collections.abc import Collection
 from typing import Any
 from urllib.parse import parse_qsl
 
-from ..serving import Answer, Request
+from ..serving import Request
+from ..serving.http_messages import ErrorAnswer
 
-__all__ = ["Refused", "asked_scopes"]
+__all__ = ["asked_scopes"]
 
 _LARGEST = 4096
-"""Bytes: a list of scopes is shorter."""
-
-
-class Refused(Exception):
-    """Why a caller gets no token: ends a request with this answer (members as in RFC 6749 §5.2)."""
-
-    def __init__(self, status: int, error: str, description: str, *headers: tuple[str, str]) -> None:
-        super().__init__(description)
-        self.status, self.error, self.headers = status, error, headers
-
-    @property
-    def answer(self) -> Answer:
-        """The answer; its words are fixed, so nothing of the request or of the upstream server is in it."""
-        return Answer.json(self.status, {"error": self.error, "error_description": str(self)}, *self.headers)
+"""The largest body, in bytes. A list of scopes is shorter."""
 
 
 def asked_scopes(request: Request, allowed: Collection[str]) -> tuple[str, ...]:
-    """The scopes that the request names, sorted, each once; where only one is allowed, it need not be named.
+    """The scopes that the request names, sorted, each once. If only one is allowed, the request need not name it.
 
     Raises:
-        Refused: the body cannot be read, or a scope is not allowed.
+        ErrorAnswer: the body cannot be read, or a scope is not allowed.
     """
     text = _scope(request)
     if text is None:
         if len(allowed) != 1:
-            raise Refused(400, "invalid_scope", "Name the scopes that the token is for, in the parameter scope.")
+            raise ErrorAnswer(400, "invalid_scope", "Name the scopes that the token is for, in the parameter scope.")
         return tuple(allowed)
     asked = tuple(sorted({name for name in text.split(" ") if name}))
     if not asked or not set(asked) <= set(allowed):
-        raise Refused(400, "invalid_scope", "A scope is missing or is not for sale here.")
+        raise ErrorAnswer(400, "invalid_scope", "A scope is missing or not allowed.")
     return asked
 
 
 def _scope(request: Request) -> str | None:
-    """The parameter ``scope``; unknown ones are ignored (RFC 6749 §3.2)."""
+    """The parameter ``scope``, or None. Unknown parameters are ignored (RFC 6749 §3.2)."""
     if request.too_large or len(request.body) > _LARGEST:
-        raise Refused(413, "invalid_request", "The body is too large.")
+        raise ErrorAnswer(413, "invalid_request", "The body is too large.")
     if not request.body:
         return None
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -59,23 +47,23 @@ def _scope(request: Request) -> str | None:
         elif media_type == "application/x-www-form-urlencoded":
             pairs = parse_qsl(request.body.decode(), keep_blank_values=True, strict_parsing=True)
         else:
-            raise Refused(415, "invalid_request", "Send a form or JSON.")
+            raise ErrorAnswer(415, "invalid_request", "Send a form or JSON.")
     except (ValueError, RecursionError):
-        raise Refused(400, "invalid_request", "The body cannot be read.") from None
+        raise ErrorAnswer(400, "invalid_request", "The body cannot be read.") from None
     found = [value for name, value in pairs if name == "scope"]
     if len(found) > 1:
-        raise Refused(400, "invalid_request", "The parameter scope comes twice.")
+        raise ErrorAnswer(400, "invalid_request", "The parameter scope is repeated.")
     if found and (not isinstance(found[0], str) or not re.fullmatch(r"[\x20-\x7e]*", found[0])):
-        raise Refused(400, "invalid_scope", "The parameter scope is a string of names separated by spaces.")
+        raise ErrorAnswer(400, "invalid_scope", "The parameter scope is a string of names separated by spaces.")
     return found[0] if found else None
 
 
 class _Members(list[tuple[str, Any]]):
-    """A JSON object's members, repeated ones too."""
+    """The members of a JSON object, repeated ones included."""
 
 
 def _json_pairs(body: bytes) -> list[tuple[str, Any]]:
     members = json.loads(body, object_pairs_hook=_Members)
     if not isinstance(members, _Members):
-        raise ValueError("not an object")  # noqa: TRY004 - one error for all that is not one
+        raise ValueError("not an object")  # noqa: TRY004 - one error for every bad body
     return members

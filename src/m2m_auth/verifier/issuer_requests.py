@@ -1,47 +1,50 @@
-"""How verifiers ask their servers: one JSON answer over a transport, when to ask again, and one asker at a time."""
+"""Requests to an issuer's endpoints: one JSON answer, one thread at a time per question, a pause after a failure."""
 
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Generator, Hashable
 from contextlib import contextmanager
 from typing import Any, cast
-from urllib.parse import urlsplit
 
-from ..errors import ConfigurationError
-from ..oauth2.origins import is_loopback
+from ..lifecycle.backoff import backoff
 from ..oauth2.rate_limit_headers import retry_after
 from ..oauth2.transport import HttpRequest, Transport, TransportError
 from ..runtime.clock import Clock
 from ..runtime.fork_safety import on_fork
 
-__all__ = ["Backoff", "NoAnswer", "Turns", "ask", "checked_url", "seconds"]
+__all__ = ["IssuerPause", "KeyedLocks", "NoAnswer", "ask"]
+
+_LONGEST_PAUSE = 300.0
+"""The longest pause that a server may ask for, in seconds."""
 
 
 class NoAnswer(Exception):
-    """There is no usable answer. ``cause`` is a short word for the log, e.g. ``timeout`` or ``http_500``."""
+    """There is no usable answer.
+
+    Args:
+        cause: a short word for the log, e.g. ``timeout`` or ``http_500``.
+        wait: the seconds that the server asks to wait, or None.
+    """
 
     def __init__(self, cause: str, wait: float | None = None) -> None:
         super().__init__(cause)
-        self.cause = cause
-        self.wait = wait
-        """Seconds that the server asks to wait, or None."""
+        self.cause, self.wait = cause, wait
 
 
 def ask(transport: Transport, request: HttpRequest, now: float) -> dict[str, Any]:
-    """The JSON object that answers ``request``; ``now`` is Unix time.
+    """The JSON object in the answer to ``request``; ``now`` is Unix time.
 
     Raises:
-        NoAnswer: no response, another status than 200 (a redirect, too: it is never followed), or no JSON object.
+        NoAnswer: no response, another status than 200, or no JSON object. A redirect is never followed.
     """
     problem: NoAnswer
     try:
         response = transport(request)
     except TransportError as error:
         problem = NoAnswer(error.cause_code)
-    except Exception as error:  # a user's transport gone wild must not become a 500 of every call
+    except Exception as error:  # a fault in a user's transport must not become a 500 of every call
         problem = NoAnswer(type(error).__name__)
     else:
         if response.status != 200:
@@ -58,76 +61,47 @@ def ask(transport: Transport, request: HttpRequest, now: float) -> dict[str, Any
     raise problem
 
 
-def checked_url(who: str, name: str, url: object) -> str:
-    """``url``, which is https, or http on loopback. Raises ConfigurationError."""
-    shown = f"{who}: {name}"
-    if not isinstance(url, str) or not url.strip():
-        raise ConfigurationError(f"{shown} is missing or blank. Fix: the server's https URL")
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname, parts.port
-    except ValueError:
-        raise ConfigurationError(f"{shown} is not a URL like 'https://tenant.example/…'") from None
-    if parts.username is not None or parts.password is not None:
-        raise ConfigurationError(f"{shown} has credentials in the URL. Fix: leave them out")
-    if not host or parts.scheme not in ("http", "https") or parts.fragment or re.search(r"[\x00-\x20\x7f\\]", url):
-        raise ConfigurationError(f"{shown}={url!r} is not a URL like 'https://tenant.example/…'")
-    if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigurationError(
-            f"{shown}={url!r} is plain http: whoever is on the way could let anybody in. Fix: https"
-        )
-    return url
-
-
-def seconds(who: str, name: str, value: object, least: float, most: float) -> float:
-    """``value`` as seconds within these bounds. Raises ConfigurationError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
-        raise ConfigurationError(f"{who}: {name}={value!r} must be {least:g} to {most:g} seconds")
-    return float(value)
-
-
-class Backoff:
-    """When to try again after a failure: 1 s, doubling to 30 s, half of it by chance; or when the server says."""
+class IssuerPause:
+    """The pause after a failure: 1 s, doubling to 30 s, half of it random; longer if the server asks for it."""
 
     def __init__(self, clock: Clock) -> None:
         self._uniform = clock.uniform
         self._failures = 0
         self._until = 0.0
         self.cause = ""
-        """What the latest failure was; empty after a success."""
+        """The cause of the latest failure; empty after a success."""
 
     def failed(self, now: float, error: NoAnswer) -> None:
-        """Notes a failure at monotonic time ``now``."""
-        delay = min(30.0, 2.0**self._failures)
-        wait = delay * (0.5 + 0.5 * self._uniform())
-        self._until = now + max(wait, min(error.wait or 0.0, 300.0))
-        self._failures = min(self._failures + 1, 10)
+        """Starts a pause at monotonic time ``now``."""
+        self._failures += 1
+        pause = backoff(self._failures, first=1.0, longest=30.0, fraction=self._uniform())
+        self._until = now + max(pause, min(error.wait or 0.0, _LONGEST_PAUSE))
         self.cause = error.cause
 
     def succeeded(self) -> None:
-        """Starts afresh."""
+        """Ends the pause and forgets the failures."""
         self._failures, self._until, self.cause = 0, 0.0, ""
 
     def left(self, now: float) -> float:
-        """Seconds until the next try; 0 if it may be made now."""
+        """Seconds until the next request may be sent; 0: now."""
         return max(0.0, self._until - now)
 
 
-class Turns:
-    """One thread at a time for each key; the others wait, and then find what the first one brought."""
+class KeyedLocks:
+    """A lock for each key: one thread asks, the others wait for it and then read its result."""
 
     def __init__(self) -> None:
         self.after_fork()
         on_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child nobody is under way."""
+        """In a forked child: no other thread exists, so no lock is held."""
         self._lock = threading.Lock()
         self._locks: dict[Hashable, tuple[threading.Lock, int]] = {}
 
     @contextmanager
-    def take(self, key: Hashable) -> Generator[None, None, None]:
-        """Holds the turn for ``key``."""
+    def hold(self, key: Hashable) -> Generator[None, None, None]:
+        """Holds the lock of ``key`` while the block runs."""
         with self._lock:
             lock, users = self._locks.get(key) or (threading.Lock(), 0)
             self._locks[key] = lock, users + 1
@@ -142,7 +116,7 @@ class Turns:
                 else:
                     self._locks.pop(key, None)
 
-    def taken(self, key: Hashable) -> bool:
-        """Whether somebody is at it."""
+    def held(self, key: Hashable) -> bool:
+        """Whether a thread holds the lock of ``key`` or waits for it."""
         with self._lock:
             return key in self._locks
