@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
+from dataclasses import astuple
 from typing import Any
 from urllib.parse import urlencode
 
@@ -60,8 +61,8 @@ def _busy(
         mints = min(round(minted * drawn.uniform(0.5, 1.5)), questions)
         refusals = min(round(refused * bright), questions - mints)
         hours.append(counts(questions, questions - mints - refusals, mints, refusals))
-    day = counts(*(sum(each) for each in zip(*hours, strict=True)))
-    month = counts(*(round(each * 13.93) for each in day))
+    day = counts(*(sum(each) for each in zip(*map(astuple, hours), strict=True)))
+    month = counts(*(round(each * 13.93) for each in astuple(day)))
     if limit is not None and month.minted > limit:
         month = counts(month.asked, month.served, limit, month.refused + month.minted - limit)
     pace = round(month.minted / 13.93 * 30)
@@ -100,7 +101,7 @@ def asked(method: str = "GET", path: str = "/operator", **given: Any) -> Request
     """A request; ``form`` becomes its body, ``headers`` its headers."""
     form, headers = given.pop("form", None), {name.lower(): value for name, value in given.pop("headers", {}).items()}
     usual = {"query": "", "too_large": False, "address": "198.51.100.7", "scheme": "http"}
-    return Request(method, path, headers=headers, body=urlencode(form or {}).encode(), **{**usual, **given})
+    return Request(method=method, path=path, headers=headers, body=urlencode(form or {}).encode(), **{**usual, **given})
 
 
 def bearer(token: str = TOKEN) -> dict[str, str]:

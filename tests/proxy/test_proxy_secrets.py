@@ -192,7 +192,10 @@ def test_whoever_writes_to_the_cache_enrols_nobody() -> None:
 def test_a_verifier_ends() -> None:
     """When its token ends, in the process that enrolled it and the one that learned it; a later token prolongs it."""
     clock = FakeClock()
-    counters, pepper = SharedCounters(MemoryTokenCache(), clock), Secret("a pepper of sixteen bytes and more")
+    counters, pepper = (
+        SharedCounters(MemoryTokenCache(), "token proxy", clock),
+        Secret("a pepper of sixteen bytes and more"),
+    )
     one, two = (SecretVerifiers(pepper, {ACME: ()}, counters) for _ in range(2))
     mac = one.mac(ACME, Secret(RIGHT))
     one.enrol(ACME, mac, clock.wall() + 600)

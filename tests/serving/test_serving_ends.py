@@ -166,24 +166,24 @@ def test_a_stream_that_does_not_end_is_read_to_the_limit_only() -> None:
     assert (asked["body"], asked["too_large"]) == ("", True)
 
 
-@pytest.mark.parametrize("zeros", [0, 1, 30])
-def test_zeros_before_a_length_make_it_no_shorter(zeros: int) -> None:
+def test_zeros_before_a_length_make_it_no_shorter() -> None:
     """``Content-Length: 000…05000`` is 5,000 bytes, which is compared with the limit, whatever is cut for comparing."""
-    for size, too_large in ((MAX_BODY, False), (MAX_BODY + 1, True), (10**40, True)):
-        environ = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "0" * zeros + str(size), "wsgi.input": Endless()}
-        asked = json.loads(b"".join(wsgi(Echo(), max_body=MAX_BODY)(environ, lambda status, headers: None)))
-        assert asked["too_large"] == too_large, size
+    for zeros in [0, 1, 30]:
+        for size, too_large in ((MAX_BODY, False), (MAX_BODY + 1, True), (10**40, True)):
+            environ = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "0" * zeros + str(size), "wsgi.input": Endless()}
+            asked = json.loads(b"".join(wsgi(Echo(), max_body=MAX_BODY)(environ, lambda status, headers: None)))
+            assert asked["too_large"] == too_large, size
 
 
-@pytest.mark.parametrize("length", ["-1", "1e3", "٣", "0x10", " 5", "9" * 30])
-def test_a_length_that_is_no_number_reads_nothing(length: str) -> None:
+def test_a_length_that_is_no_number_reads_nothing() -> None:
     """A server that lets an odd Content-Length pass cannot make the service wait for a body."""
-    answered: list[str] = []
+    for length in ["-1", "1e3", "٣", "0x10", " 5", "9" * 30]:
+        answered: list[str] = []
 
-    environ = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": length, "wsgi.input": Endless()}
-    body = b"".join(wsgi(Echo(), max_body=MAX_BODY)(environ, lambda status, headers: answered.append(status)))
-    assert answered == ["200 OK"]
-    assert b'"body": ""' in body
+        environ = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": length, "wsgi.input": Endless()}
+        body = b"".join(wsgi(Echo(), max_body=MAX_BODY)(environ, lambda status, headers: answered.append(status)))
+        assert answered == ["200 OK"]
+        assert b'"body": ""' in body
 
 
 def test_neither_request_nor_answer_show_themselves() -> None:

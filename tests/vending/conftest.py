@@ -1,13 +1,5 @@
-"""What the vendor's tests share: a clock that moves when a test says so."""
+"""The vendor's tests share a clock, and an issuer for callers that send a token."""
 
-from __future__ import annotations
+from issuer_fixtures import clock, issuer, verifier
 
-import pytest
-
-from m2m_auth.testing import FakeClock
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """The vendor's and the authorization server's time."""
-    return FakeClock()
+__all__ = ["clock", "issuer", "verifier"]

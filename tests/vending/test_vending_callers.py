@@ -31,18 +31,18 @@ def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
     forget_everything()
 
 
-@pytest.mark.parametrize("nobody", [None, "", Caller(""), " ", "None", "AnonymousUser", Caller("None", "token")])
-def test_nobody_known_gets_nothing(server: FakeAuthorizationServer, clock: FakeClock, nobody: Any) -> None:
+def test_nobody_known_gets_nothing(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """401 with a challenge that makes no browser ask for a password; the page of a listed origin may read it.
 
     ``str`` of an anonymous user's key, or of Django's anonymous user, is the same for all strangers, so it is nobody.
     """
-    answer = Shop(server, clock, caller=lambda _: nobody).ask()
-    assert error_of(answer) == (401, "access_denied")
-    headers = dict(answer.headers)
-    assert headers["WWW-Authenticate"] == "Session"
-    assert "Access-Control-Allow-Origin" in headers
-    assert server.token_requests == 0
+    for nobody in [None, "", Caller(""), " ", "None", "AnonymousUser", Caller("None", "token")]:
+        answer = Shop(server, clock, caller=lambda _: nobody).ask()
+        assert error_of(answer) == (401, "access_denied")
+        headers = dict(answer.headers)
+        assert headers["WWW-Authenticate"] == "Session"
+        assert "Access-Control-Allow-Origin" in headers
+        assert server.token_requests == 0
 
 
 def test_a_caller_that_is_no_caller_is_a_mistake_not_a_name(server: FakeAuthorizationServer, clock: FakeClock) -> None:
@@ -119,24 +119,24 @@ ADDRESSES: dict[str, tuple[int, str, str | None, str | None]] = {
 }
 
 
-@pytest.mark.parametrize("case", ADDRESSES)
-def test_addresses_are_counted_from_the_right(server: FakeAuthorizationServer, clock: FakeClock, case: str) -> None:
+def test_addresses_are_counted_from_the_right(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """What the client writes into X-Forwarded-For never counts; one spelling per client; a /64 is one client."""
-    proxies, peer, forwarded, expected = ADDRESSES[case]
-    shop = Shop(server, clock, caller=by_address(trusted_proxies=proxies))
-    answer = shop.ask(address=peer, headers={"x-forwarded-for": forwarded})
-    if expected is None:
-        assert error_of(answer) == (401, "access_denied")
-    else:
-        token_of(answer)
-        assert shop.sources[0].caller == expected
+    for case in ADDRESSES:
+        proxies, peer, forwarded, expected = ADDRESSES[case]
+        shop = Shop(server, clock, caller=by_address(trusted_proxies=proxies))
+        answer = shop.ask(address=peer, headers={"x-forwarded-for": forwarded})
+        if expected is None:
+            assert error_of(answer) == (401, "access_denied")
+        else:
+            token_of(answer)
+            assert shop.sources[0].caller == expected
 
 
-@pytest.mark.parametrize("wrong", [-1, True, "1", None])
-def test_a_number_of_proxies_that_is_none_is_refused(wrong: Any) -> None:
+def test_a_number_of_proxies_that_is_none_is_refused() -> None:
     """At construction, naming it."""
-    with pytest.raises(ConfigurationError, match="trusted_proxies="):
-        by_address(wrong)
+    for wrong in [-1, True, "1", None]:
+        with pytest.raises(ConfigurationError, match="trusted_proxies="):
+            by_address(wrong)
 
 
 # by a verified token

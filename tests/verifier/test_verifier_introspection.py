@@ -350,9 +350,9 @@ def test_the_token_is_not_kept(make: Make, asking: Asking) -> None:
     assert not [each for each in strings if "recognisable" in each]
 
 
-@pytest.mark.parametrize(
-    ("options", "why"),
-    [
+def test_options_that_make_no_sense() -> None:
+    """Each is a ConfigurationError before any I/O, naming the option."""
+    for options, why in [
         ({"endpoint": "http://as.example/introspect"}, "plain http"),
         ({"endpoint": ""}, "missing or blank"),
         ({"client_id": " "}, "client_id"),
@@ -365,19 +365,16 @@ def test_the_token_is_not_kept(make: Make, asking: Asking) -> None:
         ({"cache_size": 0}, "cache_size"),
         ({"issuer": " "}, "issuer is blank"),
         ({"timeout": 0}, "timeout"),
-    ],
-)
-def test_options_that_make_no_sense(options: dict[str, Any], why: str) -> None:
-    """Each is a ConfigurationError before any I/O, naming the option."""
-    given = {
-        "endpoint": "https://as.example/introspect",
-        "client_id": "api",
-        "client_secret": "s3cr3t-value",
-        **options,
-    }
-    with pytest.raises(ConfigurationError, match=why) as caught:
-        IntrospectionVerifier(**given)
-    assert "s3cr3t-value" not in str(caught.value)
+    ]:
+        given = {
+            "endpoint": "https://as.example/introspect",
+            "client_id": "api",
+            "client_secret": "s3cr3t-value",
+            **options,
+        }
+        with pytest.raises(ConfigurationError, match=why) as caught:
+            IntrospectionVerifier(**given)
+        assert "s3cr3t-value" not in str(caught.value)
 
 
 def test_real_servers_agree(real_server: AuthorizationServer) -> None:
