@@ -177,13 +177,13 @@ def test_zeros_before_a_length_make_it_no_shorter() -> None:
 
 def test_a_length_that_is_no_number_reads_nothing() -> None:
     """A server that lets an odd Content-Length pass cannot make the service wait for a body."""
-    for length in ["-1", "1e3", "٣", "0x10", " 5", "9" * 30]:
-        answered: list[str] = []
-
+    answered: list[str] = []
+    lengths = ["-1", "1e3", "٣", "0x10", " 5", "9" * 30]
+    for length in lengths:
         environ = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": length, "wsgi.input": Endless()}
         body = b"".join(wsgi(Echo(), max_body=MAX_BODY)(environ, lambda status, headers: answered.append(status)))
-        assert answered == ["200 OK"]
-        assert b'"body": ""' in body
+        assert b'"body": ""' in body, length
+    assert answered == ["200 OK"] * len(lengths)
 
 
 def test_neither_request_nor_answer_show_themselves() -> None:

@@ -37,7 +37,7 @@ def test_nobody_known_gets_nothing(server: FakeAuthorizationServer, clock: FakeC
     ``str`` of an anonymous user's key, or of Django's anonymous user, is the same for all strangers, so it is nobody.
     """
     for nobody in [None, "", Caller(""), " ", "None", "AnonymousUser", Caller("None", "token")]:
-        answer = Shop(server, clock, caller=lambda _: nobody).ask()
+        answer = Shop(server, clock, caller=lambda _, name=nobody: name).ask()
         assert error_of(answer) == (401, "access_denied")
         headers = dict(answer.headers)
         assert headers["WWW-Authenticate"] == "Session"

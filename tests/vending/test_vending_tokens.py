@@ -360,7 +360,7 @@ def test_what_is_the_vendors_to_set_is_refused(clock: FakeClock) -> None:
     """An option that would undo the narrowing is a mistake, not an override."""
     for name in ["scope", "policy", "clock"]:
         vendor = TokenVendor(
-            lambda narrowed: narrowed.source("https://as.example/token", "c", "s", **{name: None}),
+            lambda narrowed, name=name: narrowed.source("https://as.example/token", "c", "s", **{name: None}),
             caller=user,
             scopes=SUBSCRIBE,
             clock=clock,
