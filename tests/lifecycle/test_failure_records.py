@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2m_auth.errors import TokenEndpointUnavailable, TokenRequestRejected, TokenUnavailable
-from m2m_auth.lifecycle.failure import Failure, Kind
+from m2m_auth.lifecycle.failure import Failure, FailureKind
 
 FACTS = {"status": 401, "error": "invalid_client", "error_description": None, "error_uri": None}
-REJECTED = Failure(Kind.CREDENTIALS, "TokenRequestRejected", "no", "invalid_client", None, 3, FACTS)
-DOWN = Failure(Kind.THROTTLED, "TokenEndpointUnavailable", "busy", "http_429", 7.5, 1, {"status": 429})
-PLAIN = Failure(Kind.UNAVAILABLE, "TokenUnavailable", "none", "internal_error")
+REJECTED = Failure(FailureKind.CREDENTIALS, "TokenRequestRejected", "no", "invalid_client", None, 3, FACTS)
+DOWN = Failure(FailureKind.THROTTLED, "TokenEndpointUnavailable", "busy", "http_429", 7.5, 1, {"status": 429})
+PLAIN = Failure(FailureKind.UNAVAILABLE, "TokenUnavailable", "none", "internal_error")
 
 
 def over_the_wire(failure: Failure) -> Any:

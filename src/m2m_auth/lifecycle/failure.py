@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 from .. import errors
 from .backoff import backoff
 
-__all__ = ["Failure", "Kind", "hold_off"]
+__all__ = ["Failure", "FailureKind", "hold_off"]
 
 
-class Kind(str, Enum):
+class FailureKind(str, Enum):
     """What sort of failure it is: it decides how long to hold off."""
 
     UNAVAILABLE = "unavailable"
@@ -33,7 +33,7 @@ class Kind(str, Enum):
 class Failure(NamedTuple):
     """One failed attempt to get a token."""
 
-    kind: Kind
+    kind: FailureKind
     error_class: str
     message: str
     cause_code: str
@@ -68,7 +68,7 @@ class Failure(NamedTuple):
         if not isinstance(after, (int, float, type(None))) or not isinstance(attempts, int):
             raise TypeError("not a failure's numbers")
         words = str(data["message"]), str(data["cause_code"])
-        failure = cls(Kind(data["kind"]), error.__name__, *words, after, attempts, facts)
+        failure = cls(FailureKind(data["kind"]), error.__name__, *words, after, attempts, facts)
         failure.error()
         return failure
 
@@ -82,12 +82,12 @@ def hold_off(failure: Failure, lead: float, fraction: float) -> float:
     - our own budget: until it renews, looked at every minute, since it is a matter of configuration;
     - refused credentials: 30 s, doubling to 5 min; a refused configuration: 60 s.
     """
-    if failure.kind is Kind.THROTTLED and failure.retry_after is not None:
+    if failure.kind is FailureKind.THROTTLED and failure.retry_after is not None:
         return min(failure.retry_after, 3600.0) + 5.0 * fraction
-    if failure.kind is Kind.BUDGET:
+    if failure.kind is FailureKind.BUDGET:
         return min(failure.retry_after or 0.0, 60.0)
-    if failure.kind is Kind.CREDENTIALS:
+    if failure.kind is FailureKind.CREDENTIALS:
         return backoff(failure.attempts, first=30.0, longest=300.0)
-    if failure.kind is Kind.CONFIGURATION:
+    if failure.kind is FailureKind.CONFIGURATION:
         return 60.0
     return backoff(failure.attempts, first=1.0, longest=min(max(lead / 10, 1.0), 60.0), fraction=fraction)

@@ -21,7 +21,7 @@ from ..oauth2.lifetimes import granted_lifetime, jwt_claims
 from ..oauth2.tokens import AccessToken
 from ..oauth2.transport import HttpRequest, HttpResponse, Transport, TransportError
 from ..runtime.clock import Clock
-from ..runtime.fork_safety import delaying_forks, on_fork
+from ..runtime.fork_safety import on_fork
 from .allowances import Allowance
 from .ledger import VendorLedger
 
@@ -151,9 +151,7 @@ class Upstream:
             value = data["access_token"]
             if not re.fullmatch("[!-~]+", value):
                 return None  # packed, it could look like a token
-            with delaying_forks():  # PyJWT is imported for the first JWT
-                claims = jwt_claims(value)
-            lived = granted_lifetime(data.get("expires_in"), claims, sent_at, DEFAULT_POLICY.default_lifetime)
+            lived = granted_lifetime(data.get("expires_in"), jwt_claims(value), sent_at, DEFAULT_POLICY.default_lifetime)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
         lifetime = min(lived, self._lifetime_cap)

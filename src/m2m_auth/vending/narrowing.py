@@ -201,4 +201,4 @@ def schedule_for(lifetime: float, leeway: float) -> RenewalPolicy:
         jitter=0.0,
         max_wait=MAX_WAIT,
         default_lifetime=2 * lifetime,  # a token of unknown life counts as one that lives too long, and is refused
-    ).checked()
+    )

@@ -13,7 +13,7 @@ from ..http.transports import as_transport
 from ..oauth2.bearer import BearerError, InvalidToken, VerifierUnavailable
 from ..oauth2.client_authentication.protocol import ClientAuthentication
 from ..oauth2.client_authentication.registry import by_name
-from ..oauth2.secrets import Secret, SecretSource, checked_secret, concealed
+from ..oauth2.secrets import Secret, SecretSource, checked_secret, checked_secret_source, concealed
 from ..oauth2.tokens import token_fingerprint
 from ..oauth2.transport import HttpRequest
 from ..runtime.bounded_map import BoundedMap
@@ -103,9 +103,7 @@ class IntrospectionVerifier:
         self._client_id = client_id
         self._authentication = by_name(client_authentication)
         self._secret_source: Any = client_secret if callable(client_secret) else None
-        fixed = (
-            None if client_secret is None or callable(client_secret) else checked_secret("client_secret", client_secret)
-        )
+        fixed: Any = None if self._secret_source is not None else checked_secret_source(client_secret)
         self._secret: Secret | None = fixed
         if self._secret_source is None:
             self._authentication.credential(fixed)  # raises if the method needs a secret
@@ -192,7 +190,7 @@ class IntrospectionVerifier:
     def _fetched_secret(self) -> Secret:
         problem = ""
         try:
-            return checked_secret("client_secret", concealed(self._secret_source()))
+            return checked_secret("client_secret", self._secret_source())
         except ConfigurationError:
             raise
         except Exception as error:  # the user's secret manager fails; the token may be good
