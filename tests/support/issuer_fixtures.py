@@ -1,4 +1,4 @@
-"""Fixtures of the verifiers' and the vendor's tests: a clock, an issuer with that clock, and a verifier of its tokens."""
+"""Fixtures of the verifiers' and the vendor's tests: a clock, an issuer with that clock, a verifier of its tokens."""
 
 from __future__ import annotations
 

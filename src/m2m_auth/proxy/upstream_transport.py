@@ -151,7 +151,9 @@ class Upstream:
             value = data["access_token"]
             if not re.fullmatch("[!-~]+", value):
                 return None  # packed, it could look like a token
-            lived = granted_lifetime(data.get("expires_in"), jwt_claims(value), sent_at, DEFAULT_POLICY.default_lifetime)
+            lived = granted_lifetime(
+                data.get("expires_in"), jwt_claims(value), sent_at, DEFAULT_POLICY.default_lifetime
+            )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
         lifetime = min(lived, self._lifetime_cap)
