@@ -1,6 +1,6 @@
 """What the proxy's tests share: a proxy in front of a fake authorization server, and clients that know HTTP only.
 
-``Asking`` asks over a socket: nothing of m2m-auth is on the client's side.
+``Asking`` sends its requests over a socket, and its client side has no code of m2m-auth.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ ACME, RIGHT = "acme", "acme's secret"
 
 @dataclass(frozen=True)
 class Got:
-    """An answer as it came over the wire."""
+    """An answer from the socket."""
 
     status: int
     headers: dict[str, str]
@@ -51,7 +51,7 @@ class Got:
 
     @property
     def token(self) -> str:
-        """The access token of an answer that is one."""
+        """The access token of a successful answer."""
         assert self.status == 200, self.body
         return str(self.json["access_token"])
 
@@ -81,7 +81,7 @@ class Asking:
             connection.close()
 
     def form(self, pairs: list[tuple[str, str]], headers: dict[str, str] | None = None) -> Got:
-        """A form, as it stands."""
+        """A form with these pairs."""
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         return self.send(urlencode(pairs).encode(), {**kind, **(headers or {})})
 
@@ -109,7 +109,7 @@ def post(path: str, headers: dict[str, str], body: bytes) -> Request:
 
 
 def vendor(client_id: str = ACME, secret: str = RIGHT, pepper: str = PEPPER, **options: Any) -> VendorConfig:
-    """A vendor with a secret of the proxy's."""
+    """A vendor with a secret that the proxy gave it."""
     chosen = {"audiences": (AUDIENCE, OTHER), "scopes": ("read", "write"), **options}
     return VendorConfig(verifiers=(verifier(Secret(pepper), client_id, Secret(secret)),), **chosen)
 
@@ -120,7 +120,7 @@ def keeper(**options: Any) -> VendorConfig:
 
 
 def own_secrets(server: FakeAuthorizationServer, **options: Any) -> ProxyConfig:
-    """The proxy is the one client upstream; ``acme`` and ``bolt`` have secrets of the proxy's."""
+    """The proxy is the one client upstream; ``acme`` and ``bolt`` have secrets that the proxy gave them."""
     vendors = {ACME: vendor(), "bolt": vendor("bolt", "bolt's secret")}
     return ProxyConfig(
         **{
@@ -151,7 +151,7 @@ def kept_secrets(server: FakeAuthorizationServer, **options: Any) -> ProxyConfig
 
 @contextmanager
 def running(config: ProxyConfig, **options: Any) -> Iterator[tuple[TokenProxy, Asking]]:
-    """The proxy on a real WSGI server, a thread for each request; nothing is held from an earlier test."""
+    """The proxy on a real WSGI server with a thread for each request, and no token from an earlier test."""
     forget_everything()
     proxy = TokenProxy(config, **options)
     try:
@@ -162,5 +162,5 @@ def running(config: ProxyConfig, **options: Any) -> Iterator[tuple[TokenProxy, A
 
 
 def unguessable() -> str:
-    """A secret that is nobody's."""
+    """A random secret that no client has."""
     return secrets.token_urlsafe()

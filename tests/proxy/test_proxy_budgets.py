@@ -1,4 +1,4 @@
-"""What one vendor may cost: mints, requests, memory; and the ledger that says what it did cost."""
+"""The limits of one vendor on mints, requests and memory, and the ledger that counts them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
-    """An authorization server that lives by the clock."""
+    """An authorization server with the test's clock."""
     with FakeAuthorizationServer(clock=clock) as running_server:
         yield running_server
 
@@ -44,7 +44,7 @@ def report_of(proxy: TokenProxy, name: str = ACME) -> VendorReport:
 
 @pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
 def test_a_vendor_over_its_budget(server: FakeAuthorizationServer, clock: FakeClock, configure: object) -> None:
-    """429 with Retry-After for what needs a mint; what is held is served on, the other vendor goes on."""
+    """A request that needs a mint gets 429 with Retry-After; held tokens and the other vendor are still served."""
     made = vendor if configure is own_secrets else keeper
     vendors = {ACME: made(mints_per_hour=2, scopes=("a", "b", "c")), "bolt": made(**_bolt(configure))}
     config = configure(server, vendors=vendors)  # type: ignore[operator]
@@ -66,7 +66,7 @@ def _bolt(configure: object) -> dict[str, str]:
 
 
 def test_a_budget_of_a_month(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """It lasts until the UTC month ends, and Retry-After says so."""
+    """The refusal lasts until the UTC month ends, and Retry-After says so."""
     config = own_secrets(server, vendors={ACME: vendor(mints_per_month=1, mints_per_hour=10)})
     with running(config, clock=clock) as (_, ask):
         assert ask.token(scope="read").status == 200
@@ -104,7 +104,7 @@ def test_what_failed_costs_nothing(server: FakeAuthorizationServer, clock: FakeC
 
 
 def test_requests_per_minute(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """A brake for one vendor: 429 until the minute is over; the other one does not feel it."""
+    """A vendor over its rate gets 429 until the minute ends; another vendor is not affected."""
     vendors = {ACME: vendor(requests_per_minute=3), "bolt": vendor("bolt", "b")}
     with running(own_secrets(server, vendors=vendors), clock=clock) as (_, ask):
         assert [ask.token().status for _ in range(4)] == [200, 200, 200, 429]
@@ -115,7 +115,7 @@ def test_requests_per_minute(server: FakeAuthorizationServer, clock: FakeClock) 
 
 
 def test_upstream_calls_at_once(server: FakeAuthorizationServer) -> None:
-    """However many requests need a mint, no more than so many are under way."""
+    """No more token requests are under way at once than the limit allows."""
     under_way, most, lock = [], [0], threading.Lock()
 
     def transport(request: HttpRequest) -> HttpResponse:
@@ -136,7 +136,7 @@ def test_upstream_calls_at_once(server: FakeAuthorizationServer) -> None:
 
 
 def test_a_transport_that_fails(server: FakeAuthorizationServer) -> None:
-    """No way to the authorization server: 503, nothing minted, and its turn is given back."""
+    """If the transport fails, the answer is 503, no mint is counted, and the place among the calls is free again."""
 
     def transport(request: HttpRequest) -> HttpResponse:
         raise TransportError("nobody listens")
@@ -179,7 +179,7 @@ def test_the_ledger_tells_periods_apart(server: FakeAuthorizationServer, clock: 
 
 
 def test_two_workers_write_one_ledger(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """Each writes totals of its own; either reads the sum, also after one has ended."""
+    """Each worker writes its own totals, and both read the sum, also after one has ended."""
     config = own_secrets(server)
     with running(config, clock=clock) as (_, one):
         with running(config, clock=clock) as (other, two):
@@ -194,7 +194,7 @@ def test_two_workers_write_one_ledger(server: FakeAuthorizationServer, clock: Fa
 
 
 def test_the_ledger_outlives_a_fault_of_the_cache(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """What could not be written is written when the cache is back, and under no other worker's number."""
+    """Totals of an outage are written when the cache is back, never under another worker's number."""
     cache = FaultyCache(MemoryTokenCache())
     config = own_secrets(server, cache=cache)
     with running(config, clock=clock) as (one, first), running(config, clock=clock) as (two, second):
@@ -210,7 +210,7 @@ def test_the_ledger_outlives_a_fault_of_the_cache(server: FakeAuthorizationServe
 
 
 def test_the_shared_cache_holds_no_names(server: FakeAuthorizationServer) -> None:
-    """Vendors, addresses, secrets and tokens: none of them stands there in the clear."""
+    """No vendor, address, secret or token is in the cache in the clear."""
     cache = MemoryTokenCache()
     with running(kept_secrets(server, cache=cache)) as (proxy, ask):
         token = ask.token().token
@@ -222,7 +222,7 @@ def test_the_shared_cache_holds_no_names(server: FakeAuthorizationServer) -> Non
 
 
 def test_the_worst_offender_is_first(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """Whoever has used most of its budget, then whoever has minted most."""
+    """Reports are sorted by the used share of the budget, then by mints."""
     vendors = {
         "idle": vendor("idle", "s"),
         "many": vendor("many", "s"),
@@ -237,7 +237,7 @@ def test_the_worst_offender_is_first(server: FakeAuthorizationServer, clock: Fak
 
 
 def test_hits_do_not_touch_the_cache(server: FakeAuthorizationServer) -> None:
-    """A hundred answers from memory: the shared cache hears of them once, when the ledger is written."""
+    """A hundred answers from memory cost the shared cache one write, that of the ledger."""
     cache = CountingCache()
     with running(own_secrets(server, cache=cache)) as (proxy, ask):
         assert ask.token().status == 200
@@ -249,7 +249,7 @@ def test_hits_do_not_touch_the_cache(server: FakeAuthorizationServer) -> None:
 
 
 def request(body: str, secret: str = RIGHT) -> Request:
-    """A token request, past the socket."""
+    """A token request that needs no socket."""
     headers = {
         "content-type": "application/x-www-form-urlencoded",
         "authorization": basic(ACME, secret)["Authorization"],
@@ -258,7 +258,7 @@ def request(body: str, secret: str = RIGHT) -> Request:
 
 
 def test_memory_is_flat(server: FakeAuthorizationServer) -> None:
-    """10,000 distinct bodies, allowed and not, right secrets and wrong: a bounded number of sources, and of bytes."""
+    """10,000 different requests, good and bad, leave a bounded number of sources and a bounded use of memory."""
     scopes = tuple(f"s{number}" for number in range(60))
     config = own_secrets(
         server,
@@ -290,7 +290,7 @@ def test_memory_is_flat(server: FakeAuthorizationServer) -> None:
 
 
 def test_an_allowance_is_exact_among_threads() -> None:
-    """Of 64 threads that take one each, exactly the limit gets one; what is given back can be taken again."""
+    """Of 64 threads that take one each, exactly ``limit`` succeed; one that is given back can be taken again."""
     counters = SharedCounters(MemoryTokenCache(), "token proxy", SYSTEM_CLOCK)
     allowance = Allowance(counters, "a", {"hour": None, "month": 20})
     with ThreadPoolExecutor(64) as pool:
@@ -306,7 +306,7 @@ def test_an_allowance_is_exact_among_threads() -> None:
 
 
 def test_nothing_of_it_shows_a_secret(server: FakeAuthorizationServer) -> None:
-    """No repr of the proxy, its configuration or a report has the pepper, a verifier or a secret in it."""
+    """No repr of the proxy, its configuration or a report shows the pepper, a verifier or a secret."""
     with running(own_secrets(server)) as (proxy, ask):
         assert ask.token().status == 200
         shown = f"{proxy!r} {proxy.config!r} {proxy.config.upstreams!r} {proxy.__dict__!r} {proxy.ledger.report()!r}"
@@ -337,7 +337,7 @@ class CountingCache(MemoryTokenCache):
 
 @pytest.mark.parametrize("planted", [b"9" * 5000, b"{", b'{"a": [Infinity]}', b"[" * 50_000, b"\xff", b"-1"])
 def test_what_others_plant_in_the_cache(server: FakeAuthorizationServer, planted: bytes) -> None:
-    """Nonsense under the names of counts and totals counts nothing, and fails neither a request nor the report."""
+    """Foreign values under the keys of counts and totals count as nothing, and break no request and no report."""
     cache = Planted(planted)
     with running(own_secrets(server, cache=cache)) as (proxy, ask):
         assert ask.token().status == 200
@@ -348,7 +348,7 @@ def test_what_others_plant_in_the_cache(server: FakeAuthorizationServer, planted
 
 
 class Planted(MemoryTokenCache):
-    """Whoever reads a count or a total reads the same nonsense."""
+    """Every read of a count or a total returns the same foreign value."""
 
     def __init__(self, planted: bytes) -> None:
         super().__init__()

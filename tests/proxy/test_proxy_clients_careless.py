@@ -43,7 +43,7 @@ class Reply(NamedTuple):
 
 
 class Caller:
-    """One connection that is kept alive, as a vendor's backend does it; nothing else is kept."""
+    """One keep-alive connection, like a vendor's backend, without a token cache."""
 
     def __init__(self, proxy: str, address: str = "198.51.100.1") -> None:
         self._address = address
@@ -93,7 +93,7 @@ def proxy(server: AuthorizationServer, tmp_path: Path) -> Iterator[str]:
 
 
 def in_threads(proxy: str, questions: list[Question], address: str = "198.51.100.1") -> list[tuple[Question, Reply]]:
-    """Ask all the questions, each thread its share on a connection of its own."""
+    """Sends all requests from several threads, each with its own connection."""
 
     def share(number: int) -> list[tuple[Question, Reply]]:
         with closing(Caller(proxy, address)) as caller:
@@ -105,7 +105,7 @@ def in_threads(proxy: str, questions: list[Question], address: str = "198.51.100
 
 @pytest.mark.slow
 def test_ten_thousand_careless_requests(server: AuthorizationServer, proxy: str) -> None:
-    """A mint per call, 10,000 times: one mint per vendor and audience; over its budget a vendor is refused, alone."""
+    """10,000 calls without a client cache are one mint per vendor and audience; one vendor over its budget is refused."""
     questions = [(vendor, secret_of(vendor), audience) for vendor in VENDORS for audience in AUDIENCES]
     tokens: dict[tuple[str, str], set[str]] = {}
     refused: list[tuple[str, Reply]] = []
@@ -129,7 +129,7 @@ def test_ten_thousand_careless_requests(server: AuthorizationServer, proxy: str)
 
 
 def test_a_thousand_guesses(server: AuthorizationServer, proxy: str) -> None:
-    """Wrong secrets never get the token that lies there; a handful reaches the server; the vendor goes on meanwhile."""
+    """Wrong secrets never get the cached token, few of them reach the server, and the vendor is still served."""
     vendor, other = VENDORS[:2]
     with closing(Caller(proxy)) as caller:
         token = caller.ask(vendor, secret_of(vendor), AUDIENCES[0]).body["access_token"]

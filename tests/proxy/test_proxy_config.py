@@ -1,4 +1,4 @@
-"""The proxy's configuration: what a file means, and a message with its line for whatever is wrong with it."""
+"""The proxy's configuration: the meaning of a file, and an error with its line for every mistake."""
 
 from __future__ import annotations
 
@@ -161,7 +161,7 @@ def test_a_mistake_is_told_with_its_line(folder: Path) -> None:
 
 
 def test_no_file_and_no_toml(tmp_path: Path) -> None:
-    """Said in one sentence each, with the place."""
+    """A missing file and a file that is not TOML are errors that name the file."""
     with pytest.raises(ConfigurationError, match=r"absent\.toml: No such file"):
         load(tmp_path / "absent.toml")
     (tmp_path / "latin.toml").write_bytes(b"path = '\xff'")
@@ -187,7 +187,7 @@ def config_with(folder: Path, server: FakeAuthorizationServer) -> Path:
 
 
 def test_a_vendor_is_added(folder: Path) -> None:
-    """The secret is returned once and works; the file has a verifier only, for its owner alone."""
+    """The secret is returned once and works; the file has only a verifier and is readable by its owner alone."""
     with FakeAuthorizationServer() as server:
         file = config_with(folder, server)
         secret = add_vendor(file, "acme")
@@ -203,7 +203,7 @@ def test_a_vendor_is_added(folder: Path) -> None:
 
 
 def test_vendors_are_added_at_the_same_time(folder: Path) -> None:
-    """None of those whose secret was printed is lost."""
+    """Two processes that add vendors at once lose none of them."""
     file = write(folder, 'pepper = { file = "pepper" }')
     names = [f"vendor{number}" for number in range(20)]
     with ThreadPoolExecutor(8) as pool:
@@ -212,7 +212,7 @@ def test_vendors_are_added_at_the_same_time(folder: Path) -> None:
 
 
 def test_a_second_secret_and_a_third(folder: Path) -> None:
-    """A vendor's next secret leaves the one before good, and only that one; a removed vendor has none."""
+    """A new secret leaves only the previous one good; a removed vendor has none."""
     with FakeAuthorizationServer() as server:
         file = config_with(folder, server)
         given = [add_vendor(file, "acme") for _ in range(3)]
@@ -225,7 +225,7 @@ def test_a_second_secret_and_a_third(folder: Path) -> None:
 
 
 def test_a_vendor_s_name(folder: Path) -> None:
-    """What no client id can be is refused, and nothing is written."""
+    """A name that cannot be a client id is refused, and nothing is written."""
     for name in ["", "with space", "with:colon", "ümlaut", "x" * 201, "line\n"]:
         file = write(folder, 'pepper = { file = "pepper" }')
         with pytest.raises(ConfigurationError, match="client id"):
@@ -234,7 +234,7 @@ def test_a_vendor_s_name(folder: Path) -> None:
 
 
 def test_a_vendors_file_that_is_not_ours(folder: Path) -> None:
-    """Another pepper, another format, or no right to read: said before anybody is refused for no reason."""
+    """Another pepper, another format or missing permissions are errors at the start."""
     file = write(folder, 'pepper = { file = "pepper" }')
     add_vendor(file, "acme")
     (folder / "pepper").write_text("another pepper of 16 bytes and more")
@@ -267,7 +267,7 @@ TEXTS: list[tuple[str, dict[str, Any]]] = [
 
 
 def test_a_configuration_without_a_file() -> None:
-    """Built in Python it is checked the same way."""
+    """A configuration built in Python gets the same checks."""
     upstream = UpstreamConfig(token_endpoint="https://tenant.example/oauth/token", client_id="proxy", client_secret="s")
     good = ProxyConfig(
         upstreams={"main": upstream},
@@ -321,7 +321,7 @@ def test_the_application(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_paths_of_ones_own(folder: Path) -> None:
-    """The operator's page and the metrics are where the configuration says, and nowhere else."""
+    """The operator's page and the metrics are at the configured paths only."""
     file = write(
         folder, GOOD.replace("trusted_proxies = 1", 'operator_path = "/in/page"\nmetrics_path = "/in/metrics"')
     )
@@ -336,7 +336,7 @@ def test_paths_of_ones_own(folder: Path) -> None:
 
 
 def test_a_request_for_another_path_is_not_read() -> None:
-    """Whatever its body is."""
+    """A request for another path is a 404 without parsing its body."""
     upstream = UpstreamConfig(token_endpoint="https://tenant.example/oauth/token", client_id="proxy", client_secret="s")
     config = ProxyConfig(upstreams={"main": upstream}, vendors={}, pepper="0123456789abcdef", cache=MemoryTokenCache())
     proxy = TokenProxy(config, transport=lambda _: None)

@@ -1,4 +1,4 @@
-"""What the proxy reads out of a token request (RFC 6749 §2.3.1, §3.2, §4.4.2), what it refuses before any look-up."""
+"""How the proxy parses a token request (RFC 6749 §2.3.1, §3.2, §4.4.2), and what it refuses before any look-up."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def request(body: bytes, content_type: str = FORM, authorization: str | None = N
 
 
 def form(*pairs: tuple[str, str], authorization: str | None = None) -> ParsedRequest:
-    """What a form is read as, first."""
+    """The first reading of a form."""
     return parse(request(urlencode(pairs).encode(), authorization=authorization))[0]
 
 
 def document(value: Any, **options: Any) -> ParsedRequest:
-    """What a JSON body is read as, first."""
+    """The first reading of a JSON body."""
     return parse(request(json.dumps(value).encode(), JSON, **options))[0]
 
 
@@ -68,7 +68,7 @@ def test_basic_is_percent_decoded() -> None:
 
 
 def test_a_repeated_parameter_is_refused() -> None:
-    """RFC 6749 §3.2, in a form and in JSON, where a plain parser would take the last one; equal values, too."""
+    """RFC 6749 §3.2: a repeated parameter is refused in a form and in JSON, also if both values are equal."""
     for name in ["grant_type", "scope", "audience", "client_id", "client_secret", "whatever"]:
         pairs = [*POSTED.items(), ("scope", "read"), ("audience", "a"), ("whatever", "x")]
         twice = [*pairs, (name, dict(pairs)[name])]
@@ -80,7 +80,7 @@ def test_a_repeated_parameter_is_refused() -> None:
 
 
 def test_basic_as_it_stands() -> None:
-    """curl, requests and httpx do not encode: where it makes a difference, there are two readings, the RFC's first."""
+    """curl, requests and httpx do not encode. If that makes a difference, there are two readings, the RFC's first."""
     for encoded, beside, expected in [
         ("acme:s3cret", {}, [("acme", "s3cret")]),
         ("acme:a+b%2B", {}, [("acme", "a b+"), ("acme", "a+b%2B")]),
@@ -94,7 +94,7 @@ def test_basic_as_it_stands() -> None:
 
 
 def test_resource_may_be_repeated() -> None:
-    """RFC 8707 §2: the one parameter that may stand there several times; in JSON it is a list."""
+    """RFC 8707 §2: ``resource`` may be repeated; in JSON it is a list."""
     one, two = "https://one.example", "https://two.example"
     assert form(*POSTED.items(), ("resource", one), ("resource", two)).resources == (one, two)
     assert document({**POSTED, "resource": [one, two]}).resources == (one, two)
@@ -121,7 +121,7 @@ def test_other_grants_are_not_served() -> None:
 
 
 def test_one_way_to_authenticate() -> None:
-    """RFC 6749 §2.3: not both ways, not two headers, nothing half."""
+    """RFC 6749 §2.3: two ways at once, two headers or half of the credentials are refused."""
     for posted, authorization, status, error in [
         ({"client_id": "acme", "client_secret": "s"}, basic("acme:s"), 400, "invalid_request"),
         ({"client_secret": "s"}, basic("acme:s"), 400, "invalid_request"),
@@ -143,12 +143,12 @@ def test_one_way_to_authenticate() -> None:
 
 
 def test_a_client_id_beside_basic_is_no_second_way() -> None:
-    """Some clients send their id in the body as well; the same one is no contradiction."""
+    """Some clients send the same client id in the body as well; that is accepted."""
     assert form(GRANT, ("client_id", "acme"), authorization=basic("acme:s")).client_id == "acme"
 
 
 def test_what_is_no_token_request() -> None:
-    """invalid_request for another encoding, another type, another structure; never an exception."""
+    """Another encoding, type or structure is invalid_request, never another exception."""
     for body, content_type in [
         (b"grant_type=client_credentials", "text/plain"),
         (b"grant_type=client_credentials", ""),
@@ -176,7 +176,7 @@ def test_what_is_no_token_request() -> None:
 
 
 def test_a_body_that_is_too_large() -> None:
-    """The server reads no more than it was told; the answer is 413."""
+    """The server does not read a larger body; the answer is 413."""
     with pytest.raises(ErrorAnswer) as refused:
         parse(replace(request(b""), too_large=True))
     assert refused.value.status == 413
@@ -208,7 +208,7 @@ def _flattened(value: Any) -> str:
     ),
 )
 def test_any_bytes_are_read_or_refused(body: bytes, content_type: str, authorization: str | None) -> None:
-    """Whatever comes in, the outcome is a token request or an OAuth error, whose words hold nothing of the body."""
+    """Any bytes lead to a token request or an OAuth error, and the error repeats nothing of the body."""
     try:
         readings = parse(request(body, content_type, authorization))
     except ErrorAnswer as refused:
@@ -233,7 +233,7 @@ _words = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
     way=st.sampled_from(["basic", "form", "json"]),
 )
 def test_what_was_written_is_read(client_id: str, secret: str, parameters: dict[str, str], way: str) -> None:
-    """Any id, secret and values come through each of the three ways unchanged, whatever characters they have."""
+    """Ids, secrets and values with any characters arrive unchanged in each of the three encodings."""
     grant = {"grant_type": "client_credentials"}
     if way == "basic":
         pair = f"{urlencode({'': client_id})[1:]}:{urlencode({'': secret})[1:]}"

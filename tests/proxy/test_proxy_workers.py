@@ -103,7 +103,7 @@ def test_one_mint_for_two_hosts(tmp_path: Path, dot: AuthorizationServer, valkey
 
 
 def test_vendors_keep_their_credentials_over_workers(tmp_path: Path, dot: AuthorizationServer, valkey: Store) -> None:
-    """Each of four workers learns from the others whose secret is right; wrong ones stay within one shared bound."""
+    """Four workers share which secrets are right, and share one bound on wrong ones."""
     config = written(tmp_path, dot, valkey, own=False)
     config.write_text("failures_per_minute = 10000\nsecret_attempts_per_minute = 4\n" + config.read_text())
     with hosted(config, tmp_path / "log", "--workers=4", "--preload") as ask, ThreadPoolExecutor(16) as pool:

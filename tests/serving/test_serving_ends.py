@@ -1,4 +1,4 @@
-"""The WSGI and the ASGI end of a service behind real servers, and where a client's address is read from."""
+"""The WSGI and ASGI applications of a service behind real servers, and the client's address."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ HERE = Path(__file__).parent.parent / "support"
 
 @pytest.fixture(scope="module")
 def on_waitress() -> Iterator[str]:
-    """Mounted at ``/at`` the way WSGI mounts."""
+    """The service at ``/at``, mounted as WSGI does it."""
     with by_waitress(echo_at()) as url:
         yield url
 
@@ -40,7 +40,7 @@ class TestWsgi(ServingContract):
 
 @pytest.fixture(scope="module")
 def on_gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The same on gunicorn, which hands on chunks as they come and hides nothing of a header."""
+    """The same on gunicorn, which passes on chunked bodies and all headers."""
     log = tmp_path_factory.mktemp("gunicorn") / "log"
     with gunicorn("serving_contract:echo_at()", log, "--threads=4", environment={}, folder=HERE) as url:
         yield url
@@ -84,7 +84,7 @@ def test_an_asgi_service_blocks_no_loop() -> None:
     both = threading.Barrier(2)
 
     class Meeting:
-        """Answers when two requests are inside."""
+        """Answers when two requests are under way."""
 
         def answer(self, request: Request, /) -> Answer:
             both.wait(30)
@@ -104,13 +104,13 @@ def test_an_asgi_service_blocks_no_loop() -> None:
 
 
 def test_a_slow_service_leaves_the_applications_threads_alone() -> None:
-    """With as many requests inside as may be, anyio's own threads, which the host's endpoints run on, are all free; one
-    more request waits, and is answered when there is room; a second event loop has its own.
+    """With the largest number of requests under way, anyio's default threads are all free for other endpoints. One more
+    request waits for a free thread. A second event loop has its own threads.
     """
     inside, leave = threading.Semaphore(0), threading.Event()
 
     class Slow:
-        """Answers when it is told to."""
+        """Answers after the test releases it."""
 
         def answer(self, request: Request, /) -> Answer:
             inside.release()
@@ -159,7 +159,7 @@ class Endless:
 
 
 def test_a_stream_that_does_not_end_is_read_to_the_limit_only() -> None:
-    """Gunicorn hands on chunks as they come, without a length: the service is told that it was too much."""
+    """Gunicorn passes on chunks without a length: reading stops at the limit, and ``too_large`` is True."""
     environ = {"REQUEST_METHOD": "POST", "wsgi.input": Endless(), "wsgi.input_terminated": True}
     body = b"".join(wsgi(Echo(), max_body=MAX_BODY)(environ, lambda status, headers: None))
     asked = json.loads(body)
@@ -167,7 +167,7 @@ def test_a_stream_that_does_not_end_is_read_to_the_limit_only() -> None:
 
 
 def test_zeros_before_a_length_make_it_no_shorter() -> None:
-    """``Content-Length: 000…05000`` is 5,000 bytes, which is compared with the limit, whatever is cut for comparing."""
+    """``Content-Length: 000…05000`` is 5,000 bytes, and that number is compared with the limit."""
     for zeros in [0, 1, 30]:
         for size, too_large in ((MAX_BODY, False), (MAX_BODY + 1, True), (10**40, True)):
             environ = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "0" * zeros + str(size), "wsgi.input": Endless()}
@@ -176,7 +176,7 @@ def test_zeros_before_a_length_make_it_no_shorter() -> None:
 
 
 def test_a_length_that_is_no_number_reads_nothing() -> None:
-    """A server that lets an odd Content-Length pass cannot make the service wait for a body."""
+    """A malformed Content-Length that a server lets pass does not make the service wait for a body."""
     answered: list[str] = []
     lengths = ["-1", "1e3", "٣", "0x10", " 5", "9" * 30]
     for length in lengths:
@@ -207,7 +207,7 @@ def test_neither_request_nor_answer_show_themselves() -> None:
     st.lists(st.sampled_from(["6.6.6.6", "unknown", "", "::1", "a, b"]), max_size=3),
 )
 def test_what_a_client_writes_never_decides_its_address(hops: list[str], client: str, written: list[str]) -> None:
-    """Behind n proxies that each append what they saw, the address is the client's, whatever stood there before."""
+    """Behind n proxies that each append an address, the result is the client's address, whatever the client wrote."""
     seen = [*written, client, *hops]
     with_header = request_from(hops[-1] if hops else client, ", ".join(seen[:-1] if hops else written))
     assert client_address(with_header, len(hops)) == client_address(request_from(client, ""), 0)

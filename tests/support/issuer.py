@@ -35,7 +35,7 @@ def _made(kid: str, algorithm: str, bits: int) -> Any:
 
 
 def public_jwk(kid: str, algorithm: str = "RS256", bits: int = 2048, **members: Any) -> dict[str, Any]:
-    """The public half of it, as a JWKS has it."""
+    """The public key as a JWK."""
     key = private_key(kid, algorithm, bits).public_key()
     data = json.loads(jwt.get_algorithm_by_name(algorithm).to_jwk(key))
     data = {name: value for name, value in data.items() if name != "key_ops"}
@@ -49,7 +49,7 @@ def public_pem(kid: str) -> bytes:
 
 
 class Issuer:
-    """An issuer whose every answer can be changed while it runs.
+    """An issuer whose answers a test can change while it runs.
 
     Attributes:
         path: of the issuer's identifier; "" for none.

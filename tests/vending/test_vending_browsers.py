@@ -1,4 +1,4 @@
-"""What a hostile page, or a hostile client, tries at a vendor; and what an honest page of a listed origin may do."""
+"""Attacks of hostile pages and clients on a vendor, and what a page of a listed origin may do."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def closed_shop(clock: FakeClock) -> Shop:
 
 
 def cors(answer: Answer) -> dict[str, str]:
-    """The headers by which a browser decides what a page may read."""
+    """The headers that tell a browser what a page may read."""
     return {name: value for name, value in answer.headers if name.startswith("Access-Control-")}
 
 
@@ -80,7 +80,7 @@ FOREIGN = {
 
 
 def test_a_page_of_any_other_origin_gets_nothing_and_reads_nothing(closed_shop: Shop) -> None:
-    """403 before anybody is identified, no CORS header, on the request and on its preflight alike."""
+    """The request and its preflight get 403 without a CORS header, before the caller is identified."""
     for site in [None, "cross-site", "same-site"]:
         for case in FOREIGN:
             headers = {"origin": FOREIGN[case], "sec-fetch-site": site}
@@ -107,7 +107,7 @@ def test_no_text_but_the_exact_origin_is_let_in(origin: str) -> None:
 
 
 def test_a_page_of_the_same_origin_needs_no_entry(shop: Shop) -> None:
-    """The browser vouches with a header that no script can set; the opaque origin is not believed even so."""
+    """The browser says so in a header that no script can set; the opaque origin ``null`` is refused all the same."""
     own = {"origin": "https://tokens.example", "sec-fetch-site": "same-origin"}
     answer = shop.ask(headers=own)
     token_of(answer)
@@ -116,14 +116,14 @@ def test_a_page_of_the_same_origin_needs_no_entry(shop: Shop) -> None:
 
 
 def test_a_program_that_is_no_browser_needs_no_origin(shop: Shop) -> None:
-    """Without an Origin there is no page; but a browser that says cross-site and hides the origin is refused."""
+    """A program sends no Origin; a browser that says cross-site without an Origin is refused."""
     token_of(shop.ask(headers={"origin": None}))
     hidden = shop.ask(headers={"origin": None, "sec-fetch-site": "cross-site"})
     assert error_of(hidden) == (403, "access_denied")
 
 
 def test_a_form_on_a_foreign_page_cannot_send_the_header(closed_shop: Shop) -> None:
-    """The forged simple request: right origin or none, cookies and all, but no custom header: no token."""
+    """A forged simple request may have the origin and the cookies, but no custom header, so it gets no token."""
     for value in [None, "", "  "]:
         for origin in (SHOP, None):
             answer = closed_shop.ask(headers={"x-requested-with": value, "origin": origin})
@@ -132,7 +132,7 @@ def test_a_form_on_a_foreign_page_cannot_send_the_header(closed_shop: Shop) -> N
 
 
 def test_another_header_may_be_required(clock: FakeClock) -> None:
-    """The one that is configured, in any case; the default's does not stand in for it."""
+    """The configured header is required, in upper or lower case; the default one is not enough."""
     with FakeAuthorizationServer(clock=clock) as server:
         shop = Shop(server, clock, required_header="X-Pizza")
         assert error_of(shop.ask())[0] == 400
@@ -142,7 +142,7 @@ def test_another_header_may_be_required(clock: FakeClock) -> None:
 
 
 def test_only_post_is_answered(closed_shop: Shop) -> None:
-    """A GET could be caused by an image; an OPTIONS that is no preflight is no better."""
+    """An image could cause a GET; an OPTIONS that is no preflight is refused as well."""
     for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "post", "OPTIONS"]:
         answer = closed_shop.ask(method=method)
         assert error_of(answer) == (405, "invalid_request")
@@ -151,7 +151,7 @@ def test_only_post_is_answered(closed_shop: Shop) -> None:
 
 
 def test_below_its_place_there_is_nothing(closed_shop: Shop) -> None:
-    """A path that a proxy in front let pass by mistake finds no second endpoint."""
+    """Every path below the mount is a 404."""
     for path in ["//", "/.", "/..", "/token", "/%2e%2e", "/;a=1", "/\x00", "/../../o/token"]:
         assert error_of(closed_shop.ask(path=path)) == (404, "invalid_request")
 
@@ -181,7 +181,7 @@ BODIES: dict[str, tuple[bytes, str | None, tuple[int, str]]] = {
 
 
 def test_a_body_that_asks_for_something_else_is_refused(closed_shop: Shop) -> None:
-    """Each gets its status and code in JSON that its page may read; nothing is asked of the server."""
+    """Each bad body gets its status and code as JSON that the page may read, and no token request is sent."""
     for case in BODIES:
         body, media_type, expected = BODIES[case]
         changes: dict[str, Any] = {"body": body}
@@ -194,12 +194,12 @@ def test_a_body_that_asks_for_something_else_is_refused(closed_shop: Shop) -> No
 
 
 def test_a_body_that_was_not_read_for_its_size_is_refused(closed_shop: Shop) -> None:
-    """What the server's end cut off is not taken for an empty body."""
+    """A body that was cut for its size does not count as an empty one."""
     assert error_of(closed_shop.ask(body=b"", too_large=True)) == (413, "invalid_request")
 
 
 def test_json_is_as_good_as_a_form(shop: Shop) -> None:
-    """The same token for the same scopes, however they were written; unknown members are ignored (RFC 6749 §3.2)."""
+    """A form and JSON with the same scopes get the same token; unknown members are ignored (RFC 6749 §3.2)."""
     body = json.dumps({"scope": SUBSCRIBE, "audience": "https://evil.example"}).encode()
     answer = shop.ask(body=body, headers={"content-type": "application/json; charset=utf-8"})
     assert token_of(answer) == token_of(shop.ask())
@@ -208,7 +208,7 @@ def test_json_is_as_good_as_a_form(shop: Shop) -> None:
 
 @given(st.lists(st.sampled_from([SUBSCRIBE, PUBLISH, "admin", "orders", "orders:", "*", ""]), max_size=4))
 def test_a_token_is_for_allowed_scopes_or_there_is_none(names: list[str]) -> None:
-    """Over lists of names: the caller is asked about (401 here) only where each named scope is in the allow-list."""
+    """For any list of names: the scopes pass only if each one is in the allow-list."""
     from m2m_auth.serving.http_messages import ErrorAnswer
     from m2m_auth.vending.asked_scopes import asked_scopes
 
@@ -242,7 +242,7 @@ WRONG_ORIGINS = {
 
 
 def test_an_origin_that_no_browser_would_send_is_refused_at_construction() -> None:
-    """The star above all; and each entry that would never match says what to write."""
+    """``*`` and every entry that could never match are refused, with the spelling to use."""
     for origin in WRONG_ORIGINS:
         with pytest.raises(ConfigurationError, match=WRONG_ORIGINS[origin].replace("*", r"\*")):
             TokenVendor(lambda n: n.source("https://as.example/t", "c", "s"), caller=str, scopes="a", origins=[origin])  # type: ignore[arg-type]
@@ -261,7 +261,7 @@ def test_origins_as_browsers_write_them_are_taken() -> None:
 
 
 def test_a_header_that_proves_nothing_is_refused() -> None:
-    """What a form, a browser or a proxy sends by itself cannot tell a page that means it from one that forges."""
+    """A header that forms, browsers or proxies send by themselves cannot prove that a page asked on purpose."""
     for header in [
         *("Accept", "Accept-Encoding", "content-type", "Cookie", "Origin", "Sec-Fetch-Site", "Proxy-A", "a b", ""),
         *("Cache-Control", "If-None-Match", "Priority", "Upgrade-Insecure-Requests", "Save-Data"),
@@ -277,7 +277,7 @@ def test_a_header_that_proves_nothing_is_refused() -> None:
 
 
 def test_one_allowed_scope_need_not_be_named(clock: FakeClock) -> None:
-    """An empty POST is enough where there is nothing to choose."""
+    """With one allowed scope an empty POST is enough."""
     with FakeAuthorizationServer(clock=clock) as server:
         shop = Shop(server, clock, scopes=SUBSCRIBE)
         assert document(shop.ask(scope=None))["scope"] == SUBSCRIBE

@@ -17,7 +17,7 @@ class _Signed:
         self._vendor = vendor
 
     def answer(self, request: Request, /) -> Answer:
-        """The vendor's, signed."""
+        """The vendor's answer with the worker's process id."""
         answer = self._vendor.answer(request)
         return replace(answer, headers=(*answer.headers, ("X-Worker", str(os.getpid()))))
 

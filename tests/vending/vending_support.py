@@ -1,4 +1,4 @@
-"""A vendor in front of a fake authorization server, both by one fake clock, and requests as browsers send them."""
+"""A vendor in front of a fake authorization server, both with one fake clock, and requests like a browser's."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SHOP = "https://shop.example"
 
 
 def user(request: Request) -> str | None:
-    """Whoever the test says; in an app this is the session's user."""
+    """The caller that the test names in a header; in an application it is the session's user."""
     return request.headers.get("x-test-user")
 
 
 class Shop:
-    """A vendor and what it stands on. ``sources`` are the callers for whom a source was built, in order."""
+    """A vendor and its server. ``sources`` has an entry for each source that was built."""
 
     def __init__(self, server: FakeAuthorizationServer, clock: FakeClock, **options: Any) -> None:
         self.server, self.clock = server, clock

@@ -1,6 +1,6 @@
-"""What goes over the wire: the Authorization header that comes in, and the challenge that goes back.
+"""The wire format: the Authorization header of a request, and the challenge of the answer.
 
-The challenges are read with our own client's rule, so that both ends mean the same by them.
+The challenges are parsed by the client side of this package, so both sides agree on them.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def test_no_bearer_token_at_all() -> None:
 
 
 def test_a_malformed_header_or_two_tokens_is_a_400() -> None:
-    """``invalid_request``, which no renewal would mend; also where a server joined two headers with a comma."""
+    """A malformed header, or two headers that a server joined with a comma, are ``invalid_request``."""
     for header in [
         "Bearer",
         "Bearer ",
@@ -66,7 +66,7 @@ def test_a_malformed_header_or_two_tokens_is_a_400() -> None:
 
 
 def test_a_token_in_the_url_too_is_two_tokens() -> None:
-    """RFC 6750 §2: one way of sending it at a time; one that is in the URL only is not read, since URLs are logged."""
+    """RFC 6750 §2: a token in the URL and one in the header are two; a token in the URL alone is never read."""
     with pytest.raises(InvalidRequest):
         bearer_token("Bearer abc", ["page", "access_token"])
     with pytest.raises(MissingToken):
@@ -106,7 +106,7 @@ def test_a_challenge_can_be_parsed_back() -> None:
 
 
 def test_the_scopes_that_are_needed_are_named() -> None:
-    """403 says which scopes would do, in order, so that two answers are alike."""
+    """403 names the needed scopes in sorted order."""
     assert InsufficientScope(scope={"write", "read"}).challenge == (
         'Bearer error="insufficient_scope", error_description="The token lacks a scope.", scope="read write"'
     )
@@ -133,13 +133,13 @@ TOKEN = VerifiedToken(client_id="billing", scopes=frozenset({"read", "write"}), 
 
 
 def test_scopes_that_are_there() -> None:
-    """All that are asked for, in whatever form."""
+    """A token with all required scopes passes, in each form of the argument."""
     for scope in [None, "", "read", "read write", ["write"], {"read", "write"}]:
         TOKEN.require(scope)
 
 
 def test_scopes_that_are_not() -> None:
-    """One missing is enough; names are compared to the letter."""
+    """One missing scope is refused; names are compared exactly."""
     for scope in ["admin", "read admin", ["READ"], "rea"]:
         with pytest.raises(InsufficientScope) as caught:
             TOKEN.require(scope)
@@ -147,7 +147,7 @@ def test_scopes_that_are_not() -> None:
 
 
 def test_audiences() -> None:
-    """Any value of ``aud`` will do; another one is an invalid token (RFC 9068 §4)."""
+    """Any value of ``aud`` counts; a token without the audience is invalid (RFC 9068 §4)."""
     TOKEN.require(audience="b")
     with pytest.raises(InvalidToken):
         TOKEN.require("read", audience="c")
@@ -157,7 +157,7 @@ def test_audiences() -> None:
 
 
 def test_a_scope_that_cannot_be_one_is_found_where_it_is_written() -> None:
-    """A comma between scopes is the usual slip: it would ask for a scope that nobody has."""
+    """A comma between scopes is a common mistake and a ConfigurationError."""
     for scope in ['re"ad', ["read write"], "read,write", [7], "ä"]:
         with pytest.raises(ConfigurationError, match="scope"):
             names(scope)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""JWTs: which are taken, and each way in which a forged, foreign or old one is not."""
+"""JWTs: which are accepted, and why forged, foreign and expired ones are refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def encoded(value: object) -> str:
 
 
 def refusal(verifier: JWTVerifier, token: str) -> str:
-    """Why a token is refused, in the words that the caller gets."""
+    """The text with which a token is refused."""
     with pytest.raises(InvalidToken) as caught:
         verifier.verify(token)
     assert caught.value.status == 401
@@ -29,7 +29,7 @@ def refusal(verifier: JWTVerifier, token: str) -> str:
 
 
 def test_a_good_token_says_who_calls_and_what_for(issuer: Issuer, verifier: JWTVerifier) -> None:
-    """Client, scopes, audiences and every claim; the repr keeps the other claims to itself."""
+    """A verified token has client, scopes, audiences and all claims; its repr shows no other claims."""
     found = verifier.verify(issuer.token(email="someone@example.com"))
     assert (found.client_id, found.scopes, found.audiences) == ("billing", {"read", "write"}, {AUDIENCE})
     assert found.claims["email"] == "someone@example.com"
@@ -45,7 +45,7 @@ def test_every_algorithm_of_the_list_works(issuer: Issuer, verifier: JWTVerifier
 
 
 def test_alg_none_is_refused(issuer: Issuer, verifier: JWTVerifier) -> None:
-    """Unsigned tokens, however "none" is written, never get in, and cost no fetch."""
+    """Unsigned tokens are refused in every spelling of "none", without a fetch."""
     for name in ("none", "None", "NONE", ""):
         unsigned = f"{encoded({'alg': name, 'typ': 'at+jwt', 'kid': 'one'})}.{encoded(issuer.claims())}."
         assert refusal(verifier, unsigned) == "The token is not a JWT that this API accepts."
@@ -53,7 +53,7 @@ def test_alg_none_is_refused(issuer: Issuer, verifier: JWTVerifier) -> None:
 
 
 def test_hs256_with_the_public_key_is_refused(issuer: Issuer, verifier: JWTVerifier) -> None:
-    """The confusion: the public key, which everybody has, used as the secret of an HMAC, in every form of it."""
+    """Algorithm confusion: an HMAC with the public key as its secret, in each form of the key, is refused."""
     import hashlib
     import hmac
 
@@ -130,7 +130,7 @@ def test_a_token_for_somebody_else_is_refused(issuer: Issuer, verifier: JWTVerif
 
 
 def test_one_of_several_audiences_is_enough(issuer: Issuer, clock: FakeClock) -> None:
-    """Lists on both sides: one common value lets the token in."""
+    """With lists on both sides, one common value is enough."""
     several = JWTVerifier(issuer.issuer, ["other", AUDIENCE], issuer.jwks_uri, clock=clock)
     assert several.verify(issuer.token(aud=["x", AUDIENCE])).audiences == {"x", AUDIENCE}
     assert refusal(several, issuer.token(aud=["x", "y"])) == "The token is for another audience."
@@ -140,7 +140,7 @@ def test_one_of_several_audiences_is_enough(issuer: Issuer, clock: FakeClock) ->
 def test_an_expired_token_is_good_within_the_leeway(
     issuer: Issuer, verifier: JWTVerifier, clock: FakeClock, age: float, good: bool
 ) -> None:
-    """600 s of life and 30 s of leeway: to the second."""
+    """600 s of life and 30 s of leeway, exact to the second."""
     token = issuer.token()
     clock.advance(age)
     if good:
@@ -186,7 +186,7 @@ def test_the_usual_kinds_are_taken(issuer: Issuer, verifier: JWTVerifier) -> Non
 
 
 def test_a_critical_extension_is_refused(issuer: Issuer, verifier: JWTVerifier) -> None:
-    """RFC 7515 §4.1.11: what must be understood and is not makes the token invalid; no access token needs any."""
+    """RFC 7515 §4.1.11: a token with a critical extension that is not understood is invalid."""
     for extension in ["exp2", "b64"]:
         header = encoded({"alg": "RS256", "kid": "one", "crit": [extension], extension: True})
         header = f"{header}.{encoded(issuer.claims())}"
@@ -196,7 +196,7 @@ def test_a_critical_extension_is_refused(issuer: Issuer, verifier: JWTVerifier) 
 
 
 def test_what_is_no_jwt_is_refused_without_a_fetch(issuer: Issuer, verifier: JWTVerifier) -> None:
-    """Rubbish is an invalid token, never an exception of another kind."""
+    """Any other text is an invalid token, never another exception."""
     for token in [
         "opaque",
         "",
@@ -220,7 +220,7 @@ def test_a_header_nested_without_end_is_refused(verifier: JWTVerifier) -> None:
 
 
 def test_whose_token_it_is(issuer: Issuer, verifier: JWTVerifier) -> None:
-    """``client_id`` first (RFC 9068 §2.2), then what vendors call it; nobody, where nobody says."""
+    """``client_id`` first (RFC 9068 §2.2), then the vendors' own claims, else an empty string."""
     for claims, client in [
         ({"client_id": "a", "azp": "b", "cid": "c", "sub": "d"}, "a"),
         ({"client_id": None, "azp": "b", "cid": "c", "sub": "d"}, "b"),
@@ -232,7 +232,7 @@ def test_whose_token_it_is(issuer: Issuer, verifier: JWTVerifier) -> None:
 
 
 def test_what_a_token_may_do(issuer: Issuer, verifier: JWTVerifier) -> None:
-    """``scope`` as a string or a list, else ``scp``; an odd claim grants nothing."""
+    """Scopes come from ``scope`` as a string or a list, else from ``scp``; a claim of another type grants nothing."""
     for claims, scopes in [
         ({"scope": "read  write"}, {"read", "write"}),
         ({"scope": ["read", "write", 7]}, {"read", "write"}),
