@@ -23,10 +23,10 @@ import served_proxy
 
 VENDORS = [f"vendor{number}" for number in range(5)]
 AUDIENCES = ["https://orders.example", "https://stock.example"]
-THRIFTY = "vendor4"
-"""May have one token minted in a month, and asks for two audiences."""
+LIMITED = "vendor4"
+"""This vendor has a budget of one mint a month, and asks for two audiences."""
 ATTEMPTS = 5
-"""How many unknown secrets of a vendor the proxy tries upstream in a minute."""
+"""The number of unknown secrets of a vendor that the proxy tries upstream in a minute."""
 
 
 THREADS = 6
@@ -85,7 +85,7 @@ def server() -> Iterator[AuthorizationServer]:
 def proxy(server: AuthorizationServer, tmp_path: Path) -> Iterator[str]:
     """Two workers that share what is on disk."""
     vendors: dict[str, dict[str, Any]] = {name: {"audiences": AUDIENCES, "scopes": ["read"]} for name in VENDORS}
-    vendors[THRIFTY]["mints_per_month"] = 1
+    vendors[LIMITED]["mints_per_month"] = 1
     limits = {"secret_attempts_per_minute": ATTEMPTS, "min_validity": 60, "trusted_proxies": 1}
     config = served_proxy.write_config(tmp_path, server.token_endpoint, vendors, **limits)
     with served_proxy.running(config, gunicorn=True) as endpoint:
@@ -105,7 +105,7 @@ def in_threads(proxy: str, questions: list[Question], address: str = "198.51.100
 
 @pytest.mark.slow
 def test_ten_thousand_careless_requests(server: AuthorizationServer, proxy: str) -> None:
-    """10,000 calls without a client cache are one mint per vendor and audience; one vendor over its budget is refused."""
+    """10,000 calls without a client cache are one mint per vendor and audience; only one vendor runs out of budget."""
     questions = [(vendor, secret_of(vendor), audience) for vendor in VENDORS for audience in AUDIENCES]
     tokens: dict[tuple[str, str], set[str]] = {}
     refused: list[tuple[str, Reply]] = []
@@ -120,8 +120,8 @@ def test_ten_thousand_careless_requests(server: AuthorizationServer, proxy: str)
     assert len(answers) == 10_000
     assert [len(found) for found in tokens.values()] == [1] * 9
     assert len(set.union(*tokens.values())) == 9
-    assert {vendor: server.mints(vendor) for vendor in VENDORS} == dict.fromkeys(VENDORS, 2) | {THRIFTY: 1}
-    assert {vendor for vendor, _ in refused} == {THRIFTY}
+    assert {vendor: server.mints(vendor) for vendor in VENDORS} == dict.fromkeys(VENDORS, 2) | {LIMITED: 1}
+    assert {vendor for vendor, _ in refused} == {LIMITED}
     assert len(refused) == 1000
     assert {reply.status for _, reply in refused} == {429}
     assert all(0 < int(reply.retry_after or "0") <= 31 * 86_400 for _, reply in refused)

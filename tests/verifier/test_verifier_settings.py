@@ -52,7 +52,7 @@ def test_settings_that_make_no_sense() -> None:
         (None, "R is not set"),
         ({}, "R is not set"),
         ("https://tenant.example", "R is not set"),
-        ({"ISSUER": "https://tenant.example"}, "R lacks 'AUDIENCE'. Fix: set it (None accepts"),
+        ({"ISSUER": "https://tenant.example"}, "R lacks 'AUDIENCE'. Fix: set it (None, on purpose"),
         ({"AUDIENCE": "api"}, "R lacks 'ISSUER'"),
         ({**JWT, "JWKS_URL": "https://tenant.example"}, "did you mean 'JWKS_URI'?"),
         ({**JWT, "issuer": "x"}, "R has 'issuer'"),

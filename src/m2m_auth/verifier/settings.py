@@ -56,7 +56,7 @@ def _built(make: Callable[..., TokenVerifier], given: Mapping[str, Any], where: 
             raise ConfigurationError(f"{where} has {name!r}, which is not known{near}. Known: {known}")
     for name, option in options.items():
         if option.default is option.empty and name not in given:
-            purpose = " (None accepts tokens for any audience)" if name == "AUDIENCE" else ""
+            purpose = " (None, on purpose, accepts tokens for any audience)" if name == "AUDIENCE" else ""
             raise ConfigurationError(f"{where} lacks {name!r}. Fix: set it{purpose}")
     problem = ""
     try:
