@@ -54,6 +54,13 @@ def test_an_oauth_error_decides(status: int, code: str, kind: FailureKind) -> No
     assert failure_of(TokenErrorResponse(**facts)) == Failure(kind, REJECTED, message, code, facts=facts)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(("said", "shown"), [("Plan XX.", "Plan XX"), ("No...", "No"), (".", ""), ("Who?", "Who?")])
+def test_the_servers_sentence_ends_with_one_full_stop(said: str, shown: str) -> None:
+    """The fix follows as a sentence of its own."""
+    message = f"The token endpoint answered 400 invalid_request: {shown}. Check the token request."
+    assert failed(400, {"error": "invalid_request", "error_description": said}).message == message
+
+
 def test_an_oauth_error_without_a_description() -> None:
     """The message has the code and the fix."""
     message = "The token endpoint answered 401 invalid_client. " + FIXES["invalid_client"]

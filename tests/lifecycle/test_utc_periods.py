@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from datetime import datetime, timezone
 
 import pytest
@@ -55,6 +56,20 @@ def test_an_edge_belongs_to_the_period_that_begins(name: str) -> None:
     assert utc_period(name, last).end == utc_period(name, edge).start == edge
     assert utc_period(name, last).key_suffix != utc_period(name, edge).key_suffix
     assert period_ends_in(name, last) > 0.0
+
+
+@pytest.mark.parametrize("zone", ["Asia/Kathmandu", "America/St_Johns"])
+def test_the_hosts_time_zone_does_not_matter(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hosts in two zones count in one counter; these zones are off by a quarter and a half of an hour."""
+    expected = [utc_period(name, NOW) for name in NAMES]
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        found = [utc_period(name, NOW) for name in NAMES]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert found == expected
 
 
 def test_an_unknown_period_is_a_mistake() -> None:

@@ -145,12 +145,12 @@ def test_a_checked_secret_is_kept_as_it_is() -> None:
     ],
 )
 @pytest.mark.parametrize("concealed_first", [False, True])
-def test_a_wrong_secret_is_explained_and_never_shown(given: Any, words: str, concealed_first: bool) -> None:
-    """The message says what is wrong; no frame of the traceback has the secret in a local."""
+def test_a_wrong_secret_is_explained(given: Any, words: str, concealed_first: bool) -> None:
+    """The message says what is wrong, concealed or not, and does not show it."""
     with pytest.raises(ConfigurationError) as caught:
         checked_secret("s", concealed(given) if concealed_first else given)
     assert str(caught.value).startswith(words)
-    assert [text for text in shown_by_error(caught.value, __file__) if CANARY in text] == []
+    assert CANARY not in str(caught.value)
 
 
 @pytest.mark.parametrize("character", ["\ud7ff", "\ue000", "\U0010ffff", "\x7f", "\u00e9"])
@@ -203,6 +203,9 @@ def test_bytes_that_are_not_utf8_become_text_that_the_check_refuses() -> None:
 
 
 MISTAKES: dict[str, Callable[[], object]] = {
+    "secret": lambda: checked_secret("s", f"{CANARY} "),
+    "secret as bytes": lambda: checked_secret("s", CANARY.encode()),
+    "secret of a source": lambda: checked_secret_source(f"{CANARY}\ud800"),
     "white space": lambda: RefreshToken(f"{CANARY} "),
     "encoding": lambda: RefreshToken(CANARY, "xml"),  # type: ignore[arg-type]
     "no PEM": lambda: PrivateKeyJWT(CANARY),

@@ -128,12 +128,13 @@ def test_workers_that_share_a_cache_share_each_callers_token_and_no_other(shop: 
 
 def test_one_callers_entry_put_in_anothers_place_is_a_miss(shop: Shop, tmp_path: Path) -> None:
     """Copying ada's entry to bob's key is a miss, because each caller's entries have their own sealing key."""
+    from m2m_auth.caches import Capabilities
     from m2m_auth.caches.memory import MemoryTokenCache
 
     class Swapped(MemoryTokenCache):
         """A cache that keeps all token entries under one key, as an attacker would."""
 
-        capabilities = MemoryTokenCache().capabilities._replace(shared=True)
+        capabilities = Capabilities(shared=True)
 
         def get(self, key: str) -> bytes | None:
             return super().get("m2m1.t" if key.startswith("m2m1.t") else key)

@@ -95,6 +95,7 @@ def checked_secret_source(client_secret: object) -> Secret | SecretSource | None
     Raises:
         ConfigurationError: as for :func:`checked_secret`.
     """
+    client_secret = concealed(client_secret)
     if client_secret is None or callable(client_secret):
         return client_secret
     return checked_secret("client_secret", client_secret)

@@ -5,11 +5,10 @@ The token proxy and the vending endpoint count with it. While the shared cache f
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import TypeVar, cast
 
-from ..caches.protocol import TokenCache
+from ..caches.protocol import TokenCache, release_thread
 from ..events import EventEmitter
 from ..runtime.clock import SYSTEM_CLOCK, Clock
 from .circuit_breaker import circuit_breakers_for
@@ -78,10 +77,7 @@ class SharedCounters:
     def release_thread(self) -> None:
         """Lets the cache close what it opened for this thread. Call it before a thread ends."""
         for breaker in self._breakers:
-            release = getattr(breaker.cache, "release_thread", None)
-            if release is not None:
-                with contextlib.suppress(Exception):  # a user's own cache may raise anything
-                    release()
+            release_thread(breaker.cache)
 
     def _do(self, operation: Callable[[TokenCache], _Result]) -> _Result:
         """The result from the farthest tier that answers. The last one is this process's memory, which always does."""
