@@ -205,7 +205,7 @@ def test_the_ledger_outlives_a_fault_of_the_cache(server: FakeAuthorizationServe
         assert first.token().status == 200
         one.ledger.flush()
         cache.down = False
-        clock.advance(10)  # the cache was left alone for a while
+        clock.advance(10)  # the circuit breaker lets the next operation through
         assert report_of(one).month.asked == report_of(two).month.asked == 3
 
 
@@ -283,7 +283,7 @@ def test_memory_is_flat(server: FakeAuthorizationServer) -> None:
         before = sys.getallocatedblocks()
         ask(range(4000, 10_000))
         gc.collect()
-        assert sys.getallocatedblocks() - before < 1000  # of 6,000 bodies, and so many as well refused
+        assert sys.getallocatedblocks() - before < 1000  # 6,000 requests, most of them refused
         assert len(proxy.sources) == 50
     finally:
         proxy.close()

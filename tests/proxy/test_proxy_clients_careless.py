@@ -58,7 +58,7 @@ class Caller:
         headers = {
             "Authorization": f"Basic {credentials}",
             "Content-Type": "application/x-www-form-urlencoded",
-            "X-Forwarded-For": self._address,  # as the one trusted proxy in front of ours writes it
+            "X-Forwarded-For": self._address,  # as the trusted reverse proxy in front writes it
         }
         self._connection.request("POST", self._path, form, headers)
         with self._connection.getresponse() as answer:
@@ -146,6 +146,6 @@ def test_a_thousand_guesses(server: AuthorizationServer, proxy: str) -> None:
         assert server.mints() == 1
         assert caller.ask(vendor, secret_of(vendor), AUDIENCES[0]).body.get("access_token") == token
         assert caller.ask(other, secret_of(other), AUDIENCES[0]).status == 200
-    for _ in range(10):  # either worker, the one that has never seen this vendor's address as well
+    for _ in range(10):  # either worker, also the one that never saw this vendor's address
         with closing(Caller(proxy)) as caller:
             assert caller.ask(vendor, secret_of(vendor), AUDIENCES[0]).status == 200

@@ -58,7 +58,7 @@ def test_a_vended_token_is_good_for_min_validity(
             server.wait_for_token_requests(mints, timeout=10)
         assert shortest >= 60
         served = max(step, 60) * 37 * lifetimes
-        # Renewed at three quarters of the time for which a token is given out, at the earliest.
+        # The earliest renewal is at three quarters of the time for which a token is vended.
         assert server.mints <= served / ((lifetime - 61) * 0.75) + 2
 
 

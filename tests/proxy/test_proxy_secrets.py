@@ -161,7 +161,7 @@ def test_a_changed_secret_passes(server: FakeAuthorizationServer) -> None:
         assert server.token_requests == 2
         clock.advance(601)
         assert [ask.token(secret="the next one").status for _ in range(2)] == [200, 200]
-        clock.advance(545)  # it is known still, and its token is no longer given out: its own source renews
+        clock.advance(545)  # the secret is still known, but its token is no longer vended, so its source renews
         assert ask.token(secret="the next one").status == 200
 
 
@@ -199,7 +199,7 @@ def test_a_verifier_ends() -> None:
     one, two = (SecretVerifiers(pepper, {ACME: ()}, counters) for _ in range(2))
     mac = one.mac(ACME, Secret(RIGHT))
     one.enrol(ACME, mac, clock.wall() + 600)
-    one.enrol(ACME, mac, clock.wall() + 300)  # another audience's token, which ends earlier
+    one.enrol(ACME, mac, clock.wall() + 300)  # another audience's token that ends earlier
     assert two.learn(ACME, mac)
     clock.advance(599)
     assert [each.knows(ACME, mac) for each in (one, two)] == [True, True]
@@ -226,10 +226,10 @@ def test_limits_per_client_and_per_address(server: FakeAuthorizationServer) -> N
         assert [tried(ACME, "wrong", f"192.0.2.{last}").status for last in range(1, 6)] == [401] * 4 + [429]
         refused = tried(ACME, RIGHT, "192.0.2.77")
         assert (refused.status, refused.headers["retry-after"]) == (429, "45")
-        # Its own address, from which it has come with the right secret, goes on, and so do other clients.
+        # The client's own address, which sent the right secret, is not blocked, and neither are other clients.
         assert tried(ACME, RIGHT, "192.0.2.9").status == 200
         assert tried("bolt", "bolt's secret", "192.0.2.77").status == 200
-        # One address that tries many clients.
+        # One address tries many clients.
         many = [tried(f"client{number}", "wrong", "192.0.2.200").status for number in range(13)]
         assert many == [401] * 12 + [429]
         clock.advance(45)
@@ -390,7 +390,7 @@ def test_without_the_shared_cache_it_goes_on(server: FakeAuthorizationServer, co
     cache = FaultyCache(MemoryTokenCache())
     cache.down = True
     config = configure(server, cache=cache, failures_per_minute=3)  # type: ignore[operator]
-    # Each in an hour of its own: what a process counts by itself outlives the proxy.
+    # Each in another hour, because the counts of a process outlive the proxy.
     with running(config, clock=FakeClock(PERIOD_START + 3600 * len(server.clients))) as (_, ask):
         assert ask_twice(ask) == [200, 200]
         assert [ask.token("nobody", "x").status for _ in range(4)] == [401, 401, 401, 429]

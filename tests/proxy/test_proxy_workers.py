@@ -87,7 +87,7 @@ def test_one_mint_for_two_hosts(tmp_path: Path, dot: AuthorizationServer, valkey
             got = list(pool.map(lambda each: (each[1], each[0].token(each[1], secrets[each[1]], None).token), asked))
         assert len({token for _, token in got}) == len(set(got)) == 2
         assert dot.mints("proxy") == 2
-    # Every worker has written what it counted before it ended.
+    # Each worker wrote its totals before it ended.
     proxy = TokenProxy(load(config))
     try:
         reports = {report.vendor: report.month for report in proxy.ledger.report()}
@@ -96,7 +96,7 @@ def test_one_mint_for_two_hosts(tmp_path: Path, dot: AuthorizationServer, valkey
             == replace(reports["bolt"], served=0)
             == Counts(asked=100, served=0, minted=1, refused=0)
         )
-        # A worker that waited for another one's mint did not find the token there: a miss, though no mint.
+        # A request that waited for another worker's mint is a miss without a mint.
         assert 96 <= reports["acme"].served <= 99
     finally:
         proxy.close()
@@ -112,7 +112,7 @@ def test_vendors_keep_their_credentials_over_workers(tmp_path: Path, dot: Author
         assert (dot.mints("acme"), dot.token_requests("acme")) == (1, 1)
         statuses = list(pool.map(lambda number: ask.token("acme", f"guess {number}", None).status, range(200)))
         assert set(statuses) == {401}
-        assert dot.token_requests("acme") <= 1 + 2 * 4  # where the minute changes meanwhile, the bound is given twice
+        assert dot.token_requests("acme") <= 1 + 2 * 4  # twice the bound, if the minute changes during the test
         assert ask.token("acme", "acme's secret", None).token == tokens[0]
 
 

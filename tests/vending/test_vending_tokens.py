@@ -115,7 +115,7 @@ def test_workers_that_share_a_cache_share_each_callers_token_and_no_other(shop: 
     """A second worker finds ada's token sealed on the disk, and mints for bob; the client's ledger counts both."""
     shop.source_options = {"cache": f"disk:{tmp_path}/tokens", "budget": MintBudget(per_month=2, reserve=0)}
     ada = token_of(shop.ask("ada"))
-    forget_everything()  # as another process, that has the disk in common
+    forget_everything()  # like another process with the same disk
     worker = Shop(shop.server, shop.clock)
     worker.source_options = shop.source_options
     assert token_of(worker.ask("ada")) == ada

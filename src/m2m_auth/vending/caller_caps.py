@@ -44,9 +44,8 @@ class HourlyCap:
         digest = hashlib.sha256(key.encode()).digest()[:16]
         name = f"m2m1.v.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}.{hour.key_suffix}"
         counted = next(self._own.get_or_add(name, lambda: count(1)))
-        if (
-            counted <= self._per_hour and self._shared is not None
-        ):  # a caller over the cap costs no request to the cache
+        # A caller over the cap costs no request to the cache.
+        if counted <= self._per_hour and self._shared is not None:
             counted = max(counted, self._shared.increment_shared(name, hour.kept) or 0)
             self._shared.release_thread()
         return hour.end - now if counted > self._per_hour else None

@@ -136,9 +136,8 @@ class TokenVendor:
         except ConfigurationError as error:
             _log.error("no token was vended: %s", error)
             answer = _FAULT
-        except (
-            Exception
-        ):  # the user's functions may raise anything; pages of a listed origin must be able to read the answer
+        except Exception:
+            # The user's functions may raise anything. Pages of a listed origin must be able to read the answer.
             _log.exception("no token was vended")
             answer = _FAULT
         return replace(answer, headers=_once((*answer.headers, *self._browsers.cors(request))))
@@ -158,10 +157,8 @@ class TokenVendor:
         self._browsers.admit(request)
         caller = identified(self._caller(request))
         if caller is None:
-            challenge = (
-                "WWW-Authenticate",
-                "Session",
-            )  # RFC 9110 §11.6.1 wants a challenge; no browser asks for a password for this one
+            # RFC 9110 §11.6.1 wants a challenge; for this one no browser asks for a password.
+            challenge = ("WWW-Authenticate", "Session")
             raise ErrorAnswer(401, "access_denied", "The caller is unknown.", challenge)
         allowed = self._allowed_for(caller)
         if not allowed:
