@@ -14,6 +14,18 @@ from m2m_auth.testing import FakeClock
 from m2m_auth.verifier import InvalidToken, JWTVerifier, VerifiedToken
 
 
+@pytest.fixture
+def issuer(clock: FakeClock) -> Issuer:
+    """An issuer without a socket: verifiers reach it by its transport."""
+    return Issuer(clock)
+
+
+@pytest.fixture
+def verifier(issuer: Issuer, clock: FakeClock) -> JWTVerifier:
+    """A verifier of the issuer's tokens, with 30 s of leeway."""
+    return JWTVerifier(issuer.issuer, AUDIENCE, issuer.jwks_uri, transport=issuer.transport, clock=clock)
+
+
 def encoded(value: object) -> str:
     """A JWT's part."""
     return base64.urlsafe_b64encode(json.dumps(value).encode()).rstrip(b"=").decode()
@@ -72,7 +84,9 @@ def test_an_allow_list_that_would_let_anybody_in_is_refused(issuer: Issuer) -> N
 
 def test_an_algorithm_outside_the_list_is_refused(issuer: Issuer, clock: FakeClock) -> None:
     """A good signature by an algorithm that is not on the list does not count."""
-    strict = JWTVerifier(issuer.issuer, AUDIENCE, issuer.jwks_uri, algorithms="ES256", clock=clock)
+    strict = JWTVerifier(
+        issuer.issuer, AUDIENCE, issuer.jwks_uri, transport=issuer.transport, algorithms="ES256", clock=clock
+    )
     assert refusal(strict, issuer.token()) == "The token is not a JWT that this API accepts."
 
 
@@ -131,7 +145,7 @@ def test_a_token_for_somebody_else_is_refused(issuer: Issuer, verifier: JWTVerif
 
 def test_one_of_several_audiences_is_enough(issuer: Issuer, clock: FakeClock) -> None:
     """With lists on both sides, one common value is enough."""
-    several = JWTVerifier(issuer.issuer, ["other", AUDIENCE], issuer.jwks_uri, clock=clock)
+    several = JWTVerifier(issuer.issuer, ["other", AUDIENCE], issuer.jwks_uri, transport=issuer.transport, clock=clock)
     assert several.verify(issuer.token(aud=["x", AUDIENCE])).audiences == {"x", AUDIENCE}
     assert refusal(several, issuer.token(aud=["x", "y"])) == "The token is for another audience."
 
@@ -164,7 +178,9 @@ def test_a_token_of_the_future_waits(
 
 def test_required_claims(issuer: Issuer, clock: FakeClock) -> None:
     """A claim that is asked for must be there and not empty."""
-    picky = JWTVerifier(issuer.issuer, AUDIENCE, issuer.jwks_uri, required_claims=["tenant"], clock=clock)
+    picky = JWTVerifier(
+        issuer.issuer, AUDIENCE, issuer.jwks_uri, transport=issuer.transport, required_claims=["tenant"], clock=clock
+    )
     assert picky.verify(issuer.token(tenant="acme"))
     for token in (issuer.token(), issuer.token(tenant="")):
         assert refusal(picky, token) == "The token lacks a required claim."
