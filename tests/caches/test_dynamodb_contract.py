@@ -19,7 +19,7 @@ __all__ = ["credentials", "dynamodb", "endpoint"]
 class TestOwnClient(CacheContract):
     """With the client that the cache makes."""
 
-    lease_rounds = 200
+    lease_rounds = 50
 
     @pytest.fixture
     def open_cache(self, endpoint: str) -> Callable[[], TokenCache]:

@@ -14,7 +14,7 @@ from ..errors import ConfigurationError, missing_extra, nearest
 from .protocol import TokenCache
 from .urls import without_password
 
-__all__ = ["CLIENT_PACKAGES", "from_client", "from_url"]
+__all__ = ["from_client", "from_url"]
 
 
 class _KnownCache(NamedTuple):
@@ -41,9 +41,6 @@ _CACHES = (  # module, class, extra, URL schemes, client packages
 )
 _BY_SCHEME = {scheme: row for row in _CACHES for scheme in row.schemes.split()}
 _BY_PACKAGE = {package: row for row in _CACHES for package in row.client_packages.split()}
-
-CLIENT_PACKAGES = tuple(_BY_PACKAGE)
-"""The packages whose clients :func:`from_client` accepts."""
 
 
 def from_url(url: str) -> TokenCache:

@@ -64,10 +64,10 @@ def by_processes(open_cache: OpenCache, action: Callable[[str], T], key: str) ->
     barrier = context.Barrier(PROCESSES, timeout=_DEADLINE)
     with ProcessPoolExecutor(PROCESSES, context, _enter, (open_cache, barrier)) as pool:
         futures = [pool.submit(_run, action, key) for _ in range(PROCESSES)]
-        errors = [error for future in futures if (error := future.exception()) is not None]
+        errors = [failure for future in futures if (failure := future.exception()) is not None]
         if errors:
             # An error in one process breaks the barrier of the others: show the cause.
-            raise min(errors, key=lambda error: isinstance(error, threading.BrokenBarrierError))
+            raise min(errors, key=lambda failure: isinstance(failure, threading.BrokenBarrierError))
         return [future.result() for future in futures]
 
 
