@@ -1,4 +1,4 @@
-"""Secret and AccessToken: silent wherever Python would print them, immutable, compared by value."""
+"""Secret and AccessToken: hidden wherever Python would print them, immutable, compared by value."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_secret_takes_a_format_spec_silently() -> None:
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 @pytest.mark.parametrize("thing", [Secret(CANARY), token(), token().authorization], ids=["secret", "token", "header"])
 def test_nothing_is_pickled(thing: object, protocol: int) -> None:
-    """A pickle is plain text on its way to a queue, a cache, a crash report."""
+    """A pickle would carry the secret in the clear to a queue, a cache or a crash report."""
     with pytest.raises(TypeError, match="not pickled"):
         pickle.dumps(thing, protocol)
     with pytest.raises(TypeError, match="not pickled"):
@@ -69,7 +69,7 @@ def test_the_authorization_header_is_a_str_with_a_silent_repr() -> None:
 
 
 def test_a_token_tells_what_it_is() -> None:
-    """All of its public facts."""
+    """Every public attribute."""
     one = token()
     assert (one.value, one.token_type, one.scope) == (CANARY, "Bearer", "a b")
     assert (one.issued_at, one.expires_at, one.fingerprint) == (100.0, 160.0, "01234567")
@@ -78,7 +78,7 @@ def test_a_token_tells_what_it_is() -> None:
 
 @pytest.mark.parametrize("name", ["value", "token_type", "scope", "expires_at", "authorization", "fingerprint", "new"])
 def test_a_token_cannot_be_changed(name: str) -> None:
-    """It is shared by every thread of the process."""
+    """Every thread of the process holds the same object."""
     one = token()
     with pytest.raises(AttributeError):
         setattr(one, name, "x")
@@ -107,7 +107,7 @@ def test_secrets_are_equal_by_value() -> None:
 
 @pytest.mark.parametrize("thing", [Secret(CANARY), token()], ids=["secret", "token"])
 def test_neither_is_copied_by_way_of_a_pickle(thing: Any) -> None:
-    """copy uses what pickle uses; a refusal there is loud, and silent about the value."""
+    """copy uses what pickle uses; it raises, and the error does not show the value."""
     for make in (copy.copy, copy.deepcopy):
         with pytest.raises(TypeError) as caught:
             make(thing)
