@@ -123,7 +123,7 @@ def test_a_listed_http_origin_still_needs_the_second_word() -> None:
     ("allowed", "words"),
     [
         ("https://api.example.com", ["must be a list of origins", "Fix: ['https://api.example.com']"]),
-        ([], ["allowed_origins is empty", "Fix: name one, or leave it out"]),
+        ([], ["allowed_origins is empty", "Fix: name one, or leave the option out"]),
         (5, ["must be a list of origins, not int", "Fix: ["]),
         (["api.example.com"], ["'api.example.com' is not an origin like 'https://api.example.com'"]),
         ([""], ["'' is not an origin"]),
