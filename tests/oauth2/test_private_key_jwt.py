@@ -58,7 +58,8 @@ def test_the_assertion_is_signed_and_complete(key: Any, algorithm: str) -> None:
         options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
     )
     assert claims["iss"] == claims["sub"] == "client"
-    assert (claims["iat"], claims["exp"]) == (int(NOW), int(NOW) + 60)
+    assert (claims["iat"], claims["nbf"], claims["exp"]) == (int(NOW), int(NOW), int(NOW) + 60)
+    assert set(claims) == {"iss", "sub", "aud", "iat", "nbf", "exp", "jti"}
     assert len(claims["jti"]) >= 22
     assert jwt.get_unverified_header(token) == {"alg": algorithm, "kid": "k1", "typ": "JWT"}
 
