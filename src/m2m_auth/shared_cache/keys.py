@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 import hashlib
 
+from ..caches.protocol import OPTIONAL_KEY_PREFIX
 from ..lifecycle.utc_periods import utc_period
-from .mint_history import HISTORY
 
 __all__ = ["CacheKeys", "FAILED", "LedgerKeys"]
 
@@ -47,7 +47,7 @@ class CacheKeys:
     @property
     def history(self) -> str:
         """That of the record which host minted, and when."""
-        return f"{HISTORY}{self.digest}"
+        return f"{OPTIONAL_KEY_PREFIX}{self.digest}"
 
 
 FAILED = "failed"
