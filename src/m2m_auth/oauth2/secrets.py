@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from ..errors import ConfigurationError
 
@@ -97,8 +97,7 @@ def checked_secret_source(client_secret: Any) -> Secret | SecretSource | None:
     """
     client_secret = concealed(client_secret)
     if client_secret is None or callable(client_secret):
-        source: SecretSource | None = client_secret
-        return source
+        return cast("SecretSource | None", client_secret)
     return checked_secret("client_secret", client_secret)
 
 
