@@ -19,4 +19,4 @@ __all__ = ["M2MAuth"]
 class M2MAuth(HttpxFrontDoor, httpx2.Auth):
     """Attaches a bearer token to every request of a client, and once replaces a token that the API refused."""
 
-    library: ClassVar[HttpxLibrary] = HttpxLibrary(httpx2)
+    _library: ClassVar[HttpxLibrary] = HttpxLibrary(httpx2)

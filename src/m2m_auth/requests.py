@@ -33,7 +33,7 @@ __all__ = ["M2MAuth"]
 class M2MAuth(FrontDoor, AuthBase):
     """Attaches a bearer token to every request of a session, and once replaces a token that the API refused."""
 
-    library: ClassVar[RequestsLibrary] = RequestsLibrary()
+    _library: ClassVar[RequestsLibrary] = RequestsLibrary()
 
     def _open(
         self,
@@ -79,7 +79,7 @@ class M2MAuth(FrontDoor, AuthBase):
             second.history = [*response.history, response]
             return second
 
-        began = time.monotonic() - self.library.elapsed(response) if observers else None
-        sent = Sent(origin, None, self.library.start_of_body(response.request), began)
+        began = time.monotonic() - self._library.elapsed(response) if observers else None
+        sent = Sent(origin, None, self._library.start_of_body(response.request), began)
         answer: Response = run(self._flow.answer(response, sent), send)
         return answer

@@ -82,3 +82,37 @@ def test_connections_are_reused_around_a_refusal(
     assert [caller.get(api).status for _ in range(21)] == [200] * 21
     assert [call.status for call in server.api_calls].count(401) == 1
     assert server.mints == 2
+
+
+@clients("httpx", "httpx2")
+def test_request_hooks_find_the_content_of_a_replay(
+    caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
+) -> None:
+    """httpx's request hooks may read ``request.content``, of a replay as of any request."""
+    seen: list[bytes] = []
+    caller.client.event_hooks = {"request": [lambda request: seen.append(request.content)]}
+    server.revoke_all()
+    assert caller.post(api, content=b"order").status == 200
+    assert seen == [b"order"] * 2
+
+
+@clients("requests")
+def test_a_replay_has_the_options_of_its_call(
+    caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
+) -> None:
+    """Timeout, verify, certificate, proxies and stream of the call are those of the replay, too."""
+    seen: list[dict[str, Any]] = []
+
+    class Recording(caller.library.adapters.HTTPAdapter):  # type: ignore[name-defined, misc]
+        """Records the options."""
+
+        def send(self, request: Any, **options: Any) -> Any:
+            """Sends the request."""
+            seen.append(options)
+            return super().send(request, **options)
+
+    caller.client.mount("http://", Recording())
+    server.revoke_all()
+    assert caller.get(api, verify=False, stream=True).status == 200
+    assert seen[0] == seen[1]
+    assert (seen[0]["verify"], seen[0]["stream"], bool(seen[0]["timeout"])) == (False, True, True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable
 from importlib import import_module
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -28,9 +30,8 @@ class Attached:
             "https://as.example/token",
             "client",
             "secret",
-            transport=lambda _: HttpResponse(200, {}, GRANT),
             cache=MemoryTokenCache(),
-            **options,
+            **{"transport": lambda _: HttpResponse(200, {}, GRANT), **options},
         )
 
     def __call__(self, url: str = API) -> str:
@@ -124,3 +125,52 @@ def test_an_observer_sees_calls_of_the_short_cut(name: str) -> None:
             with library.Client(transport=transport, auth=attached.auth) as client:
                 client.get(API)
     assert [(call.method, call.url, call.status) for call in seen] == [("GET", API, 200)]
+
+
+def test_a_refusal_after_the_short_cut_is_replayed(name: str, steps: list[str]) -> None:
+    """The answer to a call of the short cut is judged as any other; the replay carries the renewed token."""
+    attached = Attached(name, transport=grants())
+    attached()
+    library, auth = attached.library, attached.auth
+    seen: list[str] = []
+
+    def status(request: Any) -> int:
+        seen.append(request.headers["Authorization"])
+        if len(seen) == 1:
+            auth.source.renew()  # another caller has renewed the token meanwhile
+        return 401 if len(seen) == 1 else 200
+
+    if name == "requests":
+
+        class InMemory(library.adapters.BaseAdapter):  # type: ignore[name-defined, misc]
+            """Answers without a network."""
+
+            def send(self, request: Any, **options: Any) -> Any:
+                """The answer."""
+                response = library.Response()
+                response.status_code, response.request, response.url = status(request), request, request.url
+                response._content, response.raw, response.connection = b"", BytesIO(), self
+                return response
+
+            def close(self) -> None:
+                """Holds nothing."""
+
+        with library.Session() as session:
+            session.mount("https://", InMemory())
+            session.auth = auth
+            answer = session.get(API)
+    else:
+        transport = library.MockTransport(lambda request: library.Response(status(request)))
+        with library.Client(transport=transport, auth=auth) as client:
+            answer = client.get(API)
+    assert (answer.status_code, [each.status_code for each in answer.history]) == (200, [401])
+    assert seen == ["Bearer t1", "Bearer t2"]
+    assert steps == [API]
+
+
+def grants() -> Callable[[Any], HttpResponse]:
+    """A token endpoint whose n-th token is tn."""
+    numbers = itertools.count(1)
+    return lambda _: HttpResponse(
+        200, {}, b'{"access_token": "t%d", "token_type": "Bearer", "expires_in": 3600}' % next(numbers)
+    )

@@ -52,7 +52,7 @@ def test_a_redirect_is_not_followed(caller: Caller, server: FakeAuthorizationSer
     """The secret goes to the token endpoint alone; the message says what to do."""
     for status in (302, 307):
         server.fail("redirect", 1, location=elsewhere.token_endpoint, status=status)
-        with pytest.raises(TokenRequestRejected, match="set token_endpoint to its target"):
+        with pytest.raises(TokenRequestRejected, match="set token_endpoint to the redirect's target"):
             caller.auth(server).source.token()
     assert elsewhere.requests == []
 

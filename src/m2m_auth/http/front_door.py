@@ -29,7 +29,7 @@ __all__ = ["FrontDoor"]
 class FrontDoor:
     """Attaches a bearer token to every request, and once replaces a token that the API refused."""
 
-    library: ClassVar[Any]
+    _library: ClassVar[Any]
     """The :class:`~m2m_auth.http.http_library.HttpLibrary` of this front door."""
 
     def __init__(
@@ -108,7 +108,7 @@ class FrontDoor:
             encryption_keys=encryption_keys,
             policy=policy,
             budget=budget,
-            transport=as_transport(transport, self.library.name),
+            transport=as_transport(transport, self._library.name),
             clock=clock,
             on_event=on_event,
             alias=alias,
@@ -139,7 +139,7 @@ class FrontDoor:
         self.source = source
         """The token source behind it; share it between front doors."""
         self._engine = engine_of(source)
-        self._flow = AuthFlow(source, self.library, allowed_origins, allow_insecure_http, is_rejection)
+        self._flow = AuthFlow(source, self._library, allowed_origins, allow_insecure_http, is_rejection)
 
     def __repr__(self) -> str:
         return f"<M2MAuth of {getattr(self, 'source', None)!r}>"

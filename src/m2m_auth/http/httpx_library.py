@@ -105,7 +105,7 @@ def _rewound(stream: Any, start: int | None) -> bool:
 class HttpxFrontDoor(FrontDoor):
     """What ``M2MAuth`` for httpx and for httpx2 have in common."""
 
-    library: ClassVar[HttpxLibrary]
+    _library: ClassVar[HttpxLibrary]
     requires_request_body = False
     requires_response_body = False
 
@@ -124,8 +124,8 @@ class HttpxFrontDoor(FrontDoor):
                 and not observers
             ):
                 request.headers["Authorization"] = held.authorization
-                in_memory = type(request.stream) is self.library.byte_stream
-                start = None if in_memory else self.library.start_of_body(request)
+                in_memory = type(request.stream) is self._library.byte_stream
+                start = None if in_memory else self._library.start_of_body(request)
                 response = yield request
                 if flow.settles(response.status_code):
                     return
@@ -148,7 +148,7 @@ class HttpxFrontDoor(FrontDoor):
 
         There is no replay then, but the next call must not carry the same token.
         """
-        if isinstance(error, self.library.module.HTTPStatusError):
+        if isinstance(error, self._library.module.HTTPStatusError):
             self._flow.judge(cast("Any", error).response, origin)
 
 

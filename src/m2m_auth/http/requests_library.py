@@ -30,7 +30,7 @@ class RequestsLibrary(HttpLibrary):
         """The URL up to the slash that ends its authority: every URL that begins like this has the same origin."""
         scheme, _, rest = (request.url or "").partition("://")
         authority, slash, _ = rest.partition("/")
-        return f"{scheme}://{authority}/" if slash and not set(authority) & set("@\\?#") else None
+        return f"{scheme}://{authority}/" if slash else None
 
     def target(self, request: PreparedRequest) -> str:
         """The URL."""
