@@ -12,7 +12,7 @@ from real_servers.browser import look
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
-from tools.tools_fleet import HOSTS, LONG, SECRET
+from tools_fleet import HOSTS, LONG, SECRET
 
 PATIENCE = 30.0
 """Seconds that a page may take to come."""
