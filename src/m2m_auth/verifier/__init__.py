@@ -17,6 +17,7 @@ from .bearer_errors import (
 )
 from .introspection import IntrospectionVerifier
 from .jwt_verifier import JWTVerifier
+from .requirement import Requirement, caller_of
 from .settings import LazyVerifier, verifier_from
 from .verified_token import TokenVerifier, VerifiedToken, bearer_token, names
 
@@ -29,10 +30,12 @@ __all__ = [
     "JWTVerifier",
     "LazyVerifier",
     "MissingToken",
+    "Requirement",
     "TokenVerifier",
     "VerifiedToken",
     "VerifierUnavailable",
     "bearer_token",
+    "caller_of",
     "names",
     "verifier_from",
 ]
