@@ -16,9 +16,9 @@ from m2m_auth.caches.protocol import Capabilities
 from m2m_auth.errors import CacheUnavailable
 from m2m_auth.runtime.fork_safety import delaying_forks
 
-from .backends import DATABASE, LOCAL, Kind, Opened, kind_of, open_backend
+from .cache_backends import DATABASE, LOCAL, Kind, Opened, kind_of, open_backend
 from .database import EARLY, forget_lapsed
-from .opened import close_databases, open_databases
+from .database_connections import close_databases, open_databases
 
 __all__ = ["DjangoTokenCache"]
 

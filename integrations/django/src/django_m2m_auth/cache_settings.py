@@ -16,7 +16,7 @@ from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import ConfigurationError, nearest
 from m2m_auth.shared_cache.opening import checked_cache
 
-from .backends import DATABASE, FILE, UNKNOWN
+from .cache_backends import DATABASE, FILE, UNKNOWN
 from .cache import DjangoTokenCache
 from .problems import Problems
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
 from django.core.exceptions import ImproperlyConfigured
 
-from .configuration import read_configuration, warnings_of_deployment
+from .settings import read_configuration, warnings_of_deployment
 from .problems import Problem, Problems
 
 __all__ = ["check_deployment", "check_settings"]

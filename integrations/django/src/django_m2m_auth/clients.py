@@ -13,7 +13,7 @@ from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import nearest
 from m2m_auth.runtime.fork_safety import importing, on_fork
 
-from .configuration import Configuration, client_aliases, read_configuration
+from .settings import Configuration, client_aliases, read_configuration
 from .signals import announce
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from django.dispatch import Signal
 
 from m2m_auth.events import Event
 
-from .opened import closing_new_databases
+from .database_connections import closing_new_databases
 
 __all__ = ["announce", "renewal_failed", "token_minted"]
 

@@ -13,7 +13,7 @@ from flask.cli import AppGroup
 
 from m2m_auth import M2MAuthError
 
-from .state import current_state
+from .app_state import current_state
 
 if TYPE_CHECKING:
     from m2m_auth import AccessToken, TokenSource

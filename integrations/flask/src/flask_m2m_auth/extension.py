@@ -9,7 +9,7 @@ from flask import Flask
 from .cli import commands
 from .client import Client
 from .settings import CLIENTS, Settings, refuse_misspelt
-from .state import EXTENSION, State, current_state
+from .app_state import EXTENSION, State, current_state
 
 __all__ = ["M2M"]
 

@@ -18,7 +18,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from m2m_auth import ConfigurationError, M2MAuthError
 
-from .state import current_state
+from .app_state import current_state
 
 __all__ = ["status_page"]
 
