@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from flask import Flask
 
+from .app_state import EXTENSION, State, current_state
 from .cli import commands
 from .client import Client
 from .settings import CLIENTS, Settings, refuse_misspelt
-from .app_state import EXTENSION, State, current_state
 
 __all__ = ["M2M"]
 
