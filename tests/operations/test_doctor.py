@@ -16,7 +16,7 @@ from real_servers.stores import Store, free_port, start_valkey
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.caches.tiered import TieredCache
-from m2m_auth.operations.client_reports import Finding, doctor
+from m2m_auth.operations import Finding, doctor
 
 
 @pytest.fixture(scope="module")
@@ -100,8 +100,8 @@ def test_a_server_that_never_answers() -> None:
 FAULTS: list[tuple[Callable[[], TokenCache], str]] = [
     (bad.AlwaysWins, "its add always wins"),
     (bad.NeverWins, "its add never wins"),
-    (bad.Dummy, "loses what it is given: a value was not there right after it was set, and its add always wins"),
-    (bad.Full, "loses what it is given: a value was not there right after it was set"),
+    (bad.Dummy, "loses values: one was not there right after it was set, and its add always wins"),
+    (bad.Full, "loses values: one was not there right after it was set"),
     (bad.ForgetsWhose, "does not heed whose lease"),
     (bad.TooShort, "s: leases end while their holders still mint"),
     (bad.Miscounts, "counted to 100 together, and counts were lost or given twice"),

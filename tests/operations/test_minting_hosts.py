@@ -15,8 +15,7 @@ from tools_support import Server, SharedMemory, source_on
 from m2m_auth import TokenSource, TokenUnavailable
 from m2m_auth.lifecycle.failure import Failure
 from m2m_auth.oauth2.transport import TransportError
-from m2m_auth.operations.actions import renew
-from m2m_auth.operations.client_reports import ClientReport, HourCounts, reports
+from m2m_auth.operations import ClientReport, HourCounts, renew, reports
 from m2m_auth.shared_cache.keys import LedgerKeys
 from m2m_auth.source.ledger import Ledger
 from m2m_auth.source.registry import forget_everything

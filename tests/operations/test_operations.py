@@ -18,8 +18,7 @@ from m2m_auth.caches.tiered import TieredCache
 from m2m_auth.errors import TokenEndpointUnavailable
 from m2m_auth.lifecycle.mint_budget import MintCounts
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, TransportError
-from m2m_auth.operations.actions import clear, renew
-from m2m_auth.operations.client_reports import ClientReport, reports
+from m2m_auth.operations import ClientReport, clear, renew, reports
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeClock
 
@@ -314,7 +313,7 @@ def test_clear_says_when_the_cache_did_not_answer(server: Server) -> None:
         source = source_on(server, client_id="of-a-lost-cache", cache=f"redis://{store.address}")
         source.token()
         store.stop()
-        with pytest.raises(CacheUnavailable, match=r"'of-a-lost-cache' is forgotten in this process.*Fix: "):
+        with pytest.raises(CacheUnavailable, match=r"this process has forgotten the token of 'of-a-lost-cache'.*Fix: "):
             clear(source)
         assert source.status().state == "none"
         found = only(source)

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from tools_support import GALLERY, NOW, SECRET, Server, report, source_on
 
 from m2m_auth import MintBudget
-from m2m_auth.operations.client_reports import HostMints, reports
-from m2m_auth.operations.status_page import Action, page
+from m2m_auth.operations import HostMints, PageForm, page, reports
 from m2m_auth.source.registry import forget_everything
 
 VOID = {"input"}
@@ -101,15 +100,15 @@ def a_report(text: str) -> Any:
 @given(TEXT.filter(str.split))
 def test_no_text_becomes_markup(text: str) -> None:
     """Whatever stands in any field: the page has the elements that it has with a harmless word, and shows the text."""
-    html = page([a_report(text)], action=Action(text, {text: text}), nonce=text)
-    assert shape(html) == shape(page([a_report("word")], action=Action("/", {"csrf": "x"}), nonce="n"))
+    html = page([a_report(text)], action=PageForm(url=text, hidden={text: text}), nonce=text)
+    assert shape(html) == shape(page([a_report("word")], action=PageForm(url="/", hidden={"csrf": "x"}), nonce="n"))
     shown = "".join(character if character.isprintable() else "\ufffd" for character in " ".join(text.split()))
     assert shown in Reader(html).text()
 
 
 def test_elements_and_attributes() -> None:
     """A closed list: no script, no link, no image, no style attribute, no handler, nothing from elsewhere."""
-    html = page(GALLERY, action=Action("/renew"), nonce="n0nce")
+    html = page(GALLERY, action=PageForm(url="/renew"), nonce="n0nce")
     found = Reader(html).found
     assert {tag for tag, _ in found} == ELEMENTS
     assert {name for _, attributes in found for name in attributes} == ATTRIBUTES
@@ -152,7 +151,7 @@ def test_nobody_to_show() -> None:
 def test_buttons_only_where_they_lead_somewhere() -> None:
     """Without ``action`` nothing can be pressed; with it each client's form posts its alias and the given fields."""
     assert not [tag for tag, _ in Reader(page(GALLERY)).found if tag in ("form", "button", "input")]
-    found = Reader(page(GALLERY[:2], action=Action("/m2m/", {"csrfmiddlewaretoken": "t0ken"}))).found
+    found = Reader(page(GALLERY[:2], action=PageForm(url="/m2m/", hidden={"csrfmiddlewaretoken": "t0ken"}))).found
     assert [attributes for tag, attributes in found if tag == "form"] == [{"method": "post", "action": "/m2m/"}] * 2
     assert [(each["name"], each["value"]) for tag, each in found if tag == "input"] == [
         ("csrfmiddlewaretoken", "t0ken"),

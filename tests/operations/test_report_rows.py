@@ -11,36 +11,50 @@ from tools_support import GALLERY, NOW, report
 
 from m2m_auth import MintBudget
 from m2m_auth.lifecycle.mint_budget import MintCounts
-from m2m_auth.operations.status_page import BudgetBar, Host, Hour, Life, Mints, Row, Stretch, rows
+from m2m_auth.operations import BudgetBar, HostRow, HourBar, LifeStretch, PeriodMints, StatusRow, TokenLife, rows
 
 END_OF_MONTH = 1_701_388_800.0
 """1 December 2023, 00:00 UTC."""
 
 
-def row(**changes: Any) -> Row:
+def row(**changes: Any) -> StatusRow:
     """The row of one report."""
     return rows([report(**changes)])[0]
 
 
 def budget(limit: int, used: int, at: float = NOW, reserve: float = 0.1) -> BudgetBar:
     """The bar of a monthly limit."""
-    spent = MintCounts(0, 0, used)
-    (bar,) = row(budget=MintBudget(limit, reserve=reserve), mints=spent, at=at).budgets
+    spent = MintCounts(month=used)
+    (bar,) = row(budget=MintBudget(per_month=limit, reserve=reserve), mints=spent, at=at).budgets
     return bar
 
 
 def test_a_row_in_words() -> None:
     """What the page says of a client that is well."""
     found = row()
-    assert found.life == Life(
+    assert found.life == TokenLife(
         fresh=75.0, stale=pytest.approx(23.333, abs=0.01), expiring=pytest.approx(1.667, abs=0.01), now=50.0
     )
     assert (found.state_words, found.expires, found.expires_at) == ("fresh", "in 30 min", "2023-11-14T22:43:20Z")
-    assert found.mints == (Mints("hour", 1, 0), Mints("day", 5, 1), Mints("month", 300, 2))
+    assert found.mints == (
+        PeriodMints(period="hour", minted=1, failed=0),
+        PeriodMints(period="day", minted=5, failed=1),
+        PeriodMints(period="month", minted=300, failed=2),
+    )
     assert found.reasons == "40 cold, 260 renewal"
-    assert found.hosts == (Host("api-1.example", 212, "30 min ago"), Host("api-2.example", 88, "11 h 6 min ago"))
-    assert (found.hours[0], found.hours[-1]) == (Hour("23:00", 1, 0), Hour("22:00", 1, 0))
-    assert found.stretches == (Stretch("fresh", "22:28"), Stretch("stale", "22:42"), Stretch("expiring", "22:43"))
+    assert found.hosts == (
+        HostRow(name="api-1.example", mints=212, last="30 min ago"),
+        HostRow(name="api-2.example", mints=88, last="11 h 6 min ago"),
+    )
+    assert (found.hours[0], found.hours[-1]) == (
+        HourBar(began="23:00", minted=1, failed=0),
+        HourBar(began="22:00", minted=1, failed=0),
+    )
+    assert found.stretches == (
+        LifeStretch(state="fresh", until="22:28"),
+        LifeStretch(state="stale", until="22:42"),
+        LifeStretch(state="expiring", until="22:43"),
+    )
     assert (found.failure, found.budgets) == ("", ())
 
 
@@ -67,8 +81,9 @@ def test_a_life_is_always_a_whole(
     if life is None:
         assert issued is None or expires is None or expires <= issued
         return
-    assert all(0 <= share <= 100 for share in life)
-    assert sum(life[:3]) == pytest.approx(100)
+    shares = life.fresh, life.stale, life.expiring
+    assert all(0 <= share <= 100 for share in (*shares, life.now))
+    assert sum(shares) == pytest.approx(100)
 
 
 def test_the_last_failure_and_the_next_attempt() -> None:
@@ -119,6 +134,8 @@ def test_the_first_day_tells_nothing_of_a_month() -> None:
 
 def test_a_limit_by_the_hour() -> None:
     """A bar of its own, until the hour ends; none for a limit that there is not."""
-    (found,) = row(budget=MintBudget(None, per_hour=2)).budgets
-    assert found == BudgetBar(50.0, 90.0, 0, "1 of 2 this hour; the next begins in 46 min 40 s", warns=False)
-    assert len(row(budget=MintBudget(100, per_hour=2)).budgets) == 2
+    (found,) = row(budget=MintBudget(per_month=None, per_hour=2)).budgets
+    assert found == BudgetBar(
+        used=50.0, reserve=90.0, kept=0, words="1 of 2 this hour; the next begins in 46 min 40 s", warns=False
+    )
+    assert len(row(budget=MintBudget(per_month=100, per_hour=2)).budgets) == 2

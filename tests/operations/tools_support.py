@@ -11,7 +11,7 @@ from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.caches.protocol import Capabilities
 from m2m_auth.lifecycle.mint_budget import MintCounts
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, TransportError
-from m2m_auth.operations.client_reports import ClientReport, HostMints, HourCounts
+from m2m_auth.operations import ClientReport, HostMints, HourCounts
 
 ENDPOINT = "https://tenant.example/oauth/token"
 SECRET = "s3cr3t-of-billing"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import ConfigurationError, missing_extra
-from ..presentation.wording import called, plain
+from ..presentation.wording import cache_name, one_line
 
 __all__ = ["add_vendor", "check", "init", "serve"]
 
@@ -91,7 +91,7 @@ def check(path: Path) -> None:
     page = "off: there is no operator_token" if config.operator_token is None else f"on: {on}"
     lines = [
         ("token endpoint", config.path),
-        ("cache", called(config.cache)),
+        ("cache", cache_name(config.cache)),
         ("trusted proxies", f"{config.trusted_proxies}"),
         ("operator's page", page),
     ]
@@ -111,7 +111,7 @@ def check(path: Path) -> None:
             words.append(f"NO SECRET YET. Fix: m2m-auth proxy --config {path} add-vendor {name}")
         lines.append((f"vendor {name}", "; ".join(words)))
     wide = max(len(what) for what, _ in lines)
-    _say("".join(f"{plain(what).ljust(wide)}  {plain(words)}\n" for what, words in lines))
+    _say("".join(f"{one_line(what).ljust(wide)}  {one_line(words)}\n" for what, words in lines))
 
 
 def add_vendor(

@@ -8,13 +8,13 @@ fingerprint of 8 hexadecimal digits.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from html import escape
-from typing import NamedTuple
 
 from .client_reports import ClientReport
-from .status_rows import BudgetBar, Host, Hour, Life, Mints, Row, Stretch, rows
+from .status_rows import BudgetBar, HostRow, HourBar, LifeStretch, PeriodMints, StatusRow, TokenLife, rows
 
-__all__ = ["Action", "BudgetBar", "Host", "Hour", "Life", "Mints", "Row", "Stretch", "page", "rows"]
+__all__ = ["PageForm", "page"]
 
 _GREEN, _AMBER, _RED, _BLUE, _GREY = "#2f9e63", "#c28400", "#d9480f", "#3b82c4", "#888888"
 """Each has a contrast of 3 or more to white and to the dark grey of dark pages; words beside it say the same."""
@@ -46,16 +46,17 @@ _STYLE = """
 """
 
 
-class Action(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageForm:
     """Where the buttons post to: ``operation`` (``renew`` or ``clear``) and ``alias``, and what else is given here."""
 
     url: str
     """The form's address; "" for the page's own."""
-    hidden: Mapping[str, str] = {}
+    hidden: Mapping[str, str] = field(default_factory=dict[str, str])
     """Further fields, such as the framework's token against forged requests."""
 
 
-def page(reports: Iterable[ClientReport], *, action: Action | None = None, nonce: str = "") -> str:
+def page(reports: Iterable[ClientReport], *, action: PageForm | None = None, nonce: str = "") -> str:
     """The reports as a piece of HTML to put into a page: one box for each client.
 
     Args:
@@ -70,7 +71,7 @@ def page(reports: Iterable[ClientReport], *, action: Action | None = None, nonce
     )
 
 
-def _box(row: Row, action: Action | None) -> str:
+def _box(row: StatusRow, action: PageForm | None) -> str:
     colour = _COLOURS.get(row.state, _GREY)
     parts = [
         f"<section><h2>{escape(row.alias)}</h2>",
@@ -90,7 +91,7 @@ def _box(row: Row, action: Action | None) -> str:
     return "\n".join(part for part in parts if part)
 
 
-def _facts(row: Row) -> str:
+def _facts(row: StatusRow) -> str:
     facts = (
         ("Token", row.fingerprint or "none"),
         ("Expires", f"{row.expires} ({row.expires_at})" if row.expires_at else "-"),
@@ -106,7 +107,7 @@ def _trouble(text: str) -> str:
     return f'<p class="m2m-trouble">{escape(text)}</p>'
 
 
-def _life(life: Life | None, expires: str, stretches: tuple[Stretch, ...]) -> str:
+def _life(life: TokenLife | None, expires: str, stretches: tuple[LifeStretch, ...]) -> str:
     if life is None:
         return ""
     edges = (0.0, life.fresh, life.fresh + life.stale)
@@ -115,7 +116,9 @@ def _life(life: Life | None, expires: str, stretches: tuple[Stretch, ...]) -> st
     over = f'<rect x="0" y="0" width="{life.now:.2f}" height="12" fill="{_GREY}" fill-opacity=".65"/>'
     now = f'<rect x="{min(life.now, 99.2):.2f}" y="0" width=".8" height="12" fill="currentColor"/>'
     words = f"The token's life: {life.now:.0f} % are over, it expires {expires}"
-    legend = "".join(f"<span>{_dot(_COLOURS[state])}{state} until {escape(until)}</span>" for state, until in stretches)
+    legend = "".join(
+        f"<span>{_dot(_COLOURS[each.state])}{each.state} until {escape(each.until)}</span>" for each in stretches
+    )
     return f'{_svg(words, shares + over + now)}<p class="m2m-legend"><span>UTC:</span>{legend}</p>'
 
 
@@ -127,7 +130,7 @@ def _budget(budget: BudgetBar) -> str:
     return f"<p>Budget: {escape(budget.words)}</p>{bar}{legend if budget.kept else ''}"
 
 
-def _mints(mints: Iterable[Mints]) -> str:
+def _mints(mints: Iterable[PeriodMints]) -> str:
     found = list(mints)
     heads = "".join(f'<th scope="col">{escape(each.period)}</th>' for each in found)
     minted = "".join(f"<td>{each.minted:,}</td>" for each in found)
@@ -138,7 +141,7 @@ def _mints(mints: Iterable[Mints]) -> str:
     )
 
 
-def _hours(hours: tuple[Hour, ...]) -> str:
+def _hours(hours: tuple[HourBar, ...]) -> str:
     """24 columns of 4 by 24: what was minted, and on top of it what failed."""
     minted, failed = sum(each.minted for each in hours), sum(each.failed for each in hours)
     most = max((each.minted + each.failed for each in hours), default=0)
@@ -154,7 +157,7 @@ def _hours(hours: tuple[Hour, ...]) -> str:
     )
 
 
-def _hour(number: int, hour: Hour, most: int) -> str:
+def _hour(number: int, hour: HourBar, most: int) -> str:
     blue, red = hour.minted / most * 23, hour.failed / most * 23
     parts = (23.0, 1.0, _GREY), (23 - blue, blue, _BLUE), (23 - blue - red, red, _RED)
     shapes = "".join(
@@ -165,7 +168,7 @@ def _hour(number: int, hour: Hour, most: int) -> str:
     return f"<g><title>{escape(hour.began)}: {hour.minted:,} minted, {hour.failed:,} failed</title>{shapes}</g>"
 
 
-def _hosts(hosts: tuple[Host, ...]) -> str:
+def _hosts(hosts: tuple[HostRow, ...]) -> str:
     if not hosts:
         return ""
     lines = "".join(
@@ -201,7 +204,7 @@ def _ground() -> str:
     return f'<rect x="0" y="0" width="100" height="12" fill="{_GREY}" fill-opacity=".3"/>'
 
 
-def _buttons(row: Row, action: Action | None) -> str:
+def _buttons(row: StatusRow, action: PageForm | None) -> str:
     if action is None:
         return ""
     fields = {**action.hidden, "alias": row.alias}

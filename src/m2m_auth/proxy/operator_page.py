@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
-from ..presentation.wording import duration, iso, plain
+from ..presentation.wording import duration, one_line, utc_iso
 from .counters import ends_in, month_began
 from .ledger import Counts, VendorReport
 from .operator_charts import STYLE as PLOT_STYLE
@@ -64,7 +64,7 @@ def page(reports: Iterable[VendorReport], at: float) -> str:
     return (
         "<header><h1>Token proxy</h1>"
         '<form method="post"><button name="operation" value="leave">Log out</button></form></header>'
-        f'<p>{_summary(found, at)} <span class="mute">As of {iso(at)}; months and days are of UTC.</span></p>'
+        f'<p>{_summary(found, at)} <span class="mute">As of {utc_iso(at)}; months and days are of UTC.</span></p>'
         f"<main>{_last_day(found, at)}{_table(found, at)}</main>"
     )
 
@@ -134,7 +134,7 @@ def _line(report: VendorReport, at: float) -> str:
     shown = "<small>no budget</small>" if quota is None else _bar(quota)
     state = f' class="{quota.state}"' if quota is not None and quota.state else ""
     return (
-        f'<tr{state}><th scope="row">{escape(plain(report.vendor))}{silent}</th>{cells}'
+        f'<tr{state}><th scope="row">{escape(one_line(report.vendor))}{silent}</th>{cells}'
         f'<td data-label="Quota">{shown}</td></tr>'
     )
 

@@ -8,7 +8,7 @@ from functools import partial
 from ...caches.opening import from_url
 from ...caches.protocol import TokenCache
 from ...errors import ConfigurationError
-from ...presentation.wording import called
+from ...presentation.wording import cache_name
 from ...runtime.worker_thread import on_worker_thread
 from .examination import Examination, Finding
 from .race import OpenCache
@@ -35,11 +35,11 @@ def doctor(
         try:
             cache = from_url(given) if isinstance(given, str) else given
         except ConfigurationError as error:
-            findings.append(Finding(alias, ok=False, what=str(error), fix="correct the cache's URL"))
+            findings.append(Finding(alias=alias, ok=False, what=str(error), fix="correct the cache's URL"))
             continue
         tiers: tuple[TokenCache, ...] = getattr(cache, "tiers", (cache,))
         for number, tier in enumerate(tiers):
-            name = alias if len(tiers) == 1 else f"{alias} (tier {number + 1} of {len(tiers)}: {called(tier)})"
+            name = alias if len(tiers) == 1 else f"{alias} (tier {number + 1} of {len(tiers)}: {cache_name(tier)})"
             open_tier = opener if len(tiers) == 1 or opener is None else partial(_open_tier, opener, number)
             findings += on_worker_thread(Examination(name, tier, open_tier).findings)
         if isinstance(given, str):

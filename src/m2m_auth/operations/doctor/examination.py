@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import secrets
 import time
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ...caches.protocol import TokenCache
 from ...errors import ConfigurationError
 from ...oauth2.secrets import Secret
-from ...presentation.wording import called, duration
+from ...presentation.wording import cache_name, duration
 from ...shared_cache.sealing import Seal, require_cryptography
 from .race import COUNTS, ROUNDS, OpenCache, Race, by_processes, by_threads, release_thread, words
 
@@ -22,16 +22,18 @@ _MARK = "m2m1.doctor.clock"
 _ANOTHER = "use 'disk:' for one machine; 'valkey://', 'redis://', 'memcached://' or 'dynamodb://' for several"
 
 
-class Finding(NamedTuple):
-    """One thing that doctor has found out about a cache."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One result of an examination."""
 
     alias: str
+    """The alias of the cache; ``settings`` for a finding about the configuration."""
     ok: bool
-    """False: something is wrong, and the fleet may mint more than one token per lifetime."""
+    """False: this is wrong, and the fleet may mint more than one token per lifetime."""
     what: str
-    """What was found, in words."""
-    fix: str
-    """What to do about it; "" where there is nothing to do. Together with ``ok`` it is advice."""
+    """The result, in words."""
+    fix: str = ""
+    """What to do; empty if there is nothing to do. With ``ok`` it is advice."""
 
 
 class _Hopeless(Exception):
@@ -77,18 +79,18 @@ class Examination:
                 ", and its add always wins, so every process takes itself for the lease's holder" if all(both) else ""
             )
             self._hopeless(
-                f"{called(self._cache)} loses what it is given: a value was not there right after it was set{lease}",
+                f"{cache_name(self._cache)} loses values: one was not there right after it was set{lease}",
                 f"if it is a dummy cache or is full, replace it: {_ANOTHER}; else set its clock, which may be ahead",
             )
         if found != value:
             self._hopeless(
-                f"{called(self._cache)} gives back something else than it was given",
+                f"{cache_name(self._cache)} gives back something else than it was given",
                 f"have its get return the bytes that set was given, or {_ANOTHER}",
             )
         self._cache.delete(key)
         if self._cache.get(key) is not None:
             self._wrong("a deleted value is still there, so a refused token comes back", "mend its delete")
-        self._fine(f"{called(self._cache)} answers: a value was set and read in {took * 1000:.1f} ms")
+        self._fine(f"{cache_name(self._cache)} answers: a value was set and read in {took * 1000:.1f} ms")
 
     def _sealing(self) -> None:
         if not self._able.shared:
@@ -231,13 +233,13 @@ class Examination:
             self._cache.delete(f"{self._key}{name}")
 
     def _fine(self, what: str) -> None:
-        self._found.append(Finding(self._alias, ok=True, what=what, fix=""))
+        self._found.append(Finding(alias=self._alias, ok=True, what=what, fix=""))
 
     def _advise(self, what: str, fix: str) -> None:
-        self._found.append(Finding(self._alias, ok=True, what=what, fix=fix))
+        self._found.append(Finding(alias=self._alias, ok=True, what=what, fix=fix))
 
     def _wrong(self, what: str, fix: str) -> None:
-        self._found.append(Finding(self._alias, ok=False, what=what, fix=fix))
+        self._found.append(Finding(alias=self._alias, ok=False, what=what, fix=fix))
 
     def _hopeless(self, what: str, fix: str) -> None:
         self._wrong(what, fix)
