@@ -41,8 +41,8 @@ SURFACE = {
     "m2m_auth.caches.tiered": "TieredCache",
     "m2m_auth.events": "Event EventEmitter EventKind Subscriber all_of",
     "m2m_auth.operations": """BudgetBar ClearedReport ClientReport Finding HostMints HostRow HourBar HourCounts
-        LifeStretch OpenCache PageForm PeriodMints RevealedToken StatusRow TokenLife TokenReport as_json as_table as_text
-        clear doctor page renew reports rows token_report""",
+        LifeStretch OpenCache PageForm PeriodMints RevealedToken StatusRow TokenLife TokenReport as_json as_table
+        as_text clear doctor page renew reports rows token_report""",
     "m2m_auth.settings": """CLIENT_KEYS CacheSettings ClientKey ClientSettings DEFAULT_CACHES FrameworkCache Problem
         SETTING_KEYS Settings Spelling nearest nested prefixed read_settings refuse_unknown_client""",
     "m2m_auth.serving": "MAX_BODY Answer Request Service answered asgi client_address wsgi",

@@ -34,7 +34,7 @@ django.setup()
 import django_views
 from django_m2m_auth import m2m
 assert repr(m2m["billing"]) == "<Client 'billing'>"
-assert not m2m._sources and m2m._configuration is None, "something was built"
+assert not m2m._sources and not m2m._configuration, "something was built"
 m2m["billing"].requests_auth()
 assert opened == [], opened
 assert threading.active_count() == 1, threading.enumerate()
@@ -110,7 +110,9 @@ def test_settings_changed_in_a_test_take_effect(configured: dict[str, Any], serv
 
 def test_an_unknown_client_is_named(configured: dict[str, Any]) -> None:
     """The nearest one is named, and those that are known."""
-    with pytest.raises(ImproperlyConfigured, match=r"no 'biling' \(did you mean 'billing'\?\)\. Known: billing"):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"no client 'biling' \(did you mean 'billing'\?\)\. Known: 'billing'"
+    ):
         _ = m2m["biling"]
 
 

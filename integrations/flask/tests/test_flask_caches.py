@@ -80,7 +80,7 @@ def test_flask_caching_that_is_not_there(make_app: MakeApp, m2m: M2M) -> None:
     """None, or several, of which nobody can say which is meant: the error says how many, and what to do."""
     app = make_app(M2M_AUTH_CACHES=FLASK_CACHING, CACHE_TYPE="SimpleCache")
     with app.app_context():
-        with pytest.raises(ConfigurationError, match=r"\['default'\]: FLASK_CACHING needs one .* there are 0\. Fix"):
+        with pytest.raises(ConfigurationError, match=r"\[.default.\]: FLASK_CACHING needs one .* there are 0\. Fix"):
             m2m["billing"].source  # noqa: B018
         Cache(app)
         second = Cache(app)
@@ -109,14 +109,17 @@ def test_a_cache_itself(server: FakeAuthorizationServer, make_app: MakeApp, m2m:
 
 REFUSED: list[tuple[Any, str]] = [
     ("reddis://host", r"no cache has this URL scheme \(did you mean 'redis'\?\)"),
-    ({"BACKEND": "no_such.module.Cache"}, r"\['BACKEND'\]='no_such\.module\.Cache' .*cannot be imported.*'?no_such'?"),
+    (
+        {"BACKEND": "no_such.module.Cache"},
+        r"'no_such\.module\.Cache' cannot be imported \(ModuleNotFoundError: no_such",
+    ),
     ({"BACKEND": "m2m_auth.caches.disk.NoCache"}, r"cannot be imported \(AttributeError\)"),
     ({"BACKEND": "m2m_auth.__version__"}, r"is neither a class nor a callable"),
     (
         {"BACKEND": "m2m_auth.caches.disk.DiskTokenCache", "OPTIONS": {"fodler": "x"}},
-        r"raised TypeError for the OPTIONS",
+        r"raised TypeError while it was built with the OPTIONS fodler",
     ),
-    ({"BACKEND": "builtins.list"}, r"cache=list is neither a URL"),
+    ({"BACKEND": "builtins.list"}, r"list is neither a URL"),
 ]
 
 

@@ -61,7 +61,7 @@ def press(client: FlaskClient, operation: str, **headers: str) -> TestResponse:
 @pytest.mark.parametrize("access", [None, True, "is_admin"])
 def test_no_page_without_an_access_check(access: Any) -> None:
     """There is no blueprint to register, and the error shows how."""
-    with pytest.raises(ConfigurationError, match=r"needs a callable that says who may see it\. Fix: status_page\("):
+    with pytest.raises(ConfigurationError, match=r"needs a callable that decides who may see it\. Fix: status_page\("):
         status_page(access)
     with pytest.raises(TypeError):
         status_page()  # type: ignore[call-arg]

@@ -55,7 +55,7 @@ def test_when_all_goes_well(make_app: MakeApp, m2m: M2M, recorder: Recorder) -> 
         assert billing.source() == TOKEN
         state = app.extensions["m2m_auth"]
         objects = [m2m, billing, billing.source, billing.requests_auth(), billing.httpx_auth(), state, state.settings]
-        objects += [state.settings.client("billing"), state._clients, state._caches]
+        objects += [state.settings.client("billing"), state._clients, state.settings.clients, state.settings.caches]
         recorder.shown += [text for each in objects for text in shown_by(each)]
     commands = (["status"], ["status", "--json"], ["token", "billing"], ["token", "billing", "--json"])
     for arguments in (*commands, ["renew", "billing"], ["clear", "billing"], ["token", "nobody"]):

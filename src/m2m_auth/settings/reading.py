@@ -117,6 +117,10 @@ class Settings:
         """
         return {alias: cache.open() for alias, cache in self.caches.items()}
 
+    def openers(self) -> dict[str, Callable[[], TokenCache]]:
+        """What opens a cache in another process, by alias, for those caches that another process can open."""
+        return {alias: cache.opener for alias, cache in self.caches.items() if cache.opener is not None}
+
 
 def read_settings(
     given: object, spelling: Spelling, *, forms: Sequence[FrameworkCache] = (), eager: bool = False
@@ -184,7 +188,7 @@ def _mapping(
 def _use_one_of(caches: Iterable[str], spelling: Spelling) -> str:
     known = ", ".join(map(repr, caches))
     use = f"use one of {spelling('CACHES')} ({known})" if known else f"add it to {spelling('CACHES')}"
-    return f"{use}, or None for this process's memory"
+    return f"{use}, or use None for this process's memory"
 
 
 def _is_alias(alias: object) -> bool:

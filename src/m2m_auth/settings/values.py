@@ -134,10 +134,8 @@ def imported(path: str | Concealed) -> Any:
     """
     found, why = _followed(path)
     if why:
-        shown = "" if isinstance(path, Concealed) else f"{path!r} "
-        raise ConfigurationError(
-            f"{shown}looks like an import path, and cannot be imported ({why}). Fix: 'package.module.name'"
-        )
+        shown = "looks like an import path, and" if isinstance(path, Concealed) else repr(path)
+        raise ConfigurationError(f"{shown} cannot be imported ({why}). Fix: 'package.module.name'")
     return found
 
 

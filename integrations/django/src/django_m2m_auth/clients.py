@@ -98,8 +98,11 @@ class Clients:
         Raises:
             ImproperlyConfigured: M2M_AUTH["CLIENTS"] has no such alias.
         """
-        with improperly_configured():
-            refuse_unknown_client(alias, client_aliases(), spelt)
+        known = client_aliases()
+        if alias not in known:
+            with improperly_configured():
+                self.configuration.refuse_errors(alias)  # such as CLIENTS that is not a dict
+                refuse_unknown_client(alias, known, spelt)
         return Client(self, alias)
 
     def __iter__(self) -> Iterator[str]:
@@ -135,7 +138,7 @@ class Clients:
         """
         source = self._sources.get(alias)
         if source is None:
-            sources, _ = self._sources, self[alias]
+            sources = self._sources
             with improperly_configured():
                 made = self.configuration.source(alias, on_event=partial(announce, Client))
             source = sources.setdefault(alias, made)

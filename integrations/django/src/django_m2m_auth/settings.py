@@ -68,4 +68,4 @@ def improperly_configured() -> Iterator[None]:
     except ConfigurationError as error:
         problem = str(error)
     if problem:
-        raise ImproperlyConfigured(problem)
+        raise ImproperlyConfigured(problem) from None

@@ -1,8 +1,8 @@
 """The status page: each client's token, mints and last failure, with buttons to renew and clear. Off by default.
 
-Against forged requests it has means of its own, so that it needs neither a SECRET_KEY nor a session: a random cookie
-(HttpOnly, SameSite=Strict), which each form repeats; and a POST of which the browser says, by ``Sec-Fetch-Site``, that
-it comes from elsewhere is refused whatever it repeats, since a sibling domain can set cookies. It cannot be framed.
+Its protection against forged requests needs no SECRET_KEY and no session. Each form repeats a random cookie (HttpOnly,
+SameSite=Strict). A sibling domain can set cookies, so a POST that comes from another site by its ``Sec-Fetch-Site``
+header is refused in any case. The page cannot be framed.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _HTML = """<!doctype html>
 def status_page(access: Callable[[], Any], *, name: str = "m2m_auth") -> Blueprint:
     """The page as a blueprint: ``app.register_blueprint(status_page(is_operator), url_prefix="/service-tokens")``.
 
-    It shows no token and no secret, but clients, endpoints and quotas, and its buttons spend mints: so there is no page
-    without a check of who may see it.
+    It shows no token and no secret. It shows clients, endpoints and quotas, and its buttons spend mints: so it demands
+    a check of who may see it.
 
     Args:
-        access: called before each request, in its context. True lets it pass. A response, such as a redirect to a
-            login, is given as it is; it may abort, too. Everything else is a 403. It may be async.
+        access: called before each request, in its context. It returns True to allow the request, or a response, such
+            as a redirect to a login. It may also abort. Everything else is a 403. It may be async.
         name: the blueprint's name; its page is ``url_for("m2m_auth.status")``.
 
     Raises:
@@ -49,7 +49,7 @@ def status_page(access: Callable[[], Any], *, name: str = "m2m_auth") -> Bluepri
     """
     if not callable(access):
         raise ConfigurationError(
-            "status_page() needs a callable that says who may see it. Fix: status_page(lambda: current_user.is_admin)"
+            "status_page() needs a callable that decides who may see it. Fix: status_page(is_operator)"
         )
     blueprint = Blueprint(name, __name__)
 
@@ -108,4 +108,4 @@ def _refuse_forged() -> None:
     known, given = request.cookies.get(_CSRF, ""), request.form.get(_CSRF, "")
     elsewhere = request.headers.get("Sec-Fetch-Site", "same-origin") != "same-origin"
     if elsewhere or not known or not hmac.compare_digest(known.encode(), given.encode()):
-        abort(403, "This form is not from this page, or its cookie is gone. Load the page again.")
+        abort(403, "The form does not match the cookie of this page. Load the page again.")
