@@ -18,7 +18,7 @@ from ..runtime.fork_safety import delaying_forks
 from ..shared_cache.opening import checked_cache
 from .client_settings import unknown_keys
 from .problems import Problem, Spelling, problem_of
-from .values import imported
+from .values import imported, mapping
 
 __all__ = ["CacheSettings", "FrameworkCache", "read_cache"]
 
@@ -102,9 +102,10 @@ def read_cache(
     setting = spelling("CACHES", alias)
     if isinstance(given, str) and given.strip():
         return CacheSettings(alias, setting, lambda: given, partial(from_url, given))
-    if isinstance(given, Mapping):
+    entry = mapping(given)
+    if entry is not None:
         keys = {"BACKEND", *(form.key for form in forms)}
-        problems = list(unknown_keys(given, (*sorted(keys), "OPTIONS"), partial(spelling, "CACHES", alias)))
+        problems = list(unknown_keys(entry, (*sorted(keys), "OPTIONS"), partial(spelling, "CACHES", alias)))
         if problems:
             return problems
     try:
@@ -115,25 +116,26 @@ def read_cache(
 
 
 def _read(given: Any, forms: Sequence[FrameworkCache]) -> tuple[Callable[[], object], Callable[[], TokenCache] | None]:
-    problem = ""
+    problem, entry = "", mapping(given)
     if given is None or isinstance(given, (str, bytes, int, float)):
         problem = "is blank" if isinstance(given, str) else f"is {type(given).__name__}, not a cache"
-    elif not isinstance(given, Mapping):
+    elif entry is None:
         return (lambda: given), None
     else:
-        named = [key for key in given if key != "OPTIONS"]
+        named = [str(key) for key in entry if key != "OPTIONS"]
+        options = mapping(entry.get("OPTIONS") or {})
         if len(named) != 1:
             problem = f"names {' and '.join(sorted(named)) or 'no cache'}; it must name one cache"
-        elif named[0] != "BACKEND" and "OPTIONS" in given:
+        elif named[0] != "BACKEND" and "OPTIONS" in entry:
             problem = f"has OPTIONS, which belong to the settings of {named[0]}"
-        elif not isinstance(given.get("OPTIONS") or {}, Mapping):
-            problem = f"has OPTIONS that are {type(given['OPTIONS']).__name__}, not a dict"
+        elif options is None:
+            problem = f"has OPTIONS that are {type(entry['OPTIONS']).__name__}, not a dict"
         elif named[0] != "BACKEND":
             form = next(form for form in forms if form.key == named[0])
-            return form.read(given[form.key]), None
+            return form.read(entry[form.key]), None
         else:
-            backend, options = given["BACKEND"], dict(given.get("OPTIONS") or {})
-            opener = partial(_open_backend, backend, options) if isinstance(backend, str) else None
+            backend = entry["BACKEND"]
+            opener = partial(_open_backend, backend, dict(options)) if isinstance(backend, str) else None
             return partial(_built, backend, Concealed(options)), opener
     examples = "".join(f"{form.example}, " for form in forms)
     raise ConfigurationError(

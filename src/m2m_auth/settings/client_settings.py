@@ -23,6 +23,7 @@ from .values import (
     fields_of,
     import_path,
     looks_like_a_path,
+    mapping,
     record_of,
 )
 
@@ -147,18 +148,19 @@ class _ClientReader:
 
     def read(self, given: object, *, eager: bool) -> ClientSettings | None:
         """The client, or None after a mistake."""
-        if not isinstance(given, Mapping):
+        entry = mapping(given)
+        if entry is None:
             self._found("shape", self._spelt(), f"must be a dict, not {type(given).__name__}")
             return None
-        self.problems += unknown_keys(given, _NAMES, self._spelt, self._alias)
-        options = dict(self._options(given))
+        self.problems += unknown_keys(entry, _NAMES, self._spelt, self._alias)
+        options = dict(self._options(entry))
         if eager:
             options = {name: value for name, value in options.items() if self._follow(name, options)}
         for key in CLIENT_KEYS:
             self._check(key, options)
         if any(problem.is_error for problem in self.problems):
             return None
-        cache = options.pop("cache", None if "CACHE" in given else "default")
+        cache = options.pop("cache", None if "CACHE" in entry else "default")
         origins = options.pop("allowed_origins", None)
         return ClientSettings(
             alias=self._alias,
@@ -181,8 +183,9 @@ class _ClientReader:
                 except ConfigurationError as error:
                     self._refused(key, error)
                     continue
-                if key.option in RECORDS and isinstance(value, Mapping):
-                    names, record = {str(name).upper(): 0 for name in value}, fields_of(RECORDS[key.option])
+                fields = mapping(value)
+                if key.option in RECORDS and fields is not None:
+                    names, record = {str(name).upper(): 0 for name in fields}, fields_of(RECORDS[key.option])
                     self.problems += unknown_keys(names, record, partial(self._spelt, key.name), self._alias)
                 path = import_path(read, setting) if key.imports else None
                 if path is None and key.option == "client_secret" and looks_like_a_path(read):
@@ -218,8 +221,7 @@ class _ClientReader:
                 if not isinstance(value, str):
                     raise ConfigurationError(f"must be an alias or None, not {type(value).__name__}")
             else:
-                secret = {"client_secret": _not_fetched} if key.option == "client_authentication" else {}
-                TokenSource(**{**_GOOD, **secret, key.option: value}, transport=_not_sent)
+                _try_source({key.option: value, **_secret_for(key.option)})
         except ConfigurationError as error:
             self._refused(key, error)
 
@@ -227,8 +229,7 @@ class _ClientReader:
         if isinstance(authentication, ImportPath) or "client_authentication" in self._refused_options:
             return  # whether a secret is needed is not known
         method = {} if authentication is None else {"client_authentication": authentication}
-        given = _not_fetched if isinstance(secret, ImportPath) else secret
-        TokenSource(**{**_GOOD, **method, "client_secret": given}, transport=_not_sent)
+        _try_source({**method, "client_secret": _not_fetched if isinstance(secret, ImportPath) else secret})
 
     def _refused(self, key: ClientKey, error: ConfigurationError) -> None:
         found = problem_of(key.kind, self._spelt(key.name), key.option, error, names=OPTION_NAMES, client=self._alias)
@@ -248,6 +249,17 @@ def unknown_keys(
         if key not in known:
             message, fix = f"unknown key{nearest(key, known)}", f"use one of {', '.join(known)}"
             yield Problem(kind="unknown_key", setting=spelling(key), message=message, fix=fix, client=client)
+
+
+def _secret_for(option: str) -> dict[str, Any]:
+    """Whatever the method needs, the check of the secret reports it."""
+    return {"client_secret": _not_fetched} if option == "client_authentication" else {}
+
+
+def _try_source(options: dict[str, Any]) -> None:
+    """Raises ConfigurationError for options that a source does not take."""
+    options = {**_GOOD, **options}
+    TokenSource(**options, transport=_not_sent)
 
 
 def _not_fetched() -> NoReturn:

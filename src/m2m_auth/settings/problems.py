@@ -19,12 +19,20 @@ Spelling = Callable[..., str]
 
 def nested(name: str) -> Spelling:
     """The spelling of one dictionary with this name: ``M2M_AUTH["CLIENTS"]["billing"]``."""
-    return lambda *keys: name + _subscripts(keys)
+
+    def spelt(*keys: object) -> str:
+        return name + _subscripts(keys)
+
+    return spelt
 
 
 def prefixed(prefix: str) -> Spelling:
     """The spelling of several settings with this prefix: ``M2M_AUTH_CLIENTS["billing"]``."""
-    return lambda first, *keys: f"{prefix}{first}" + _subscripts(keys)
+
+    def spelt(first: object, *keys: object) -> str:
+        return f"{prefix}{first}" + _subscripts(keys)
+
+    return spelt
 
 
 def _subscripts(keys: Iterable[object]) -> str:

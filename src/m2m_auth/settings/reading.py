@@ -18,7 +18,7 @@ from ..shared_cache.sealing import checked_keys
 from .cache_settings import CacheSettings, FrameworkCache, read_cache
 from .client_settings import ClientSettings, read_client, unknown_keys
 from .problems import Problem, Spelling, nearest, problem_of
-from .values import as_hidden_list
+from .values import as_hidden_list, mapping
 
 __all__ = ["DEFAULT_CACHES", "SETTING_KEYS", "Settings", "read_settings", "refuse_unknown_client"]
 
@@ -89,14 +89,9 @@ class Settings:
         """
         self.refuse_errors(alias)
         client, problem = self.client(alias), ""
-        try:
-            with delaying_forks():  # import paths are followed
-                options = client.resolved_options()
-            cache = None if client.cache is None else self.caches[client.cache].open()
-        except ConfigurationError as error:
-            problem = str(error)
-        if problem:
-            raise ConfigurationError(problem)
+        with delaying_forks():  # import paths are followed
+            options = client.resolved_options()
+        cache = None if client.cache is None else self.caches[client.cache].open()
         try:
             return TokenSource(
                 **options,
@@ -134,12 +129,13 @@ def read_settings(
         eager: follow import paths and make the caches now, so that their mistakes are problems, too. Otherwise both
             wait for the first use: a project's modules may import the application.
     """
-    if not isinstance(given, Mapping):
+    settings = mapping(given)
+    if settings is None:
         fix = f"{spelling('CLIENTS')} = {{'billing': {{…}}}}"
         shape = Problem(kind="shape", setting=_top(spelling), message=_not_a_dict(given), fix=fix)
         return Settings({}, {}, None, [shape], spelling)
     with delaying_forks():  # modules are imported
-        return _read(given, spelling, forms, eager=eager)
+        return _read(settings, spelling, forms, eager=eager)
 
 
 def _read(given: Mapping[Any, Any], spelling: Spelling, forms: Sequence[FrameworkCache], *, eager: bool) -> Settings:
@@ -174,9 +170,9 @@ def _mapping(
     given: Mapping[Any, Any], key: str, default: Mapping[str, Any], spelling: Spelling, problems: list[Problem]
 ) -> dict[str, Any]:
     """The entries of CLIENTS or CACHES that have a usable alias."""
-    entries = default if given.get(key) is None else given[key]
-    if not isinstance(entries, Mapping):
-        problems.append(Problem(kind="shape", setting=spelling(key), message=_not_a_dict(entries)))
+    entries = mapping(default if given.get(key) is None else given[key])
+    if entries is None:
+        problems.append(Problem(kind="shape", setting=spelling(key), message=_not_a_dict(given[key])))
         return {}
     for alias in entries:
         if not _is_alias(alias):

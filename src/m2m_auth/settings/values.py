@@ -27,6 +27,7 @@ __all__ = [
     "import_path",
     "imported",
     "looks_like_a_path",
+    "mapping",
     "record_of",
 ]
 
@@ -52,7 +53,13 @@ def as_list(value: Any) -> Any:
 def as_texts(value: Any) -> Any:
     """One text, or a list of them."""
     several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
-    return [as_text(each) for each in value] if several else as_text(value)
+    return list(map(as_text, value)) if several else as_text(value)
+
+
+def mapping(value: Any) -> Mapping[Any, Any] | None:
+    """The value if it is a mapping, else None."""
+    kind = type(value)
+    return value if issubclass(kind, Mapping) else None
 
 
 def as_hidden_text(value: Any) -> Any:
@@ -73,9 +80,10 @@ def record_of(kind: Callable[..., Any], value: Any) -> Any:
     """
     if isinstance(value, kind):  # type: ignore[arg-type]
         return value
-    if not isinstance(value, Mapping):
+    given = mapping(value)
+    if given is None:
         raise ConfigurationError(f"must be a dict, not {type(value).__name__}. Fix: keys {', '.join(fields_of(kind))}")
-    fields = {str(name).upper(): each for name, each in value.items()}
+    fields: dict[str, Any] = {str(name).upper(): each for name, each in given.items()}
     return kind(**{name.lower(): fields[name] for name in fields_of(kind) if name in fields})
 
 
