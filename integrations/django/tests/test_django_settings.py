@@ -184,10 +184,10 @@ def test_deployment(tmp_path: Path) -> None:
         "CACHES": {"default": f"disk:{media}/tokens", "files": {"DJANGO_CACHE": "default"}},
     }
     with override_settings(M2M_AUTH=setting, CACHES=caches, MEDIA_ROOT=str(media)):
-        told = {(message.id.partition(".")[2], message.msg.partition(":")[0]) for message in checked()}
-        assert {number for number, _ in told} == {"W002", "W004"}
+        found = {(message.id.partition(".")[2], message.msg.partition(":")[0]) for message in checked()}
+        assert {number for number, _ in found} == {"W002", "W004"}
         more = checked(include_deployment_checks=True)
-        assert {(message.id.partition(".")[2], message.msg.partition(":")[0]) for message in more} - told == {
+        assert {(message.id.partition(".")[2], message.msg.partition(":")[0]) for message in more} - found == {
             ("W011", 'M2M_AUTH["CACHES"]["default"]'),
             ("W011", 'M2M_AUTH["CACHES"]["files"]'),
             ("W012", 'M2M_AUTH["CACHES"]["files"]'),

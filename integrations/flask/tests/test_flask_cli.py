@@ -66,7 +66,7 @@ class TestCommands(CommandsContract):
 def test_doctor_races_two_processes(server: FakeAuthorizationServer, make_app: MakeApp, tmp_path: Path) -> None:
     """Processes race for the lease of a cache by URL and of one by import path; exit code 0."""
     disk = {"BACKEND": "m2m_auth.caches.disk.DiskTokenCache", "OPTIONS": {"folder": str(tmp_path / "own")}}
-    done = run(make_app(M2M_AUTH_CACHES={"default": "disk:", "own": disk}), "doctor", "--json")
+    done = run(make_app(M2M_AUTH_CACHES={"default": f"disk:{tmp_path}/tokens", "own": disk}), "doctor", "--json")
     findings = json.loads(done.stdout)
     assert [finding for finding in findings if not finding["ok"]] == []
     raced = [finding["alias"] for finding in findings if "two processes raced" in finding["what"]]

@@ -1,4 +1,4 @@
-"""The README's examples are run, in their order; they are ``py``, which Sybil in the root conftest.py passes by."""
+"""The README's examples are run, in their order; they are ``py`` blocks, which Sybil in the root conftest.py skips."""
 
 from __future__ import annotations
 

@@ -52,14 +52,14 @@ def as_list(value: Any) -> Any:
 
 def as_texts(value: Any) -> Any:
     """One text, or a list of them."""
-    several = isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping))
-    return list(map(as_text, value)) if several else as_text(value)
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
+        return [as_text(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    return as_text(value)
 
 
-def mapping(value: Any) -> Mapping[Any, Any] | None:
+def mapping(value: object) -> Mapping[Any, Any] | None:
     """The value if it is a mapping, else None."""
-    kind = type(value)
-    return value if issubclass(kind, Mapping) else None
+    return value if isinstance(value, Mapping) else None  # pyright: ignore[reportUnknownVariableType]
 
 
 def as_hidden_text(value: Any) -> Any:
