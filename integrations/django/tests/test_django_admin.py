@@ -89,8 +89,9 @@ def test_renew_and_clear_by_its_own_form(configured: dict[str, Any], server: Fak
     answer = browser.post(PAGE, {**form, "operation": "renew"}, follow=True).content.decode()
     second = m2m["billing"].source.token()
     assert first != second
-    assert f"billing: new token {second.fingerprint}." in answer
-    assert "billing: cleared; the next call mints." in browser.post(PAGE, {**form, "operation": "clear"}, follow=True).content.decode()
+    assert f"New token for billing: {second.fingerprint}." in answer
+    answer = browser.post(PAGE, {**form, "operation": "clear"}, follow=True).content.decode()
+    assert "Cleared billing: the next call mints." in answer
     assert m2m["billing"].source.status().state == "none"
     assert server.mints == 2
 

@@ -62,11 +62,11 @@ def test_renew_and_clear_on_the_light_page(project: str) -> None:
         check_how_it_looks(driver, "django", dark=False)
         before, other = token(driver, "search"), token(driver, "billing")
         press(driver, "search", "Renew")
-        fingerprint = re.search(r"search: new token ([0-9a-f]{8})\.", messages(driver))
+        fingerprint = re.search(r"New token for search: ([0-9a-f]{8})\.", messages(driver))
         assert fingerprint, messages(driver)
         assert before != fingerprint[1] == token(driver, "search")
         assert "1 forced" in box(driver, "search").text
         press(driver, "search", "Clear")
-        assert "search: cleared" in messages(driver)
+        assert "Cleared search" in messages(driver)
         assert "no token yet" in box(driver, "search").text
         assert (token(driver, "search"), token(driver, "billing")) == ("none", other)

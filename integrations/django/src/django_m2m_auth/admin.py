@@ -69,14 +69,16 @@ class ServiceTokenAdmin(admin.ModelAdmin):  # type: ignore[misc] # Django has no
         operation, alias = request.POST.get("operation"), request.POST.get("alias", "")
         try:
             if operation == "renew":
-                self._message(request, messages.SUCCESS, f"{alias}: new token {renew(m2m[alias].source).fingerprint}.")
+                token = renew(m2m[alias].source)
+                self._message(request, messages.SUCCESS, f"New token for {alias}: {token.fingerprint}.")
             elif operation == "clear":
                 clear(m2m[alias].source)
-                self._message(request, messages.SUCCESS, f"{alias}: cleared; the next call mints.")
+                self._message(request, messages.SUCCESS, f"Cleared {alias}: the next call mints.")
             else:
                 self._message(request, messages.ERROR, "Unknown operation.")
         except (ImproperlyConfigured, M2MAuthError) as error:
-            self._message(request, messages.ERROR, f"{alias}: {error}")
+            self._message(request, messages.ERROR, f"Failed for {alias}: {error}")
 
     def _message(self, request: Any, level: int, text: str) -> None:
+        """Shows a message on the next page. The admin capitalizes it, so it does not begin with an alias."""
         self.message_user(request, text, level)
