@@ -93,6 +93,10 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         client(CLIENT_SECRET="settings_contract.nothing"),
         f'{BILLING}["CLIENT_SECRET"]: looks like an import path, and cannot be imported (AttributeError). Fix: ',
     ),
+    "secret that is taken for a path": (
+        client(CLIENT_SECRET="settings_contract.s3cret"),
+        f'{BILLING}["CLIENT_SECRET"]: looks like an import path, and cannot be imported (AttributeError). Fix: ',
+    ),
     "path to a text": (
         client(CLIENT_SECRET="settings_contract.UNSET"),
         f'{BILLING}["CLIENT_SECRET"]: is the path of str, not of a callable that returns the secret. Fix: ',

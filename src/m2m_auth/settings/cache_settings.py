@@ -13,7 +13,6 @@ from typing import Any
 
 from ..caches import TokenCache, from_url
 from ..errors import ConfigurationError
-from ..oauth2.secrets import Concealed
 from ..runtime.fork_safety import delaying_forks
 from ..shared_cache.opening import checked_cache
 from .client_settings import unknown_keys
@@ -57,7 +56,7 @@ class CacheSettings:
         self.setting = setting
         """How messages spell it, e.g. ``M2M_AUTH_CACHES["default"]``."""
         self._make = make
-        self._opener = Concealed(opener)
+        self._opener: Callable[[], Callable[[], TokenCache] | None] = lambda: opener  # its repr shows a URL
         self._opened: dict[str, TokenCache] = {}
 
     def __repr__(self) -> str:
@@ -66,8 +65,7 @@ class CacheSettings:
     @property
     def opener(self) -> Callable[[], TokenCache] | None:
         """Opens the cache in another process, to which this callable can be sent; None where only this process can."""
-        found: Callable[[], TokenCache] | None = self._opener.reveal()
-        return found
+        return self._opener()
 
     def open(self) -> TokenCache:
         """The token cache; no I/O.
@@ -136,7 +134,7 @@ def _read(given: Any, forms: Sequence[FrameworkCache]) -> tuple[Callable[[], obj
         else:
             backend = entry["BACKEND"]
             opener = partial(_open_backend, backend, dict(options)) if isinstance(backend, str) else None
-            return partial(_built, backend, Concealed(options)), opener
+            return partial(_built, backend, lambda: options), opener
     examples = "".join(f"{form.example}, " for form in forms)
     raise ConfigurationError(
         f"{problem}. Fix: a URL such as 'redis://host', {{'BACKEND': 'package.module.Class', 'OPTIONS': {{…}}}}, "
@@ -146,14 +144,14 @@ def _read(given: Any, forms: Sequence[FrameworkCache]) -> tuple[Callable[[], obj
 
 def _open_backend(backend: str, options: Mapping[str, Any]) -> TokenCache:
     """In another process: the cache behind a BACKEND."""
-    found = checked_cache(_built(backend, Concealed(options)))
+    found = checked_cache(_built(backend, lambda: options))
     if found is None:
         raise ConfigurationError(f"BACKEND {backend!r} gives no cache")
     return found
 
 
-def _built(backend: Any, options: Concealed) -> object:
-    """What a BACKEND makes of its OPTIONS.
+def _built(backend: Any, options: Callable[[], Mapping[str, Any]]) -> object:
+    """What a BACKEND makes of its OPTIONS, which come in a callable: error reporters print locals.
 
     Raises:
         ConfigurationError: it cannot be imported or called; the message shows no option's value.
@@ -163,12 +161,12 @@ def _built(backend: Any, options: Concealed) -> object:
         raise ConfigurationError(f"BACKEND {backend!r} is neither a class nor a callable")
     problem = ""
     try:
-        return make(**options.reveal())
+        return make(**options())
     except ConfigurationError as error:
         problem = str(error)
     except ImportError as error:
         problem = f"BACKEND {backend!r} needs the package {error.name!r}, which is not installed. Fix: pip install it"
     except Exception as error:  # its words may hold the options, and so a password
-        names = ", ".join(options.reveal()) or "(none)"
+        names = ", ".join(options()) or "(none)"
         problem = f"BACKEND {backend!r} raised {type(error).__name__} while it was built with the OPTIONS {names}"
     raise ConfigurationError(problem)

@@ -13,10 +13,10 @@ from typing import Any, NoReturn
 from .. import MintBudget, RenewalPolicy, TokenSource
 from ..errors import ConfigurationError
 from ..oauth2.origins import OriginPolicy
+from ..oauth2.secrets import concealed
 from .problems import Problem, Spelling, nearest, problem_of
 from .values import (
     ImportPath,
-    as_hidden_text,
     as_list,
     as_text,
     as_texts,
@@ -57,7 +57,7 @@ CLIENT_KEYS = (
     ClientKey(name="TOKEN_ENDPOINT", read=as_text, kind="endpoint", required=True),
     ClientKey(name="CLIENT_ID", read=as_text, required=True),
     ClientKey(name="CLIENT_AUTHENTICATION", read=as_text, imports=True),
-    ClientKey(name="CLIENT_SECRET", read=as_hidden_text, kind="secret", imports=True),
+    ClientKey(name="CLIENT_SECRET", read=as_text, kind="secret", imports=True),
     ClientKey(name="AUDIENCE", read=as_text),
     ClientKey(name="SCOPE", read=as_texts),
     ClientKey(name="RESOURCE", read=as_texts),
@@ -192,7 +192,7 @@ class _ClientReader:
                     message = "looks like an import path, but there is no such package; it is used as the secret itself"
                     fix = "correct the path, or pass the callable"
                     self._found("maybe_a_path", setting, message, fix, is_error=False)
-                yield key.option, path or read
+                yield key.option, path or (concealed(read) if key.kind == "secret" else read)
 
     def _follow(self, option: str, options: dict[str, Any]) -> bool:
         """Follows an import path; False where it leads nowhere."""

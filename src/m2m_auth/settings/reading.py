@@ -12,13 +12,13 @@ from .. import TokenSource
 from ..caches import TokenCache
 from ..errors import ConfigurationError
 from ..events import Event
-from ..oauth2.secrets import Concealed, concealed
+from ..oauth2.secrets import concealed
 from ..runtime.fork_safety import delaying_forks
 from ..shared_cache.sealing import checked_keys
 from .cache_settings import CacheSettings, FrameworkCache, read_cache
 from .client_settings import ClientSettings, read_client, unknown_keys
 from .problems import Problem, Spelling, nearest, problem_of
-from .values import as_hidden_list, mapping
+from .values import as_several_texts, mapping
 
 __all__ = ["DEFAULT_CACHES", "SETTING_KEYS", "Settings", "read_settings", "refuse_unknown_client"]
 
@@ -38,7 +38,7 @@ class Settings:
         self,
         clients: Mapping[str, ClientSettings],
         caches: Mapping[str, CacheSettings],
-        encryption_keys: Concealed | None,
+        encryption_keys: Any,
         problems: Iterable[Problem],
         spelling: Spelling,
     ) -> None:
@@ -96,7 +96,7 @@ class Settings:
             return TokenSource(
                 **options,
                 cache=cache,
-                encryption_keys=self._encryption_keys,  # type: ignore[arg-type] # concealed, as the engine keeps them
+                encryption_keys=self._encryption_keys,  # concealed
                 on_event=on_event,
                 transport=transport,
             )
@@ -212,15 +212,15 @@ def _opens(cache: CacheSettings, problems: list[Problem]) -> bool:
     return True
 
 
-def _encryption_keys(given: Any, spelling: Spelling, problems: list[Problem]) -> Concealed | None:
+def _encryption_keys(given: Any, spelling: Spelling, problems: list[Problem]) -> Any:
     try:
-        keys = None if given is None else as_hidden_list(given)
+        keys = None if given is None else concealed(as_several_texts(given))
         checked_keys(keys)
     except ConfigurationError as error:
         setting = spelling("ENCRYPTION_KEYS")
         problems.append(problem_of("encryption_keys", setting, "encryption_keys", error))
         return None
-    return concealed(keys)  # type: ignore[no-any-return]
+    return keys
 
 
 def refuse_unknown_client(alias: object, known: Iterable[str], spelling: Spelling) -> None:

@@ -14,13 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..oauth2.secrets import Concealed, concealed
 
 __all__ = [
     "ImportPath",
-    "as_hidden_list",
-    "as_hidden_text",
     "as_list",
+    "as_several_texts",
     "as_text",
     "as_texts",
     "fields_of",
@@ -62,14 +60,9 @@ def mapping(value: object) -> Mapping[Any, Any] | None:
     return value if isinstance(value, Mapping) else None  # pyright: ignore[reportUnknownVariableType]
 
 
-def as_hidden_text(value: Any) -> Any:
-    """Text out of sight of repr and of error reporters that print locals; a callable stays as it is."""
-    return concealed(as_text(value))
-
-
-def as_hidden_list(value: Any) -> Any:
-    """One or several texts, out of sight."""
-    return concealed(as_texts([value] if isinstance(value, (str, int)) else value))
+def as_several_texts(value: Any) -> Any:
+    """A list of texts; one text, as an environment variable has it, becomes a list of one."""
+    return as_texts([value] if isinstance(value, (str, int)) else value)
 
 
 def record_of(kind: Callable[..., Any], value: Any) -> Any:
@@ -96,12 +89,15 @@ _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*", re.ASCII)
 
 
 class ImportPath:
-    """``package.module.name`` or ``package.module:name``, followed later: a project's modules may import the app."""
+    """``package.module.name`` or ``package.module:name``, followed later: a project's modules may import the app.
+
+    It may be a secret after all, so neither its repr nor a message shows the path.
+    """
 
     __slots__ = ("_path", "setting")
 
     def __init__(self, path: str, setting: str) -> None:
-        self._path = Concealed(path)
+        self._path: Callable[[], str] = lambda: path  # error reporters print attributes
         self.setting = setting
 
     def __repr__(self) -> str:
@@ -111,50 +107,54 @@ class ImportPath:
         """What the path names.
 
         Raises:
-            ConfigurationError: it cannot be imported. The message does not show the path: it may be a secret after all.
+            ConfigurationError: it cannot be imported.
         """
-        return imported(self._path)
+        found, why, _ = _followed(self._path)
+        if why:
+            raise ConfigurationError(
+                f"looks like an import path, and cannot be imported ({why}). Fix: 'package.module.name'"
+            )
+        return found
 
 
 def import_path(value: Any, setting: str) -> ImportPath | None:
     """The import path that a text is; None where it is none, or its first package does not exist. Imports nothing."""
-    text = value.reveal() if isinstance(value, Concealed) else value
-    if not isinstance(text, str) or not _PATH.fullmatch(text):
+    if not isinstance(value, str) or not _PATH.fullmatch(value):
         return None
     try:
-        found = importlib.util.find_spec(re.split("[.:]", text)[0]) is not None
+        found = importlib.util.find_spec(re.split("[.:]", value)[0]) is not None
     except (ImportError, ValueError):  # ValueError: __main__
         found = False
-    return ImportPath(text, setting) if found else None
+    return ImportPath(value, setting) if found else None
 
 
 def looks_like_a_path(value: Any) -> bool:
     """True for lower-case words joined by dots: hardly a secret, and perhaps the path of a package that is missing."""
-    text = value.reveal() if isinstance(value, Concealed) else value
-    return isinstance(text, str) and re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", text) is not None
+    return isinstance(value, str) and re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", value) is not None
 
 
-def imported(path: str | Concealed) -> Any:
-    """What an import path names. A concealed path stays out of the message.
+def imported(path: str) -> Any:
+    """What an import path names.
 
     Raises:
-        ConfigurationError: it cannot be imported.
+        ConfigurationError: it cannot be imported; the message shows the path.
     """
-    found, why = _followed(path)
+    found, why, package = _followed(lambda: path)
     if why:
-        shown = "looks like an import path, and" if isinstance(path, Concealed) else repr(path)
-        raise ConfigurationError(f"{shown} cannot be imported ({why}). Fix: 'package.module.name'")
+        missing = f": {package}" if package else ""
+        raise ConfigurationError(f"{path!r} cannot be imported ({why}{missing}). Fix: 'package.module.name'")
     return found
 
 
-def _followed(path: str | Concealed) -> tuple[Any, str]:
-    """What the path names, or why there is nothing. A function of its own: no traceback holds its locals."""
-    text: str = path.reveal() if isinstance(path, Concealed) else path
-    module, _, name = text.replace(":", ".").rpartition(".")
+def _followed(path: Callable[[], str]) -> tuple[Any, str, str]:
+    """What the path names; or None, the error's name and the missing package.
+
+    It is a function of its own and raises nothing: no traceback holds its locals.
+    """
+    module, _, name = path().replace(":", ".").rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name), ""
+        return getattr(importlib.import_module(module), name), "", ""
     except ImportError as error:
-        package = "" if isinstance(path, Concealed) or not error.name else f": {error.name}"
-        return None, type(error).__name__ + package
+        return None, type(error).__name__, error.name or ""
     except Exception as error:  # a project's module may raise anything when it is imported
-        return None, type(error).__name__
+        return None, type(error).__name__, ""
