@@ -180,3 +180,13 @@ def test_the_table_names_options_that_exist() -> None:
     options = {*inspect.signature(TokenSource).parameters, *inspect.signature(M2MAuth.from_source).parameters}
     assert [key.name for key in CLIENT_KEYS if key.option not in options] == []
     assert str(Problem(kind="shape", setting="X", message="is wrong")) == "X: is wrong"
+
+
+def test_the_example_of_the_docstring() -> None:
+    """The example of ``help(m2m_auth.settings)`` prints what it says."""
+    import doctest
+
+    import m2m_auth.settings
+
+    found = doctest.testmod(m2m_auth.settings)
+    assert (found.failed, found.attempted) == (0, 2)
