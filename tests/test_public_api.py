@@ -42,7 +42,7 @@ SURFACE = {
     "m2m_auth.events": "Event EventEmitter EventKind Subscriber all_of",
     "m2m_auth.operations": """BudgetBar ClearedReport ClientReport Finding HostMints HostRow HourBar HourCounts
         LifeStretch OpenCache PageForm PeriodMints RevealedToken StatusRow TokenLife TokenReport as_json as_table
-        as_text clear doctor page renew reports rows token_report""",
+        as_text clear doctor document page renew reports rows token_report""",
     "m2m_auth.settings": """CLIENT_KEYS CacheSettings ClientKey ClientSettings DEFAULT_CACHES FrameworkCache Problem
         SETTING_KEYS Settings Spelling nearest nested prefixed read_settings refuse_unknown_client""",
     "m2m_auth.serving": "MAX_BODY Answer Request Service answered asgi client_address wsgi",
@@ -55,7 +55,7 @@ SURFACE = {
         names verifier_from""",
     "m2m_auth.telemetry": "OpenTelemetrySubscriber PrometheusSubscriber",
     "m2m_auth.testing": """ApiCall CacheContract FailureMode FakeAuthorizationServer FakeClock FaultyCache
-        RecordedRequest""",
+        RecordedRequest forget_tokens""",
 }
 """The public modules and their names. Every other module is ours to change."""
 FIRST = ["token_endpoint", "client_id", "client_secret"]

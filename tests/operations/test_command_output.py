@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tools_support import GALLERY, NOW, report
+from operations_support import GALLERY, NOW, report
 
 from m2m_auth import AccessToken, MintBudget
 from m2m_auth.lifecycle.mint_budget import MintCounts

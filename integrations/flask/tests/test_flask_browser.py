@@ -12,8 +12,8 @@ from flask_m2m_auth import M2M, status_page
 from live import serving
 from real_servers.browser import browser
 from selenium.webdriver.common.by import By
-from tools_fleet import a_fleet
-from tools_page import box, check_how_it_looks, check_what_it_says, press, token, wait_for
+from status_page_browser import box, check_how_it_looks, check_what_it_says, press, token, wait_for
+from status_page_fleet import a_fleet
 
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer

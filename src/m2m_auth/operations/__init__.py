@@ -9,7 +9,7 @@ from .actions import clear, renew
 from .client_reports import ClientReport, reports
 from .doctor import Finding, OpenCache, doctor
 from .formats import ClearedReport, RevealedToken, TokenReport, as_json, as_table, as_text, token_report
-from .status_page import PageForm, page
+from .status_page import PageForm, document, page
 from .status_rows import BudgetBar, HostRow, HourBar, LifeStretch, PeriodMints, StatusRow, TokenLife, rows
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "as_text",
     "clear",
     "doctor",
+    "document",
     "page",
     "renew",
     "reports",

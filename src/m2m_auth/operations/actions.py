@@ -11,8 +11,7 @@ from ..runtime.worker_thread import on_worker_thread
 from ..source.token_source import engine_of
 
 if TYPE_CHECKING:
-    from ..oauth2.tokens import AccessToken
-    from ..source.token_source import TokenSource
+    from .. import AccessToken, TokenSource
 
 __all__ = ["clear", "renew"]
 

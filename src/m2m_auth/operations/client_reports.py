@@ -21,7 +21,7 @@ from ..source.renewal_context import Credential, RenewalContext
 from ..source.token_source import engine_of
 
 if TYPE_CHECKING:
-    from ..source.token_source import TokenSource
+    from .. import TokenSource
 
 __all__ = ["ClientReport", "reports"]
 

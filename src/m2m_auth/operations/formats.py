@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..presentation.wording import one_line, relative_time, utc_iso
 from ..runtime.clock import SYSTEM_CLOCK
@@ -82,24 +82,28 @@ def as_json(result: CommandResult | Iterable[CommandResult]) -> str:
 
     The keys are the names of the result's fields. Each time has a second key in ISO 8601, in UTC: ``expires_at_iso``.
     """
-    return json.dumps(_json_value(result if _is_record(result) else list(result)), indent=2) + "\n"  # type: ignore[arg-type]
+    found = result if _field_names(result) else list(cast("Iterable[CommandResult]", result))
+    return json.dumps(_json_value(found), indent=2) + "\n"
 
 
-def _is_record(value: object) -> bool:
-    return is_dataclass(value) or hasattr(value, "_fields")
-
-
-def _json_value(value: Any) -> Any:
-    if _is_record(value):
-        names = value._fields if hasattr(value, "_fields") else [each.name for each in fields(value)]
+def _json_value(value: object) -> object:
+    names = _field_names(value)
+    if names:
         found = {name: getattr(value, name) for name in names}
         times = {f"{name}_iso": utc_iso(found[name]) for name in names if name == "at" or name.endswith("_at")}
         return {**{name: _json_value(each) for name, each in found.items()}, **times}
     if isinstance(value, Mapping):
-        return {str(name): _json_value(each) for name, each in value.items()}
+        return {str(name): _json_value(each) for name, each in cast("Mapping[object, object]", value).items()}
     if isinstance(value, (list, tuple)):
-        return [_json_value(each) for each in value]
+        return [_json_value(each) for each in cast("Iterable[object]", value)]
     return value
+
+
+def _field_names(value: object) -> tuple[str, ...]:
+    """The names of a record's fields; none if it is no record."""
+    if is_dataclass(value):
+        return tuple(each.name for each in fields(value))
+    return cast("tuple[str, ...]", getattr(value, "_fields", ()))
 
 
 def as_text(result: Finding | TokenReport | ClearedReport) -> str:

@@ -6,8 +6,9 @@ The texts are plain text, not HTML: the page's HTML layer, or your template, esc
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timezone
+from typing import Any, TypeVar, cast
 
 from ..lifecycle.mint_budget import MintBudget
 from ..lifecycle.utc_periods import period_ends_in
@@ -130,18 +131,34 @@ class StatusRow:
 
 def rows(reports: Iterable[ClientReport]) -> list[StatusRow]:
     """Return one row for each report, in the same order."""
-    return [_row(report) for report in reports]
+    return [_printable(_row(report)) for report in reports]
+
+
+_T = TypeVar("_T")
+
+
+def _printable(value: _T) -> _T:
+    """The same with each text in it on one line and without control characters."""
+    found: Any = value
+    if isinstance(value, str):
+        found = one_line(value)
+    elif isinstance(value, tuple):
+        found = tuple(_printable(each) for each in cast("tuple[object, ...]", value))
+    elif is_dataclass(value):
+        texts = {each.name: _printable(getattr(value, each.name)) for each in fields(value)}
+        found = replace(cast("Any", value), **texts)
+    return cast("_T", found)
 
 
 def _row(report: ClientReport) -> StatusRow:
     return StatusRow(
-        alias=one_line(report.alias),
-        client_id=one_line(report.client_id),
-        token_endpoint=one_line(report.token_endpoint),
-        audience=one_line(report.audience or ""),
+        alias=report.alias,
+        client_id=report.client_id,
+        token_endpoint=report.token_endpoint,
+        audience=report.audience or "",
         state=report.state,
         state_words=_STATES.get(report.state, report.state),
-        fingerprint=one_line(report.fingerprint or ""),
+        fingerprint=report.fingerprint or "",
         expires=relative_time(report.expires_at, report.at),
         expires_at=utc_iso(report.expires_at) or "",
         life=_life(report),
@@ -151,11 +168,11 @@ def _row(report: ClientReport) -> StatusRow:
         reasons=", ".join(f"{count:,} {reason}" for reason, count in report.reasons.items() if count),
         hours=tuple(_hours(report)),
         hosts=tuple(
-            HostRow(name=one_line(each.host), mints=each.mints, last=relative_time(each.last_at, report.at))
+            HostRow(name=each.host, mints=each.mints, last=relative_time(each.last_at, report.at))
             for each in report.hosts
         ),
         failure=_failure(report),
-        cache=one_line(report.cache),
+        cache=report.cache,
         cache_answers=report.cache_answers,
     )
 
@@ -178,7 +195,7 @@ def _failure(report: ClientReport) -> str:
     if report.last_failure is None:
         return ""
     again = "now" if report.retry_in is None else f"in {duration(report.retry_in)}"
-    return f"{one_line(report.last_failure)} (next attempt: {again})"
+    return f"{report.last_failure} (next attempt: {again})"
 
 
 def _life(report: ClientReport) -> TokenLife | None:
