@@ -113,7 +113,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "method without its key": (
         client(CLIENT_AUTHENTICATION="private_key_jwt"),
-        f"{BILLING}[\"CLIENT_AUTHENTICATION\"]: 'private_key_jwt' needs the key. "
+        f"{BILLING}[\"CLIENT_AUTHENTICATION\"]: 'private_key_jwt' needs arguments. "
         "Fix: CLIENT_AUTHENTICATION=PrivateKeyJWT(key)",
     ),
     "origin with a path": (

@@ -140,7 +140,7 @@ def test_a_button_that_fails(server: FakeAuthorizationServer, operator: FlaskCli
     server.fail("503")
     failed = press(operator, "renew")
     assert failed.status_code == 502
-    assert "role='alert'" in failed.text
+    assert 'role="alert"' in failed.text
     assert "503" in failed.text
 
 

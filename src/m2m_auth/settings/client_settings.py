@@ -153,11 +153,9 @@ class _ClientReader:
             self._found("shape", self._spelt(), f"must be a dict, not {type(given).__name__}")
             return None
         self.problems += unknown_keys(entry, _NAMES, self._spelt, self._alias)
-        options = dict(self._options(entry))
-        if eager:
-            options = {name: value for name, value in options.items() if self._follow(name, options)}
+        options: dict[str, Any] = {}
         for key in CLIENT_KEYS:
-            self._check(key, options)
+            self._read_key(key, entry.get(key.name), options, eager=eager)
         if any(problem.is_error for problem in self.problems):
             return None
         cache = options.pop("cache", None if "CACHE" in entry else "default")
@@ -170,71 +168,62 @@ class _ClientReader:
             options={"alias": self._alias, **options},
         )
 
-    def _options(self, given: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-        """Each key that is set, as an option; a value of the wrong shape is a problem."""
-        for key in CLIENT_KEYS:
-            value, setting = given.get(key.name), self._spelt(key.name)
-            if key.required and (value is None or value == ""):
-                fix = "set it; an unset environment variable is the usual cause"
-                self._found("missing", setting, "is blank" if value == "" else "is missing", fix)
-            elif value is not None:
-                try:
-                    read = key.read(value)
-                except ConfigurationError as error:
-                    self._refused(key, error)
-                    continue
-                fields = mapping(value)
-                if key.option in RECORDS and fields is not None:
-                    names, record = {str(name).upper(): 0 for name in fields}, fields_of(RECORDS[key.option])
-                    self.problems += unknown_keys(names, record, partial(self._spelt, key.name), self._alias)
-                path = import_path(read, setting) if key.imports else None
-                if path is None and key.option == "client_secret" and looks_like_a_path(read):
-                    message = "looks like an import path, but there is no such package; it is used as the secret itself"
-                    fix = "correct the path, or pass the callable"
-                    self._found("maybe_a_path", setting, message, fix, is_error=False)
-                yield key.option, path or (concealed(read) if key.kind == "secret" else read)
-
-    def _follow(self, option: str, options: dict[str, Any]) -> bool:
-        """Follows an import path; False where it leads nowhere."""
-        value = options[option]
-        if isinstance(value, ImportPath):
-            try:
-                options[option] = _followed(option, value)
-            except ConfigurationError as error:
-                self._refused(next(key for key in CLIENT_KEYS if key.option == option), error)
-                return False
-        return True
-
-    def _check(self, key: ClientKey, options: Mapping[str, Any]) -> None:
-        """One option, by the check of the object that takes it."""
-        value = options.get(key.option)
-        if key.option in self._refused_options:
-            return
+    def _read_key(self, key: ClientKey, given: Any, options: dict[str, Any], *, eager: bool) -> None:
+        """Adds the key's option to ``options``, or a problem to the problems."""
         try:
-            if key.option == "client_secret":
-                self._check_secret(value, options.get("client_authentication"))
-            elif value is None or isinstance(value, ImportPath):
-                return
-            elif key.option == "allowed_origins":
-                OriginPolicy(value, allow_insecure_http=False)
-            elif key.option == "cache":
-                if not isinstance(value, str):
-                    raise ConfigurationError(f"must be an alias or None, not {type(value).__name__}")
-            else:
-                _try_source({key.option: value, **_secret_for(key.option)})
+            value = self._value(key, given, eager=eager)
+            self._check(key, value, options)
         except ConfigurationError as error:
-            self._refused(key, error)
+            self._refused_options.add(key.option)
+            setting = self._spelt(key.name)
+            found = problem_of(key.kind, setting, key.option, error, names=OPTION_NAMES, client=self._alias)
+            self.problems.append(found)
+        else:
+            if value is not None:
+                options[key.option] = value
+
+    def _value(self, key: ClientKey, given: Any, *, eager: bool) -> Any:
+        """The option's value; None where the key is not set. Raises ConfigurationError."""
+        setting = self._spelt(key.name)
+        if key.required and (given is None or given == ""):
+            fix = "set it; an unset environment variable is the usual cause"
+            self._found("missing", setting, "is blank" if given == "" else "is missing", fix)
+        if given is None or (key.required and given == ""):
+            return None
+        fields = mapping(given)
+        if key.option in RECORDS and fields is not None:
+            names, record = {str(name).upper(): 0 for name in fields}, fields_of(RECORDS[key.option])
+            self.problems += unknown_keys(names, record, partial(self._spelt, key.name), self._alias)
+        value = key.read(given)
+        path = import_path(value, setting) if key.imports else None
+        if path is not None:
+            return _followed(key.option, path) if eager else path
+        if key.option != "client_secret":
+            return value
+        if looks_like_a_path(value):
+            message = "looks like an import path, but there is no such package; it is used as the secret itself"
+            self._found("maybe_a_path", setting, message, "correct the path, or pass the callable", is_error=False)
+        return concealed(value)
+
+    def _check(self, key: ClientKey, value: Any, options: Mapping[str, Any]) -> None:
+        """Lets the object that takes the option check it. Raises ConfigurationError."""
+        if key.option == "client_secret":
+            self._check_secret(value, options.get("client_authentication"))
+        elif value is None or isinstance(value, ImportPath):
+            return
+        elif key.option == "allowed_origins":
+            OriginPolicy(value, allow_insecure_http=False)
+        elif key.option == "cache":
+            if not isinstance(value, str):
+                raise ConfigurationError(f"must be an alias or None, not {type(value).__name__}")
+        else:
+            _try_source({key.option: value, **_secret_for(key.option)})
 
     def _check_secret(self, secret: Any, authentication: Any) -> None:
         if isinstance(authentication, ImportPath) or "client_authentication" in self._refused_options:
             return  # whether a secret is needed is not known
         method = {} if authentication is None else {"client_authentication": authentication}
         _try_source({**method, "client_secret": _not_fetched if isinstance(secret, ImportPath) else secret})
-
-    def _refused(self, key: ClientKey, error: ConfigurationError) -> None:
-        found = problem_of(key.kind, self._spelt(key.name), key.option, error, names=OPTION_NAMES, client=self._alias)
-        self.problems.append(found)
-        self._refused_options.add(key.option)
 
     def _found(self, kind: str, setting: str, message: str, fix: str = "", *, is_error: bool = True) -> None:
         found = Problem(kind=kind, setting=setting, message=message, fix=fix, client=self._alias, is_error=is_error)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import secrets
 from collections.abc import Callable
-from html import escape
 from typing import Any
 
 from flask import Blueprint, Response, abort, current_app, redirect, request, url_for
@@ -24,13 +23,6 @@ __all__ = ["status_page"]
 
 _CSRF = "m2m_auth_csrf"
 _POLICY = "default-src 'none'; style-src 'nonce-{}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-_HTML = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Service tokens</title>
-<style nonce="{nonce}">:root{{color-scheme:light dark}}body{{font:16px/1.5 system-ui,sans-serif;margin:1rem}}</style>
-</head><body><h1>Service tokens</h1>
-{problem}{page}</body></html>
-"""
 
 
 def status_page(access: Callable[[], Any], *, name: str = "m2m_auth") -> Blueprint:
@@ -67,20 +59,18 @@ def status_page(access: Callable[[], Any], *, name: str = "m2m_auth") -> Bluepri
 
 def _status(problem: str = "", code: int = 200) -> Response:
     from m2m_auth import operations
-    from m2m_auth.operations import PageForm, page
 
     token = request.cookies.get(_CSRF) or secrets.token_urlsafe(32)
     nonce = secrets.token_urlsafe(16)
-    here = url_for(".status")
+    address = url_for(".status")
     found = operations.reports(current_state("the status page").sources())
-    shown = page(found, action=PageForm(url=here, hidden={_CSRF: token}), nonce=nonce)
-    words = f"<p role='alert'><strong>{escape(problem)}</strong></p>" if problem else ""
-    response = Response(_HTML.format(nonce=nonce, problem=words, page=shown), status=code)
+    form = operations.PageForm(url=address, hidden={_CSRF: token})
+    response = Response(operations.document(found, problem=problem, action=form, nonce=nonce), status=code)
     response.headers["Content-Security-Policy"] = _POLICY.format(nonce)
     response.headers["Cache-Control"] = "no-store"
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.set_cookie(_CSRF, token, path=here, secure=request.is_secure, httponly=True, samesite="Strict")
+    response.set_cookie(_CSRF, token, path=address, secure=request.is_secure, httponly=True, samesite="Strict")
     return response
 
 
