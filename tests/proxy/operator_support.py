@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.proxy.counters import Counters
 from m2m_auth.proxy.ledger import Counts, VendorReport
 from m2m_auth.proxy.operator_access import Operator
 from m2m_auth.runtime.clock import Clock
 from m2m_auth.serving import Request
+from m2m_auth.shared_cache.counters import SharedCounters
 
 NOW = 1_700_000_000.0
 """Tuesday, 14 November 2023, 22:13:20 UTC: 13.93 days of the month are over."""
@@ -93,7 +93,7 @@ PEPPER = b"pepper-of-the-tests-32-bytes-long"
 
 def an_operator(clock: Clock, token: str | None = TOKEN, **options: Any) -> Operator:
     """The operator's service over the dozen vendors."""
-    counters = Counters(options.pop("cache", None) or MemoryTokenCache(), clock)
+    counters = SharedCounters(options.pop("cache", None) or MemoryTokenCache(), "token proxy", clock)
     return Operator(token, lambda: list(VENDORS), counters, pepper=options.pop("pepper", PEPPER), **options)
 
 
@@ -102,7 +102,7 @@ def asked(method: str = "GET", path: str = "/operator", **given: Any) -> Request
     body = given.pop("body", None) or urlencode(given.pop("form", {})).encode()
     headers = {name.lower(): value for name, value in given.pop("headers", {}).items()}
     usual = {"query": "", "too_large": False, "address": "198.51.100.7", "scheme": "http"}
-    return Request(method, path, headers=headers, body=body, **{**usual, **given})
+    return Request(method=method, path=path, headers=headers, body=body, **{**usual, **given})
 
 
 def bearer(token: str = TOKEN) -> dict[str, str]:

@@ -9,9 +9,9 @@ from operator_support import NOW, VENDORS, an_operator, asked, bearer, counts, v
 from prometheus_client.parser import text_string_to_metric_families
 
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.proxy.counters import Counters
 from m2m_auth.proxy.metrics import exposition
 from m2m_auth.proxy.upstream_durations import SECONDS, UpstreamDurations
+from m2m_auth.shared_cache.counters import SharedCounters
 from m2m_auth.testing import FakeClock
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
@@ -58,7 +58,9 @@ def test_a_vendors_name_is_quoted() -> None:
 def test_durations_are_counted_over_all_workers() -> None:
     """Two workers with one cache have one histogram per upstream and outcome, with cumulative buckets."""
     clock, cache = FakeClock(NOW), MemoryTokenCache()
-    workers = [UpstreamDurations(["main", "other"], Counters(cache, clock), b"key") for _ in range(2)]
+    workers = [
+        UpstreamDurations(["main", "other"], SharedCounters(cache, "token proxy", clock), b"key") for _ in range(2)
+    ]
     for number, seconds in enumerate((0.01, 0.025, 0.03, 3.0, 60.0)):
         workers[number % 2].observe("main", seconds, minted=True)
     workers[0].observe("main", 20.0, minted=False)

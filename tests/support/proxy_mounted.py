@@ -1,4 +1,4 @@
-"""The token proxy in an application of somebody's own: one vendor, who has a secret of the proxy's."""
+"""The token proxy mounted in another application: one vendor, with a secret that the proxy gave it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ audiences = ["{AUDIENCE}"]
 
 
 def check(endpoint: str, secret: str, server: FakeAuthorizationServer) -> None:
-    """Ten clients that remember nothing get one token; a wrong secret gets RFC 6749's answer; strangers see nothing."""
+    """Ten clients without a cache get one token; a wrong secret gets RFC 6749's answer; there is no operator's page."""
 
     def vendor() -> TokenSource:
         return TokenSource(endpoint, "acme", secret, audience=AUDIENCE, cache=MemoryTokenCache())

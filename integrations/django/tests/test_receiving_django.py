@@ -38,7 +38,7 @@ class Own:
         self.verified.append(token)
         if token == "bad":
             raise InvalidToken("The token is bad.")
-        return VerifiedToken(token, frozenset({"read"}), {})
+        return VerifiedToken(client_id=token, scopes=frozenset({"read"}), claims={})
 
 
 def seen(request: Any) -> JsonResponse:

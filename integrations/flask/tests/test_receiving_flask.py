@@ -20,7 +20,7 @@ class Own:
 
     def verify(self, token: str) -> VerifiedToken:
         """Returns the token's facts."""
-        return VerifiedToken(token, frozenset({"read"}), {})
+        return VerifiedToken(client_id=token, scopes=frozenset({"read"}), claims={})
 
 
 def seen() -> Response:

@@ -9,6 +9,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -35,7 +36,7 @@ def serve(path: Path, host: str, port: int, threads: int) -> None:
         OSError: the address or the port cannot be used.
     """
     from ..proxy import TokenProxy, load
-    from ..proxy.application import house
+    from ..proxy.application import with_operator
     from ..serving import wsgi
 
     try:
@@ -50,7 +51,7 @@ def serve(path: Path, host: str, port: int, threads: int) -> None:
     try:
         try:
             server = cast("Any", waitress).create_server(
-                wsgi(house(proxy), max_body=proxy.config.max_body),
+                wsgi(with_operator(proxy), max_body=proxy.config.max_body),
                 map=sockets,
                 host=host,
                 port=port,
@@ -82,10 +83,10 @@ def check(path: Path) -> None:
         ConfigurationError: the configuration is wrong; the message names the line.
     """
     from ..proxy import TokenProxy, load
-    from ..proxy.application import house
+    from ..proxy.application import with_operator
 
     proxy = TokenProxy(load(path))
-    house(proxy)  # raises what the start would raise, without any I/O
+    with_operator(proxy)  # raises what the start would raise, without any I/O
     config = proxy.config
     on = f"{config.operator_path} and {config.metrics_path}"
     page = "off: there is no operator_token" if config.operator_token is None else f"on: {on}"
@@ -132,7 +133,7 @@ def add_vendor(
     """
     from ..oauth2.secrets import Secret
     from ..proxy import VendorConfig, add_vendor, load
-    from ..proxy.configuration_file import read_document
+    from ..proxy.configuration.config_file import read_document
     from ..proxy.secret_verifiers import verifier
 
     config = load(path)
@@ -144,9 +145,10 @@ def add_vendor(
     given = {key: value for key, value in options.items() if value is not None}
     if given and name in read_document(path).data.get("vendors", {}):
         raise ConfigurationError(f"{path} has [vendors.{name}] already. Fix: change {', '.join(given)} there")
-    trial = config.vendors.get(name, VendorConfig())._replace(**cast("Any", given))
+    trial = replace(config.vendors.get(name, VendorConfig()), **cast("Any", given))
     # The check of the next start, before anything is written.
-    trial._replace(
+    replace(
+        trial,
         audiences=(*trial.audiences, *audiences),
         scopes=(*trial.scopes, *scopes),
         verifiers=(verifier(cast("Secret", config.pepper), name, Secret("any")),),

@@ -19,8 +19,9 @@ from urllib.parse import parse_qsl
 from ..errors import ConfigurationError
 from ..presentation.html import Html
 from ..serving import Answer, Request
+from ..shared_cache.counters import SharedCounters
 from . import metrics, operator_page
-from .counters import Allowance, Counters, short
+from .allowances import Allowance, keyed_name
 from .ledger import VendorReport
 from .rate_limits import Addresses
 from .upstream_durations import Durations
@@ -64,7 +65,7 @@ class Operator:
         self,
         token: str | None,
         reports: Callable[[], list[VendorReport]],
-        counters: Counters,
+        counters: SharedCounters,
         *,
         durations: Callable[[], list[Durations]] = list,
         pepper: bytes,
@@ -142,7 +143,7 @@ class Operator:
 
     def _wrong(self, request: Request, given: str) -> int | None:
         """None for the right token, 0 for a wrong one, and the seconds to wait after too many wrong ones."""
-        address = short(self._key, "wrong token", self._addresses.of(request))[:4]
+        address = keyed_name(self._key, "wrong token", self._addresses.of(request))[:4]
         wrong = Allowance(self._counters, f"m2m1.pw.{address}", {"minute": WRONG_PER_MINUTE})
         wait = wrong.retry_after()
         if wait:

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from ..lifecycle.utc_periods import period_ends_in, utc_period
 from ..presentation.charts import Paint, Share, bar
 from ..presentation.html import Html, element, fragment
 from ..presentation.html import document as html_document
 from ..presentation.wording import duration, one_line, utc_iso
-from .counters import ends_in, month_began
 from .ledger import Counts, VendorReport
 from .operator_charts import STYLE as PLOT_STYLE
 from .operator_charts import HourlySeries, plots
@@ -194,9 +194,9 @@ def _of_month(report: VendorReport, limit: int, at: float) -> _Quota:
     )
     if by_end <= limit:
         return quota
-    gone = at - month_began(at)
+    gone = at - utc_period("month", at).start
     return replace(quota, state="tight", flag=f"Used up in {duration((limit - used) / max(used, 1) * gone)}")
 
 
 def _left(period: str, at: float) -> str:
-    return duration(ends_in(period, at))
+    return duration(period_ends_in(period, at))

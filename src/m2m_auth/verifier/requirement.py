@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from .bearer_errors import BearerError, MissingToken
-from .verified_token import TokenVerifier, VerifiedToken, bearer_token, names
+from ..oauth2.bearer import BearerError, MissingToken, bearer_token, names
+from .verified_token import TokenVerifier, VerifiedToken
 
 __all__ = ["Requirement", "caller_of"]
 
@@ -51,7 +51,7 @@ class Requirement:
     def refusal(self, caller: VerifiedToken | BearerError) -> BearerError | None:
         """Why this caller may not go on, as its answer (RFC 6750 §3.1); None: it may.
 
-        A caller without a token is told the scopes that it needs.
+        The answer to a caller without a token names the scopes that it needs.
         """
         if isinstance(caller, MissingToken):
             return MissingToken(scope=" ".join(sorted(self.scopes)))

@@ -1,14 +1,15 @@
-"""Why a request is refused, as RFC 6750 §3.1 has a resource server say it, and in a way that a client can act on.
+"""RFC 6750 for the receiving side: the token of a request, and the errors with their challenges.
 
-The pieces of a challenge are fixed words: nothing of the token that came, nor of the configuration, is in it.
+Every text in a challenge is fixed. It repeats nothing of the token or of the configuration.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Iterable
 
-from ..errors import M2MAuthError
+from ..errors import ConfigurationError, M2MAuthError
 
 __all__ = [
     "REALM",
@@ -18,6 +19,8 @@ __all__ = [
     "InvalidToken",
     "MissingToken",
     "VerifierUnavailable",
+    "bearer_token",
+    "names",
 ]
 
 REALM = "m2m"
@@ -25,10 +28,10 @@ REALM = "m2m"
 
 
 class BearerError(M2MAuthError):
-    """The request is not let in. Its message is for your log; the caller gets ``status``, ``headers`` and ``body``.
+    """The request is refused. The message is for your log; the client gets ``status``, ``headers`` and ``body``.
 
     Attributes:
-        description: what the caller is told, in words that are the same for every token.
+        description: the text for the client, the same for every token.
         scope: the scopes that the resource needs, separated by spaces, or "".
         retry_after: seconds until another attempt makes sense, or None.
     """
@@ -36,7 +39,7 @@ class BearerError(M2MAuthError):
     status = 401
     """The HTTP status of the answer."""
     error = ""
-    """RFC 6750's error code; empty where the RFC wants none."""
+    """RFC 6750's error code; empty if the RFC wants none."""
 
     def __init__(self, description: str, *, scope: str = "", retry_after: float | None = None) -> None:
         super().__init__(description)
@@ -46,7 +49,7 @@ class BearerError(M2MAuthError):
 
     @property
     def challenge(self) -> str | None:
-        """The value of ``WWW-Authenticate`` (RFC 6750 §3), or None where there is nothing to ask for."""
+        """The value of ``WWW-Authenticate`` (RFC 6750 §3), or None if no other token would help."""
         parameters = {"error": self.error, "error_description": self.description} if self.error else {"realm": REALM}
         parameters["scope"] = self.scope
         return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parameters.items() if value)
@@ -61,7 +64,7 @@ class BearerError(M2MAuthError):
 
     @property
     def body(self) -> dict[str, str]:
-        """The same for a JSON body, which proxies and log readers find easier."""
+        """The same facts for a JSON body, which is easier to read in a proxy's log than a header."""
         found = {"error": self.error, "error_description": self.description, "scope": self.scope}
         return {name: value for name, value in found.items() if value}
 
@@ -74,7 +77,7 @@ class MissingToken(BearerError):
 
 
 class InvalidToken(BearerError):
-    """401 ``invalid_token``: expired, revoked, forged or another's. A client should renew it and try once more."""
+    """401 ``invalid_token``: expired, revoked, forged, or for another API. A client renews it and tries once more."""
 
     error = "invalid_token"
 
@@ -87,7 +90,7 @@ class InvalidRequest(BearerError):
 
 
 class InsufficientScope(BearerError):
-    """403 ``insufficient_scope``: the token is good, but not for this. Another one of its kind would not help."""
+    """403 ``insufficient_scope``: the token is good, but lacks a scope. A renewed token would not help."""
 
     status = 403
     error = "insufficient_scope"
@@ -97,11 +100,11 @@ class InsufficientScope(BearerError):
 
 
 class VerifierUnavailable(BearerError):
-    """503: nobody can say now whether the token is good. It may well be, so this is never a 401.
+    """503: the token cannot be verified now. It may be good, so this is never a 401.
 
     Args:
-        reason: what happened, for the log: a URL and a short word. The caller is not told.
-        retry_after: seconds until it is tried again.
+        reason: what happened, for the log: a URL and a short word. The client does not see it.
+        retry_after: seconds until the next attempt.
     """
 
     status = 503
@@ -113,5 +116,40 @@ class VerifierUnavailable(BearerError):
 
     @property
     def challenge(self) -> None:
-        """No challenge: the token is not what is wrong."""
+        """No challenge: another token would not help."""
         return
+
+
+_B64TOKEN = re.compile(r"[A-Za-z0-9\-._~+/]{1,16384}=*")
+
+
+def bearer_token(authorization: str | None, query: Collection[str] = ()) -> str:
+    """The token of an Authorization header (RFC 6750 §2.1).
+
+    Args:
+        authorization: the header's value, or None if there is none.
+        query: the names of the request's query parameters. A token in the query is never read, because URLs are
+            logged. Together with a token in the header it is an error.
+
+    Raises:
+        MissingToken: there is no header, or it is for another scheme.
+        InvalidRequest: there are two tokens, or the header is malformed.
+    """
+    scheme, _, token = (authorization or "").strip().partition(" ")
+    if scheme.lower() != "bearer":
+        raise MissingToken
+    token = token.strip()
+    if not _B64TOKEN.fullmatch(token):
+        raise InvalidRequest("The Authorization header is not of the form: Bearer, a space, one token.")
+    if "access_token" in query:
+        raise InvalidRequest("There are two tokens. Send one, in the Authorization header.")
+    return token
+
+
+def names(given: str | Iterable[str] | None) -> frozenset[str]:
+    """Scopes as a set of names. Raises ConfigurationError if one cannot be a scope (RFC 6749 §3.3)."""
+    found = frozenset((given or "").split() if given is None or isinstance(given, str) else given)
+    for name in found:
+        if not isinstance(name, str) or not re.fullmatch(r"[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]+", name):
+            raise ConfigurationError(f"scope={name!r} is not a scope. Fix: 'read write', or ['read', 'write']")
+    return found

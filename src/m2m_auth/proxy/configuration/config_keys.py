@@ -1,4 +1,4 @@
-"""Reads a configuration file's values, each by the reader of its key."""
+"""The keys of the configuration file, and the reader of each key's value."""
 
 from __future__ import annotations
 
@@ -7,55 +7,55 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import nearest
-from ..oauth2.secrets import Secret
+from ...errors import nearest
+from ...oauth2.secrets import Secret
 
-__all__ = ["PROXY", "UPSTREAM", "VENDOR", "Place", "Reader", "Wrong", "read_secret", "read_table", "read_text"]
+__all__ = ["PROXY", "UPSTREAM", "VENDOR", "KeyPath", "Reader", "WrongValue", "read_secret", "read_table", "read_text"]
 
-Place = tuple[str, ...]
-"""A key, by the tables that it is in."""
+KeyPath = tuple[str, ...]
+"""The names of the tables around a key, and the key."""
 
 
-class Wrong(Exception):
-    """A value that is not what it should be.
+class WrongValue(Exception):
+    """A value in the file that its key cannot have.
 
     Args:
-        place: which.
-        words: what is wrong, and the fix.
+        path: the key.
+        problem: what is wrong, and the fix.
     """
 
-    def __init__(self, place: Place, words: str) -> None:
-        super().__init__(words)
-        self.place, self.words = place, words
+    def __init__(self, path: KeyPath, problem: str) -> None:
+        super().__init__(problem)
+        self.path, self.problem = path, problem
 
 
-Reader = Callable[[Any, Place, Path], Any]
-"""From a value, its place and the configuration's folder to what it means. Raises Wrong."""
+Reader = Callable[[Any, KeyPath, Path], Any]
+"""Takes a value, its key and the configuration's folder, and returns the option. Raises WrongValue."""
 
 
 def read_table(
-    given: object, known: Mapping[str, Reader], path: Place, folder: Path, needed: tuple[str, ...] = ()
+    given: object, known: Mapping[str, Reader], path: KeyPath, folder: Path, needed: tuple[str, ...] = ()
 ) -> dict[str, Any]:
     """A table's values, each by its own reader."""
     where = ".".join(path)
     if not isinstance(given, dict):
-        raise Wrong(path, f"{where} must be a table. Fix: [{where}]")
+        raise WrongValue(path, f"{where} must be a table. Fix: [{where}]")
     table = cast("dict[str, Any]", given)
     for name in table:
         if name not in known:
             near = nearest(name, known)
-            raise Wrong((*path, name), f"unknown key {'.'.join((*path, name))!r}{near}. Known: {', '.join(known)}")
+            raise WrongValue((*path, name), f"unknown key {'.'.join((*path, name))!r}{near}. Known: {', '.join(known)}")
     for name in needed:
         if name not in table:
-            raise Wrong(path, f"{where} lacks {name}")
+            raise WrongValue(path, f"{where} lacks {name}")
     return {name: known[name](value, (*path, name), folder) for name, value in table.items()}
 
 
 def _of(kind: type, words: str) -> Reader:
-    def read(value: Any, path: Place, folder: Path) -> Any:  # noqa: ARG001
-        """The value itself, which is of that type."""
+    def read(value: Any, path: KeyPath, folder: Path) -> Any:  # noqa: ARG001
+        """The value, if it has the type."""
         if type(value) is not kind and not (kind is float and type(value) is int):
-            raise Wrong(path, f"{'.'.join(path)} must be {words}, not {type(value).__name__}")
+            raise WrongValue(path, f"{'.'.join(path)} must be {words}, not {type(value).__name__}")
         return value
 
     return read
@@ -69,45 +69,45 @@ read_text, _whole, _number, _flag = (
 )
 
 
-def _texts(value: Any, path: Place, folder: Path) -> tuple[str, ...]:
+def _texts(value: Any, path: KeyPath, folder: Path) -> tuple[str, ...]:
     if not isinstance(value, list):
-        raise Wrong(path, f"{'.'.join(path)} must be a list of strings, such as ['read']")
+        raise WrongValue(path, f"{'.'.join(path)} must be a list of strings, such as ['read']")
     return tuple(read_text(each, path, folder) for each in value)  # pyright: ignore[reportUnknownVariableType]
 
 
-def _values(value: Any, path: Place, folder: Path) -> dict[str, tuple[str, ...]]:
+def _values(value: Any, path: KeyPath, folder: Path) -> dict[str, tuple[str, ...]]:
     if not isinstance(value, dict):
-        raise Wrong(path, f"{'.'.join(path)} must be a table of lists, such as {{ organization = ['acme'] }}")
+        raise WrongValue(path, f"{'.'.join(path)} must be a table of lists, such as {{ organization = ['acme'] }}")
     return {name: _texts(each, (*path, name), folder) for name, each in cast("dict[str, Any]", value).items()}
 
 
 _SECRET = "a string, { env = 'VARIABLE' } or { file = 'PATH' }"  # noqa: S105 - words
 
 
-def read_secret(value: Any, path: Place, folder: Path) -> Secret:
-    """A secret that stands there, in the environment, or in a file beside the configuration."""
+def read_secret(value: Any, path: KeyPath, folder: Path) -> Secret:
+    """A secret from the configuration itself, from the environment, or from a file beside the configuration."""
     name = ".".join(path)
     if isinstance(value, str):
         return Secret(value)
     if not isinstance(value, dict) or len(cast("dict[str, Any]", value)) != 1:
-        raise Wrong(path, f"{name} must be {_SECRET}")
+        raise WrongValue(path, f"{name} must be {_SECRET}")
     ((kind, where),) = cast("dict[str, Any]", value).items()
     if kind == "env" and isinstance(where, str):
         if not os.environ.get(where):
-            raise Wrong(path, f"{name}: the environment variable {where} is not set")
+            raise WrongValue(path, f"{name}: the environment variable {where} is not set")
         return Secret(os.environ[where])
     if kind == "file" and isinstance(where, str):
         try:
             return Secret((folder / where).read_bytes().strip())
         except OSError as error:
             problem = error.strerror
-        raise Wrong(path, f"{name}: {folder / where}: {problem}")
-    raise Wrong(path, f"{name} must be {_SECRET}")
+        raise WrongValue(path, f"{name}: {folder / where}: {problem}")
+    raise WrongValue(path, f"{name} must be {_SECRET}")
 
 
-def _secrets(value: Any, path: Place, folder: Path) -> tuple[Secret, ...]:
+def _secrets(value: Any, path: KeyPath, folder: Path) -> tuple[Secret, ...]:
     if not isinstance(value, list):
-        raise Wrong(path, f"{'.'.join(path)} must be a list; each is {_SECRET}")
+        raise WrongValue(path, f"{'.'.join(path)} must be a list; each is {_SECRET}")
     return tuple(read_secret(each, path, folder) for each in value)  # pyright: ignore[reportUnknownVariableType]
 
 
