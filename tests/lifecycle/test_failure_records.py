@@ -25,14 +25,14 @@ def over_the_wire(failure: Failure) -> Any:
 
 @pytest.mark.parametrize("failure", [REJECTED, DOWN, PLAIN])
 def test_a_failure_survives_json(failure: Failure) -> None:
-    """Every field, the kind as the enum it was."""
+    """Every field comes back, and the kind is the enum."""
     again = Failure.from_json(over_the_wire(failure))
     assert again == failure
     assert again.kind is failure.kind
 
 
 def test_each_caller_gets_an_exception_of_its_own() -> None:
-    """No traceback of another thread hangs on it; the class and its facts are the failure's."""
+    """It carries no traceback of another thread; its class and facts are the failure's."""
     one, other = REJECTED.error(retry_after=12.0), REJECTED.error()
     assert isinstance(one, TokenRequestRejected)
     assert one is not other
@@ -106,7 +106,7 @@ VALUES: st.SearchStrategy[Any] = st.none() | st.integers() | st.text(max_size=5)
 @settings(max_examples=200, deadline=None)
 @given(st.fixed_dictionaries(dict.fromkeys(Failure._fields, VALUES)))
 def test_noise_raises_nothing_else(data: dict[str, Any]) -> None:
-    """Anything a cache could hold is a failure or one of the three exceptions that its reader expects."""
+    """Any record of a cache is a failure, or raises one of the three exceptions that the reader expects."""
     try:
         Failure.from_json(data).error()
     except (ValueError, TypeError, KeyError):

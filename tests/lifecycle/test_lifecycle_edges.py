@@ -1,4 +1,4 @@
-"""The life cycle's edges, each with the smallest unit of time on either side (BEHAVIOUR §1)."""
+"""The edges of a token's life, each with the smallest unit of time on either side."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def test_state_around_each_edge(lifetime: float, fraction: float) -> None:
 
 
 def test_no_token_is_its_own_state() -> None:
-    """Without a token there is nothing that could be fresh or expired."""
+    """It is neither fresh nor expired."""
     assert state_at(None, START) == "none"
 
 
 @pytest.mark.parametrize("lifetime", LIFETIMES)
 def test_decisions_around_each_edge(lifetime: float) -> None:
-    """With nothing in the way: use, renew in the background, wait a little, need."""
+    """Without a pause or a flight: use, renew in the background, wait a little, need."""
     edges = schedule(START, lifetime, POLICY, 0.5)
     wait = Action.WAIT
     table = [
@@ -80,7 +80,7 @@ def test_decisions_around_each_edge(lifetime: float) -> None:
 
 @pytest.mark.parametrize("lifetime", LIFETIMES)
 def test_decisions_while_a_flight_runs(lifetime: float) -> None:
-    """One flight is enough: nobody starts another, and only those who must wait do."""
+    """No call starts another flight, and only an expiring or expired token makes a call wait."""
     edges = schedule(START, lifetime, POLICY, 0.5)
     table = [
         (edges.renew_at, Action.USE),
@@ -93,7 +93,7 @@ def test_decisions_while_a_flight_runs(lifetime: float) -> None:
 
 
 def test_an_expiring_token_waits_until_the_flight_is_2_s_old() -> None:
-    """The wait counts from the flight's start, not from the caller's: an old flight delays nobody."""
+    """The wait counts from the start of the flight, so an old flight delays no caller."""
     edges = Schedule(75.0, 90.0, 100.0)
     flight = 91.0
     assert decide(edges, 91.0, POLICY, None, flight) == Decision(Action.WAIT, 93.0)
@@ -105,7 +105,7 @@ def test_an_expiring_token_waits_until_the_flight_is_2_s_old() -> None:
 
 @pytest.mark.parametrize("failure", [None, DOWN])
 def test_a_pause_keeps_a_good_token_in_use_until_it_lapses(failure: Failure | None) -> None:
-    """While paused, stale and expiring tokens are just used; from the pause's end on, renewed again."""
+    """During a pause calls use stale and expiring tokens; after it they renew them again."""
     edges = Schedule(75.0, 90.0, 100.0)
     for now, after in [(80.0, Action.RENEW), (95.0, Action.WAIT)]:
         pause = Pause(now + 1, failure)
@@ -116,7 +116,7 @@ def test_a_pause_keeps_a_good_token_in_use_until_it_lapses(failure: Failure | No
 
 @pytest.mark.parametrize("edges", [None, Schedule(1.0, 2.0, 3.0)])
 def test_without_a_usable_token_a_recorded_failure_fails_fast(edges: Schedule | None) -> None:
-    """Expired or none: the failure is raised until the next attempt is due, unless a flight is under way."""
+    """A call raises the failure until the next attempt is due, unless a flight is running."""
     pause = Pause(20.0, DOWN)
     assert decide(edges, 10.0, POLICY, pause, None).action is Action.FAIL
     assert decide(edges, before(20.0), POLICY, pause, None).action is Action.FAIL
@@ -125,5 +125,5 @@ def test_without_a_usable_token_a_recorded_failure_fails_fast(edges: Schedule | 
 
 
 def test_a_pause_without_a_failure_never_fails_a_call() -> None:
-    """A lease that another process holds is a pause, too: whoever has no token still asks."""
+    """A lease that another process holds is a pause too, and a caller without a token still asks."""
     assert decide(None, 10.0, POLICY, Pause(20.0), None).action is Action.NEED

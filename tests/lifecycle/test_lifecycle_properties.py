@@ -1,4 +1,4 @@
-"""What holds for every token, time, policy and draw (BEHAVIOUR §1 and §3)."""
+"""Rules that hold for every token, time, policy and draw."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STARTS = st.floats(0.0, 4e9)
 
 @st.composite
 def policies(draw: st.DrawFn) -> RenewalPolicy:
-    """Policies that pass their own check, with caps that keep the margin inside of the window."""
+    """Valid policies, with caps that keep the margin inside the window."""
     window = draw(st.floats(0.02, 0.9))
     margin = draw(st.floats(0.01, 0.99)) * window
     cap = draw(st.floats(1.0, 7200.0))
@@ -67,7 +67,7 @@ def test_jitter_goes_late_and_leaves_half_the_window(lifetime: float, policy: Re
 def test_a_used_token_is_never_expired(
     edges: Schedule | None, now: float, pause: Pause | None, flight: float | None
 ) -> None:
-    """USE, RENEW and WAIT all end in the held token, so they imply that it is good; FAIL implies a reason."""
+    """USE, RENEW and WAIT end with the held token, so it is good; FAIL has a reason."""
     action = decide(edges, now, RenewalPolicy(), pause, flight).action
     if action in (Action.USE, Action.RENEW, Action.WAIT):
         assert edges is not None
@@ -84,7 +84,7 @@ def test_a_used_token_is_never_expired(
 @settings(max_examples=200, deadline=None)
 @given(TIMELINES, st.floats(0.0, 1.5), st.none() | st.floats(0.0, 5e9))
 def test_a_wait_is_short_and_for_a_good_token_only(edges: Schedule, share: float, flight: float | None) -> None:
-    """Nobody who holds a good token waits for a flight that is older than 2 s, or than M/4 if that is less."""
+    """A caller with a good token waits until the flight is 2 s old at most, or M/4 if that is shorter."""
     now = edges.renew_at + share * (edges.expires_at - edges.renew_at)
     decision = decide(edges, now, RenewalPolicy(), None, flight)
     if decision.action is Action.WAIT:
@@ -96,7 +96,7 @@ def test_a_wait_is_short_and_for_a_good_token_only(edges: Schedule, share: float
 @settings(max_examples=200, deadline=None)
 @given(failures(), st.floats(0.0, 3600.0), FRACTIONS)
 def test_hold_off_keeps_to_its_bounds(failure: Failure, lead: float, fraction: float) -> None:
-    """BEHAVIOUR §3: no failure silences a process for longer than its row says, and none lets it hammer."""
+    """Each kind of failure has a longest and a shortest time."""
     hold = hold_off(failure, lead, fraction)
     if failure.kind is FailureKind.CREDENTIALS:
         assert 30.0 <= hold <= 300.0

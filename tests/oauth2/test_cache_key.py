@@ -1,4 +1,4 @@
-"""The digest behind the cache key and the single flight: every parameter, and no two sets alike (BEHAVIOUR §2)."""
+"""The digest behind the cache key and the single flight: every parameter counts, and no two requests share it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def digest(generation: bytes = b"g", **options: Any) -> bytes:
     ],
 )
 def test_every_parameter_changes_the_key(options: dict[str, Any]) -> None:
-    """A key without one of them serves one client's token to another (EXEMPLARS, fault 6)."""
+    """A key without one of them would serve one client's token to another."""
     assert digest(**options) != digest()
 
 
@@ -89,7 +89,7 @@ def test_the_same_request_written_differently_has_the_same_key(options: dict[str
 
 
 def test_extra_parameters_are_a_set_too() -> None:
-    """A dict's order is an accident of the code that filled it."""
+    """The order of a dict says nothing."""
     assert digest(extra_parameters={"a": "1", "b": "2"}) == digest(extra_parameters={"b": "2", "a": "1"})
 
 
@@ -118,7 +118,7 @@ ENDPOINT = PLAIN["token_endpoint"]
     ],
 )
 def test_values_that_read_alike_in_a_row_have_different_keys(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Without their lengths in front, the first of these would be one and the same string of bytes."""
+    """Without the length in front of each value, both requests would be the same bytes."""
     assert digest(**one) != digest(**other)
 
 
@@ -145,14 +145,14 @@ def canonical(options: dict[str, Any]) -> dict[str, Any]:
 @settings(max_examples=500, deadline=None)
 @given(SETS, SETS)
 def test_two_different_requests_never_have_one_key(one: dict[str, Any], other: dict[str, Any]) -> None:
-    """Length prefixes and counts: no value can pose as the next field, or as the end of its list."""
+    """Lengths and counts keep a value apart from the next field and from the end of its list."""
     assert (digest(**one) == digest(**other)) is (canonical(one) == canonical(other))
 
 
 @settings(max_examples=300, deadline=None)
 @given(SETS, st.data())
 def test_moving_a_value_to_the_next_field_changes_the_key(options: dict[str, Any], data: st.DataObject) -> None:
-    """The near misses: one value dropped, doubled, or moved between two fields."""
+    """Near misses: one value dropped, doubled, or moved between two fields."""
     names = ["scope", "resource"]
     source, target = data.draw(st.permutations(names))
     moved = {**options, source: [*options[source], "a:a"], target: options[target]}

@@ -1,4 +1,4 @@
-"""Is this token out? The rule of BEHAVIOUR §3, and the parser of challenges behind it."""
+"""Whether a response refuses its token (RFC 6750 §3.1), and the parser of challenges behind the rule."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_challenges(header: str, found: list[tuple[str, dict[str, str]]]) -> Non
         'Bearer realm="error=insufficient_scope"',
     ],
 )
-def test_a_401_that_means_the_token_is_out(header: str | None) -> None:
+def test_a_401_that_refuses_the_token(header: str | None) -> None:
     """No challenge, or a Bearer one without an error or with invalid_token (RFC 6750 §3.1)."""
     assert bearer_rejection(401, {} if header is None else {"WWW-Authenticate": header})
 
@@ -95,14 +95,14 @@ def test_a_401_that_a_new_token_would_not_help(header: str) -> None:
 
 
 @pytest.mark.parametrize("status", [200, 400, 403, 407, 500])
-def test_only_a_401_says_so(status: int) -> None:
-    """Never for 403, whatever it carries."""
+def test_only_a_401_refuses_a_token(status: int) -> None:
+    """A 403 never refuses the token, with any challenge."""
     assert not bearer_rejection(status, {"WWW-Authenticate": 'Bearer error="invalid_token"'})
     assert not bearer_rejection(status, {})
 
 
 def test_header_names_have_no_case_in_a_librarys_headers() -> None:
-    """The plugins hand over their library's own mapping."""
+    """The front doors pass their library's own mapping."""
     headers = CaseInsensitiveDict({"www-authenticate": "Basic"})
     assert not bearer_rejection(401, headers)
 
@@ -131,7 +131,7 @@ def test_header_names_have_no_case_in_a_librarys_headers() -> None:
 )
 @pytest.mark.parametrize("ending", ["", '"', "=", "\\"])
 def test_a_hostile_header_takes_linear_time(pattern: str, ending: str) -> None:
-    """100 kB of anything; a quadratic parser takes minutes for the worst of them, a linear one milliseconds."""
+    """A quadratic parser takes minutes for the worst 100 kB, a linear one milliseconds."""
     header = (pattern * 100_000)[:100_000] + ending
     started = time.perf_counter()
     challenges(header)
@@ -156,7 +156,7 @@ NAME = st.text("abcxyz_-", min_size=1, max_size=6)
 @settings(max_examples=200, deadline=None)
 @given(st.lists(st.tuples(NAME, st.dictionaries(NAME, QUOTABLE, max_size=3)), max_size=3), st.sampled_from([" ", ", "]))
 def test_well_formed_challenges_read_back(wanted: list[tuple[str, dict[str, str]]], between: str) -> None:
-    """Whatever a server puts between quotes, with or without the commas between parameters."""
+    """Any characters between quotes, with or without commas between parameters."""
     written = []
     for scheme, parameters in wanted:
         quoted = [f'{name}="{_escaped(value)}"' for name, value in parameters.items()]

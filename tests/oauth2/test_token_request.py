@@ -33,7 +33,7 @@ def parameters(**options: Any) -> list[tuple[str, str]]:
 
 
 def test_a_form_by_default() -> None:
-    """RFC 6749 §4.4.2: POST, a form, and an answer in JSON is asked for."""
+    """RFC 6749 §4.4.2: a POST with a form, which asks for JSON."""
     request = build(URL, [("grant_type", "client_credentials")], {"Authorization": "Basic x"}, "form", 7.5)
     assert (request.method, request.url, request.timeout) == ("POST", URL, 7.5)
     assert request.body == b"grant_type=client_credentials"
@@ -87,7 +87,7 @@ def test_options_become_parameters(options: dict[str, Any], expected: list[tuple
 
 
 def test_the_request_shows_neither_headers_nor_body() -> None:
-    """Its repr is what an error reporter prints of a transport's locals."""
+    """Error reporters print the repr of a transport's locals."""
     request = HttpRequest("POST", URL, {"Authorization": "s3cr3t"}, b"s3cr3t", 1.0)
     assert repr(request) == f"<HttpRequest POST {URL}>"
     assert (

@@ -1,4 +1,4 @@
-"""Whether a response says that the token is out (RFC 6750 §3; RFC 9110 §11.6.1)."""
+"""Whether a response refuses the token it was sent with (RFC 6750 §3; RFC 9110 §11.6.1)."""
 
 from __future__ import annotations
 
@@ -8,19 +8,18 @@ from collections.abc import Callable, Mapping
 __all__ = ["RejectionRule", "bearer_rejection", "challenges"]
 
 RejectionRule = Callable[[int, Mapping[str, str]], bool]
-"""``is_rejection=``: from status and headers to "this token is out"."""
+"""``is_rejection=``: takes the status and the headers, returns whether the API refused the token."""
 
-# Compiled when first needed, by re: an import should not pay for it.
+# Strings: re compiles them when they are first used, which keeps the import cheap.
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _PIECE = r'(?s)"(?:[^"\\]|\\.)*"?|[^\s,="]+|=+|,|\s+'
-"""A quoted string (perhaps not closed), a word, equals signs, a comma, white space: some piece always matches."""
+"""A quoted string (with or without its end), a word, equals signs, a comma, white space: one of them matches."""
 
 
 def challenges(header: str) -> list[tuple[str, dict[str, str]]]:
-    """The challenges of a WWW-Authenticate value: (scheme in lower case, parameters).
+    """Return the challenges of a WWW-Authenticate value: pairs of a scheme in lower case and its parameters.
 
-    Lenient, as servers are: missing commas and token68 credentials are passed over, and no input takes
-    more than linear time.
+    Commas may be missing, and token68 credentials are skipped: servers write both. Every input takes linear time.
     """
     found: list[tuple[str, dict[str, str]]] = []
     pieces = [piece for piece in re.findall(_PIECE, header) if not piece.isspace()]
@@ -48,10 +47,14 @@ def _unquoted(value: str) -> str:
 
 
 def bearer_rejection(status: int, headers: Mapping[str, str]) -> bool:
-    """The rule of RFC 6750: a 401 without a challenge, or with a Bearer one that has no error or ``invalid_token``.
+    """Return whether an API refuses the token, by RFC 6750 §3.1.
 
-    Not for 403, ``insufficient_scope``, ``invalid_request``, or a challenge for other schemes only: a new
-    token would not help there.
+    That is a 401 without a challenge, or with a Bearer challenge that has no error or ``invalid_token``. It is not a
+    403, ``insufficient_scope``, ``invalid_request``, or challenges for other schemes only: a new token would not help.
+
+    Args:
+        status: the HTTP status.
+        headers: the response's headers; the mapping ignores the case of names.
     """
     if status != 401:
         return False

@@ -1,4 +1,4 @@
-"""Where a token may go (RFC 6750 §5.3): origins, loopback, and the one check that every plugin makes."""
+"""Where a token may go (RFC 6750 §5.3): origins, loopback, and the one check that every front door makes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def origin_of(url: str) -> Origin:
-    """Scheme, host and port of a URL (RFC 6454). Raises ValueError where it has none."""
+    """Return the scheme, host and port of a URL (RFC 6454). Raises ValueError if it has none."""
     parts = urlsplit(url)
     scheme, host = parts.scheme.lower(), (parts.hostname or "").rstrip(".")
     port = parts.port or _DEFAULT_PORTS.get(scheme)
@@ -27,7 +27,7 @@ def origin_of(url: str) -> Origin:
 
 
 def same_origin(url: str | None, origin: Origin) -> bool:
-    """True if ``url`` has this origin."""
+    """Return whether ``url`` has this origin."""
     try:
         return origin_of(url or "") == origin
     except ValueError:
@@ -35,7 +35,7 @@ def same_origin(url: str | None, origin: Origin) -> bool:
 
 
 def is_loopback(host: str) -> bool:
-    """True for ``localhost`` and the loopback addresses: what is sent there never leaves the machine."""
+    """Return whether a host is ``localhost`` or a loopback address: what is sent there stays on the machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -56,7 +56,7 @@ class OriginPolicy:
     """Decides whether a token may be sent to a URL.
 
     Args:
-        allowed_origins: the only origins (scheme, host, port) that may get it; None allows all.
+        allowed_origins: the only origins (scheme, host, port) that may get the token; None allows all.
         allow_insecure_http: True allows plain http beyond loopback.
 
     Raises:
@@ -79,7 +79,7 @@ class OriginPolicy:
             self._allowed = frozenset(self._parse(entry) for entry in allowed_origins)
             if not self._allowed:
                 raise ConfigurationError(
-                    "allowed_origins is empty, so no call could carry a token. Fix: name one, or leave it out"
+                    "allowed_origins is empty, so no call could carry a token. Fix: name one, or leave the option out"
                 )
 
     @staticmethod
@@ -97,11 +97,11 @@ class OriginPolicy:
         return origin
 
     def check(self, url: str) -> Origin:
-        """The origin of ``url``, if a token may be sent there.
+        """Return the origin of ``url`` if a token may be sent there.
 
         Raises:
             OriginNotAllowed: it is not one of the allowed origins.
-            InsecureTransport: it is plain http to another machine.
+            InsecureTransport: it is plain http to another machine, and plain http is not allowed.
         """
         try:
             origin = origin_of(url)

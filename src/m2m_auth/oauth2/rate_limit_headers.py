@@ -9,17 +9,24 @@ from collections.abc import Mapping
 __all__ = ["LITTLE", "MAX_RETRY_AFTER", "quota_is_low", "retry_after"]
 
 MAX_RETRY_AFTER = 3600.0
-"""No server can silence a client for longer than this, in seconds."""
+"""The longest wait that a server can ask for, in seconds."""
+
+LITTLE = 0.1
+"""A quota is low when this share of it, or less, is left."""
 
 _QUOTA_HEADERS = ("auth0-client-quota-limit", "auth0-organization-quota-limit")
-_QUOTA_RESET = re.compile(r"(?:^|;)\s*t=(\d{1,10})\b")
+# Strings: re compiles them when they are first used, which keeps the import cheap.
+_QUOTA_RESET = r"(?:^|;)\s*t=(\d{1,10})\b"
+_QUOTA_PART = r"(?:^|;)\s*([qr])=(\d{1,18})\b"
+_SMALLEST_UNIX_TIME = 1e9
+"""A reset that is larger is a Unix time; a smaller one is a number of seconds from now."""
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds from ``now`` (Unix time) to wait, at most 3600, or None if no header says.
+    """Return the seconds to wait from ``now`` (Unix time), 3600 at most; None if no header says.
 
-    In this order: ``Retry-After`` (seconds or a date), ``X-RateLimit-Reset`` (Unix time, or seconds from
-    now when it is too small to be a time), the quota header's ``t=``.
+    The first header that can be read counts: ``Retry-After`` (seconds or a date), ``X-RateLimit-Reset`` (Unix time, or
+    seconds from now), then the ``t=`` of a quota header. The names in ``headers`` are in lower case.
     """
     waits = (
         _retry_after_header(headers.get("retry-after"), now),
@@ -30,16 +37,11 @@ def retry_after(headers: Mapping[str, str], now: float) -> float | None:
     return None if wait is None else min(max(wait, 0.0), MAX_RETRY_AFTER)
 
 
-LITTLE = 0.1
-"""Of a quota this share, or less, is little."""
-_QUOTA_PART = re.compile(r"(?:^|;)\s*([qr])=(\d{1,18})\b")
-
-
 def quota_is_low(headers: Mapping[str, str]) -> bool:
-    """True if a bucket of a quota header (``b=per_hour;q=10;r=7;t=3540,b=per_day;…``) has little left."""
+    """Return whether a bucket of a quota header (``b=per_hour;q=10;r=7;t=3540,b=per_day;…``) has little left."""
     for name in _QUOTA_HEADERS:
         for bucket in headers.get(name, "").split(","):
-            parts = {key: int(value) for key, value in _QUOTA_PART.findall(bucket)}
+            parts = {key: int(value) for key, value in re.findall(_QUOTA_PART, bucket)}
             if "q" in parts and "r" in parts and parts["r"] <= parts["q"] * LITTLE:
                 return True
     return False
@@ -69,10 +71,10 @@ def _reset(text: str | None, now: float) -> float | None:
     value = _number(text)
     if value is None:
         return None
-    return value - now if value > 1e9 else value
+    return value - now if value > _SMALLEST_UNIX_TIME else value
 
 
 def _quota_reset(text: str | None) -> float | None:
-    """The bucket that is used up is the one that resets last: the largest ``t=``, in seconds from now."""
-    resets = [float(found) for bucket in (text or "").split(",") for found in _QUOTA_RESET.findall(bucket)]
+    """The largest ``t=``, in seconds from now: the bucket that is used up resets last."""
+    resets = [float(found) for bucket in (text or "").split(",") for found in re.findall(_QUOTA_RESET, bucket)]
     return max(resets, default=None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from ..errors import ConfigurationError
 
@@ -89,7 +89,7 @@ def checked_secret(name: str, given: Any) -> Secret:
     return secret
 
 
-def checked_secret_source(client_secret: object) -> Secret | SecretSource | None:
+def checked_secret_source(client_secret: Any) -> Secret | SecretSource | None:
     """Return a client secret that a user passed, checked; a callable that fetches it, and None, as they are.
 
     Raises:
@@ -97,13 +97,13 @@ def checked_secret_source(client_secret: object) -> Secret | SecretSource | None
     """
     client_secret = concealed(client_secret)
     if client_secret is None or callable(client_secret):
-        return client_secret
+        return cast("SecretSource | None", client_secret)
     return checked_secret("client_secret", client_secret)
 
 
 def _problem(name: str, secret: Any) -> str:
     """What is wrong with a secret, in words. This frame holds it, so this function raises nothing."""
-    given = secret._value if isinstance(secret, Secret) else secret
+    given = secret._value if isinstance(secret, Secret) else secret  # pyright: ignore[reportPrivateUsage]
     if not isinstance(given, str):
         return f"{name} must be a string or a callable that returns one, not {type(given).__name__}"
     if not given.strip():

@@ -1,4 +1,4 @@
-"""What a user configured, checked: every mistake is a ConfigurationError before any I/O (BEHAVIOUR §6)."""
+"""The token request (RFC 6749 §4.4.2): its options checked before any I/O, its cache key, and the request itself."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlencode, urlsplit
 
 from ..errors import ConfigurationError
@@ -17,14 +17,11 @@ from .origins import is_loopback
 from .secrets import encodable
 from .transport import HttpRequest
 
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["TokenRequest", "build"]
 
 
 class TokenRequest(NamedTuple):
-    """Everything a token request depends on, except the secret; two equal ones ask for the same token."""
+    """Everything that a token request depends on, except the secret. Two equal ones ask for the same token."""
 
     token_endpoint: str
     client_id: str
@@ -48,7 +45,11 @@ class TokenRequest(NamedTuple):
         resource: str | Sequence[str] | None,
         extra_parameters: Mapping[str, str] | None,
     ) -> TokenRequest:
-        """The request that these options describe. Raises ConfigurationError for one that makes no sense."""
+        """Return the request that these options describe.
+
+        Raises:
+            ConfigurationError: an option makes no sense; the message names it and the fix.
+        """
         return cls(
             _endpoint(token_endpoint),
             _text("client_id", client_id),
@@ -61,7 +62,7 @@ class TokenRequest(NamedTuple):
         )
 
     def parameters(self) -> list[tuple[str, str]]:
-        """The request's parameters, without the client authentication's."""
+        """Return the request's parameters, without those of the client authentication."""
         pairs = [("grant_type", self.grant.grant_type), *self.grant.parameters()]
         if self.scopes:
             pairs.append(("scope", " ".join(self.scopes)))
@@ -72,9 +73,9 @@ class TokenRequest(NamedTuple):
         return pairs
 
     def digest(self, generation: bytes) -> bytes:
-        """SHA-256 over every parameter, length-prefixed: one client's token is never another's.
+        """Return the SHA-256 over every parameter, each with its length in front, so that no two requests share a key.
 
-        ``generation`` stands for the secret, so a changed one starts afresh.
+        ``generation`` stands for the secret: a new secret has a new key.
         """
         refresh_token = first_refresh_token(self.grant)
         fields: list[str | bytes] = [
@@ -103,7 +104,7 @@ _SCHEMA = "m2m-auth cache schema 1"
 
 
 def _counted(groups: Iterable[tuple[str, ...]]) -> list[str]:
-    """The groups flattened, with their count in front, so that no two lists read alike."""
+    """The groups flattened, with their count in front, so that two different lists never read alike."""
     rows = list(groups)
     return [str(len(rows)), *(value for row in rows for value in row)]
 
@@ -226,7 +227,15 @@ def build(
     encoding: str,
     timeout: float,
 ) -> HttpRequest:
-    """The token request: ``parameters`` as a form (RFC 6749 §4.4.2) or, as some vendors want it, a JSON object."""
+    """Return the token request: ``parameters`` as a form (RFC 6749 §4.4.2) or, where a vendor wants it, as JSON.
+
+    Args:
+        token_endpoint: the URL.
+        parameters: names and values, in order; a name may repeat.
+        headers: further headers, e.g. the client authentication's.
+        encoding: ``form`` or ``json``.
+        timeout: seconds for the whole exchange.
+    """
     pairs = list(parameters)
     if encoding == "json":
         body = json.dumps(_object(pairs)).encode()

@@ -1,4 +1,4 @@
-"""The access token as the rest of the library and its users see it: immutable, and silent about its value."""
+"""The access token as the rest of the library and its users see it: immutable, and its repr hides the value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["AccessToken", "token_fingerprint"]
 
 
 def token_fingerprint(key: bytes, value: str) -> str:
-    """The keyed fingerprint of a token: 64 hexadecimal digits, useless without the token (HMAC-SHA256)."""
+    """Return the keyed fingerprint of a token (HMAC-SHA256): 64 hexadecimal digits that do not reveal the token."""
     return hmac.new(key, value.encode(), hashlib.sha256).hexdigest()
 
 
@@ -26,7 +26,7 @@ class AccessToken:
         token_type: as the server named it, normally ``Bearer`` (RFC 6750).
         scope: the granted scopes, or None if the server did not say.
         issued_at: when the token request was sent.
-        expires_at: from when on it must not be used.
+        expires_at: the time from which it must not be used.
         fingerprint: the token's keyed fingerprint; logs and events show its first 8 digits.
     """
 
@@ -60,7 +60,7 @@ class AccessToken:
 
     @property
     def value(self) -> str:
-        """The token itself. It is kept once, in the header."""
+        """The token itself."""
         return self.authorization[len(self.token_type) + 1 :]
 
     @property

@@ -1,4 +1,4 @@
-"""What a transport is: a callable that sends one token request and gives the response."""
+"""The transport: a callable that sends one token request and returns the response."""
 
 from __future__ import annotations
 
@@ -11,7 +11,15 @@ MAX_BODY = 1024 * 1024
 
 
 class HttpRequest:
-    """What a transport is to send: ``method``, ``url``, ``headers``, ``body``, ``timeout`` (seconds, for all of it)."""
+    """A request for a transport to send. Its repr hides headers and body.
+
+    Args:
+        method: the HTTP method.
+        url: the token endpoint's URL.
+        headers: the headers.
+        body: the body.
+        timeout: seconds for the whole exchange, from connecting to the last byte of the response.
+    """
 
     __slots__ = ("body", "headers", "method", "timeout", "url")
 
@@ -27,7 +35,13 @@ class HttpRequest:
 
 
 class HttpResponse:
-    """What a transport got: ``status``, ``headers`` (names in lower case), :data:`MAX_BODY` of ``body`` at most."""
+    """The response that a transport got. Its repr shows the status and the size only.
+
+    Args:
+        status: the HTTP status.
+        headers: the headers, in any case; the attribute has names in lower case.
+        body: the body, :data:`MAX_BODY` bytes of it at most.
+    """
 
     __slots__ = ("body", "headers", "status")
 
@@ -41,14 +55,14 @@ class HttpResponse:
 
 
 Transport = Callable[[HttpRequest], HttpResponse]
-"""Sends one token request: verifies TLS, follows no redirect, keeps to ``request.timeout``, raises TransportError."""
+"""Sends one request: verifies TLS, follows no redirect, keeps to ``request.timeout``, raises TransportError."""
 
 
 class TransportError(Exception):
     """A transport got no response.
 
     Args:
-        message: what happened, without anything of the request's headers or body.
+        message: what happened. It must hold nothing of the request's headers or body, because it is shown.
         cause_code: ``timeout``, ``connection``, ``tls`` or another short word.
     """
 
@@ -58,9 +72,9 @@ class TransportError(Exception):
 
 
 def describe(error: BaseException) -> str:
-    """The innermost reason of an HTTP library's exception, by type and, where it is the system's, its words.
+    """Return the innermost reason of an HTTP library's exception: its type, and the words of an operating system error.
 
-    The rest of such an exception may hold the request, and with it the secret.
+    Other parts of such an exception may hold the request, and the secret in it.
     """
     seen: BaseException = error
     for _ in range(8):

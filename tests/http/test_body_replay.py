@@ -1,4 +1,4 @@
-"""What happens to a request's body when its token is refused: it is sent again whole, or not at all."""
+"""A request's body after its token was refused: it is sent again whole, or not at all."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import io
 from typing import Any
 
 import pytest
-from plugins_bodies import CONTENT, START, refused_then_sent
-from plugins_support import SYNC, Caller
+from bodies import CONTENT, START, refused_then_sent
+from callers import SYNC, Caller, clients
 
 from m2m_auth.testing import FakeAuthorizationServer
 
 
 def sha256(data: bytes) -> str:
-    """As the server has it."""
+    """As the server records it."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -47,22 +47,15 @@ def test_other_methods_too(caller: Caller, server: FakeAuthorizationServer, api:
     ] * 2
 
 
-def test_multipart_files_are_read_again(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
-    """Files in a form, two of them and one field, are replayed as they were first sent."""
-    files = [("one", ("a.bin", io.BytesIO(CONTENT))), ("two", ("b.txt", io.BytesIO(b"two"), "text/plain"))]
-    refused_then_sent(caller, server, api, files=files, form={"field": "value"})
-    assert server.api_calls[1].body_length > len(CONTENT)
-
-
 def test_a_multipart_file_that_was_read_from(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, file: Any
 ) -> None:
-    """requests sends a form's file from where it stands, httpx from its beginning; the replay does the same."""
+    """requests sends a form's file from its position, httpx from its beginning; the replay does the same."""
     refused_then_sent(caller, server, api, files={"upload": ("name.bin", file)})
 
 
-@pytest.mark.parametrize("caller", SYNC, indirect=True)
-def test_a_file_is_wound_back_to_where_it_started(
+@clients(*SYNC)
+def test_a_file_is_rewound_to_where_it_started(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, file: Any
 ) -> None:
     """A file that stood at an offset is replayed from that offset, not from its beginning."""
@@ -72,9 +65,9 @@ def test_a_file_is_wound_back_to_where_it_started(
     assert server.api_calls[1].body_sha256 == sha256(rest)
 
 
-@pytest.mark.parametrize("caller", SYNC, indirect=True)
+@clients(*SYNC)
 @pytest.mark.parametrize("start", [0, START])
-def test_a_stream_in_memory_is_wound_back(
+def test_a_stream_in_memory_is_rewound(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, start: int
 ) -> None:
     """The same for io.BytesIO, from its beginning and from an offset."""

@@ -1,4 +1,4 @@
-"""BEHAVIOUR §3, "401 from a resource server", for every client: when a token is out, and what happens then."""
+"""When a response refuses a token (RFC 6750 §3), and what happens then."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from plugins_support import Caller
+from callers import SYNC, Caller, clients
 
 from m2m_auth import RenewalPolicy
 from m2m_auth.caches.memory import MemoryTokenCache
@@ -15,51 +15,20 @@ from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 
-def test_a_refused_token_is_replaced_and_the_call_replayed_once(
-    caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
-) -> None:
-    """A revoked token costs one mint and one replay; the caller sees 200, with the 401 in its history."""
-    server.revoke_all()
-    answer = caller.get(api)
-    assert (answer.status, answer.statuses) == (200, [401])
-    assert [call.status for call in server.api_calls] == [401, 200]
-    assert server.mints == 2
-    first, second = (call.headers["authorization"] for call in server.api_calls)
-    assert first != second == f"Bearer {auth.source.token().value}"
-
-
-def test_the_original_401_is_closed_and_keeps_its_request(
-    caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
-) -> None:
-    """The 401 in the history holds no connection, and its request shows the token that was refused."""
-    refused = auth.source.token().authorization
-    server.revoke_all()
-    answer = caller.get(api)
-    original = answer.history[0]
-    closed = original.raw.closed if caller.library.__name__ == "requests" else original.is_closed
-    assert closed
-    assert original.request.headers["Authorization"] == refused
-    assert answer.raw.request.headers["Authorization"] == auth.source.token().authorization
-
-
+@clients(*SYNC)
 @pytest.mark.parametrize(
     "challenge",
     [
         None,
-        "",
-        "Bearer",
-        'bearer realm="api"',
         'Bearer error="invalid_token"',
-        "Bearer error=invalid_token",
         ["Basic realm=x", 'Bearer realm="x"'],
-        'Basic realm="a, Bearer error=\\"invalid_request\\"", Bearer error="invalid_token", scope="a b"',
     ],
     ids=str,
 )
 def test_challenges_that_force_a_mint(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, challenge: str | Sequence[str] | None
 ) -> None:
-    """No challenge, or a Bearer one without an error or with invalid_token: the token is out."""
+    """No challenge, or a Bearer one without an error or with invalid_token, also as a second header."""
     server.challenge = challenge
     server.revoke_all()
     assert caller.get(api).status == 200
@@ -70,14 +39,8 @@ def test_challenges_that_force_a_mint(
     ("status", "challenge"),
     [
         (401, 'Bearer error="insufficient_scope"'),
-        (401, 'Bearer error="invalid_request"'),
-        (401, 'Basic realm="Bearer"'),
         (401, ["Basic realm=x", "Digest nonce=y"]),
-        (401, 'DPoP error="invalid_token"'),
-        (403, None),
         (403, 'Bearer error="invalid_token"'),
-        (400, None),
-        (500, None),
     ],
     ids=str,
 )
@@ -89,7 +52,7 @@ def test_answers_that_do_not(
     status: int,
     challenge: str | Sequence[str] | None,
 ) -> None:
-    """Another token would not help: the answer is the caller's, nothing is minted or replayed, now or next time."""
+    """Another token would not help: the caller gets the answer, and nothing is minted or replayed."""
     server.api_status = status
     if challenge is not None and status != 401:
         server.api_headers = {"WWW-Authenticate": str(challenge)}
@@ -100,10 +63,10 @@ def test_answers_that_do_not(
     assert (server.mints, len(server.api_calls)) == (1, 3)
 
 
-def test_a_rule_of_the_users_replaces_ours(
+def test_the_users_rule_replaces_the_default(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
 ) -> None:
-    """is_rejection= gets status and headers: here a 403 means a bad token and a 401 does not."""
+    """is_rejection= gets status and headers: in this test a 403 refuses the token and a 401 does not."""
     seen: list[tuple[int, str | None]] = []
 
     def refused(status: int, headers: Any) -> bool:
@@ -125,7 +88,7 @@ def test_a_rule_of_the_users_replaces_ours(
 def test_a_token_replaced_meanwhile_is_used_without_a_mint(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
 ) -> None:
-    """Compare first: if the token was renewed while the call was under way, the replay carries that one."""
+    """If the token was renewed during the call, the replay carries the new one, without another mint."""
 
     def renewed_meanwhile(status: int, headers: Mapping[str, str]) -> bool:
         if status == 401:
@@ -141,13 +104,13 @@ def test_a_token_replaced_meanwhile_is_used_without_a_mint(
     assert server.mints == 2
 
 
-def test_two_slots_on_one_cache_mint_once_for_one_refusal(
+def test_two_states_on_one_cache_mint_once_for_one_refusal(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
 ) -> None:
-    """Two processes' worth of state on a shared cache: the second one's 401 finds the first one's new token."""
+    """Two token states on one cache, like two processes: after its 401 the second finds the first one's token."""
     cache = MemoryTokenCache()
     one = caller.auth(server, clock, cache=cache)
-    # Another policy makes another slot, as another process would have; the key is the same.
+    # Another policy makes another token state, as another process would have; the key is the same.
     two = caller.auth(server, clock, cache=cache, policy=RenewalPolicy(max_wait=19.0))
     assert engine_of(one.source).state is not engine_of(two.source).state
     assert one.source.token() == two.source.token()
@@ -159,11 +122,11 @@ def test_two_slots_on_one_cache_mint_once_for_one_refusal(
     assert server.mints == 2
 
 
-@pytest.mark.parametrize("status", [200, 401, 403, 500])
+@pytest.mark.parametrize("status", [401, 500])
 def test_the_second_response_is_the_callers(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, status: int
 ) -> None:
-    """Whatever the replay is answered with, the caller gets it, and nothing is replayed again."""
+    """The caller gets the answer to the replay, and nothing is replayed again."""
     server.revoke_all()
 
     class Then(dict[str, str]):
@@ -193,10 +156,10 @@ def test_without_a_new_token_the_apis_own_answer_stands(
     assert server.token_requests == 2
 
 
-def test_a_header_of_the_users_own_is_not_our_token(
+def test_a_header_of_the_user_says_nothing_about_the_token(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
 ) -> None:
-    """A 401 for a token that the call did not get from us says nothing about ours."""
+    """A 401 for a token that the call did not get from the source rejects no token of the source."""
     answer = caller.get(api, headers={"Authorization": "Bearer mine"}, auth=lambda request: request)
     assert answer.status == 401
     assert caller.get(api).status == 200

@@ -1,4 +1,4 @@
-"""One TokenSource for everything at once: plugins, threads, loops, SDKs."""
+"""One TokenSource for everything at once: front doors, threads, event loops, SDKs."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ import httpx
 import pytest
 import requests
 import trustme
-from plugins_support import CALLERS, Caller, open_caller
-from plugins_wire import tls_server
+from callers import CALLERS, SYNC, Caller, clients, open_caller
+from wire import tls_server
 
 from m2m_auth import TokenEndpointUnavailable, TokenSource
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 
-def test_all_plugins_at_once_share_one_mint(server: FakeAuthorizationServer, clock: FakeClock, api: str) -> None:
+def test_all_front_doors_at_once_share_one_mint(server: FakeAuthorizationServer, clock: FakeClock, api: str) -> None:
     """requests, httpx and httpx2, sync, asyncio and trio, start cold on one source together: one mint."""
     names = [name for name in CALLERS if importlib.util.find_spec(name.partition("-")[0])]
     source = TokenSource(server.token_endpoint, "client", "secret", cache=MemoryTokenCache(), clock=clock)
@@ -29,11 +29,11 @@ def test_all_plugins_at_once_share_one_mint(server: FakeAuthorizationServer, clo
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(2 * len(names)) as pool:
         callers = [stack.enter_context(open_caller(name)) for name in names]
         for caller in callers:
-            caller.attach(caller.plugin.M2MAuth.from_source(source))
+            caller.attach(caller.front_door.M2MAuth.from_source(source))
         answers = list(pool.map(lambda caller: caller.get(api).status, callers * 2))
         assert answers == [200] * 2 * len(names)
         assert server.mints == 1
-        # And one refusal, seen by all of them at once, costs one mint, too.
+        # One refusal that all of them see at once costs one mint too.
         clock.advance(60)
         server.revoke_all()
         answers = list(pool.map(lambda caller: caller.get(api).status, callers * 2))
@@ -44,10 +44,10 @@ def test_all_plugins_at_once_share_one_mint(server: FakeAuthorizationServer, clo
 def test_from_source_keeps_the_source_and_its_own_rules(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock
 ) -> None:
-    """auth.source is the very object; allowed_origins and is_rejection belong to this auth alone."""
+    """auth.source is the same object; allowed_origins and is_rejection belong to this auth alone."""
     source = caller.auth(server, clock).source
-    strict = caller.plugin.M2MAuth.from_source(source, allowed_origins=["https://api.example.com"])
-    open_ = caller.plugin.M2MAuth.from_source(source, is_rejection=lambda status, headers: status == 419)
+    strict = caller.front_door.M2MAuth.from_source(source, allowed_origins=["https://api.example.com"])
+    open_ = caller.front_door.M2MAuth.from_source(source, is_rejection=lambda status, headers: status == 419)
     assert strict.source is open_.source is source
     with pytest.raises(Exception, match="allowed_origins"):
         caller.get(server.base_url + "/api/things", auth=strict)
@@ -59,7 +59,7 @@ def test_from_source_keeps_the_source_and_its_own_rules(
 
 
 def test_one_auth_on_several_clients(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
-    """The same object serves the client, a call of its own, and again the client."""
+    """One object works on the client and as auth= of a single call."""
     assert caller.get(api).status == caller.get(api, auth=auth).status == caller.get(api).status == 200
     assert server.mints == 1
 
@@ -118,6 +118,7 @@ def test_auth0s_sdk_takes_a_source(server_context: ssl.SSLContext, client_contex
     assert set(calls) == {"Bearer over-tls"}
 
 
+@clients(*SYNC)
 def test_a_private_authority_through_the_users_session(
     caller: Caller, authority: trustme.CA, server_context: ssl.SSLContext, tmp_path: Path
 ) -> None:
@@ -128,7 +129,7 @@ def test_a_private_authority_through_the_users_session(
         session.verify = str(bundle)
         session.trust_env = False
         endpoint = f"https://localhost:{port}/oauth/token"
-        new = caller.plugin.M2MAuth
+        new = caller.front_door.M2MAuth
         assert new(endpoint, "client", "secret", transport=session, cache=MemoryTokenCache()).source() == "over-tls"
         with pytest.raises(TokenEndpointUnavailable, match="TLS failed") as caught:
             new(endpoint, "client", "secret", cache=MemoryTokenCache()).source.token()

@@ -1,18 +1,18 @@
-"""The auth never reads a response's body: not a good one, not a refused one, however long it is."""
+"""The auth reads no response's body, neither of a good one nor of a refused one."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from plugins_support import Caller
-from plugins_wire import Wire, reply
+from callers import Caller
+from wire import Wire, reply
 
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 
 def test_an_endless_answer_arrives_at_once(caller: Caller, server: FakeAuthorizationServer, auth: Any) -> None:
-    """A streamed body without an end is the caller's to read; the auth does not."""
+    """The auth does not read a streamed body without an end."""
     assert caller.stream(server.base_url + "/api/stream").status == 200
     assert caller.get(server.base_url + "/api/things").status == 200
     assert server.mints == 1
@@ -37,7 +37,7 @@ def test_an_endless_401_is_closed_unread(caller: Caller, server: FakeAuthorizati
 def test_a_401_that_holds_its_body_back(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, coding: str
 ) -> None:
-    """A plain call, too, does not wait for the rest of a refused answer, nor is that answer decoded."""
+    """A call without streaming does not wait for the rest of a refused answer either, and does not decode it."""
     auth = caller.auth(server, clock)
     auth.source.token()
     clock.advance(60)

@@ -1,4 +1,4 @@
-"""A server that answers with given bytes, for what no HTTP server would send; and one that speaks TLS."""
+"""A server that answers with given bytes, for answers that no HTTP server sends; and one with TLS."""
 
 from __future__ import annotations
 
@@ -81,12 +81,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *args: Any) -> None:
-        """Nothing."""
+        """Logs nothing."""
 
 
 @contextmanager
 def tls_server(context: ssl.SSLContext, answer: Any) -> Iterator[tuple[int, list[tuple[str, str, str | None]]]]:
-    """A token endpoint (any POST) and an API (any GET, for its token) over TLS: the port, and what was asked."""
+    """A token endpoint (any POST) and an API (any GET, for its token) over TLS: the port, and the requests."""
     handler = type("Handler", (_Handler,), {"seen": [], "answer": answer})
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         server.daemon_threads = True

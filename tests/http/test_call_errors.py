@@ -1,4 +1,4 @@
-"""When there is no token, no call goes out, and the error belongs to both families."""
+"""Without a token no call is sent; the error is m2m-auth's and the HTTP library's. Errors of the options, too."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import textwrap
 from typing import Any
 
 import pytest
-from plugins_support import Caller
+from callers import SYNC, Caller, clients
 
-import m2m_auth
 from m2m_auth import (
     ConfigurationError,
     MalformedTokenResponse,
@@ -22,6 +21,7 @@ from m2m_auth import (
 from m2m_auth.testing import FailureMode, FakeAuthorizationServer, FakeClock
 
 
+@clients("requests", "httpx")
 @pytest.mark.parametrize(
     ("mode", "expected", "code"),
     [
@@ -47,7 +47,7 @@ def test_without_a_token_no_call_goes_out(
     expected: type[TokenUnavailable],
     code: str,
 ) -> None:
-    """Each way to fail raises our error, which is also the library's, with facts and request; mended, 200."""
+    """Each failure raises our error, which is also the library's, with facts and request; after the repair, 200."""
     server.fail(mode)
     caller.attach(caller.auth(server, clock))
     with pytest.raises(expected) as caught:
@@ -88,7 +88,7 @@ def test_errors_are_new_for_each_call_and_survive_pickling(
 
 
 def test_a_dead_token_endpoint(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str) -> None:
-    """Nobody listens: one except clause around the call, the library's own, is enough."""
+    """Nothing listens on the port: one except clause for the library's own error catches it."""
     auth = caller.auth(server, clock)
     server.stop()
     with pytest.raises(caller.error, match="cannot be reached: ConnectionRefusedError") as caught:
@@ -97,26 +97,29 @@ def test_a_dead_token_endpoint(caller: Caller, server: FakeAuthorizationServer, 
     assert server.token_endpoint in str(caught.value)
 
 
+@clients(*SYNC)
 def test_an_unknown_option_is_named_with_the_nearest_one(caller: Caller, server: FakeAuthorizationServer) -> None:
-    """A typo is told before any I/O, through every plugin, and so is one in a plugin's own option."""
+    """A typo is a TypeError before any I/O, through every front door and in a front door's own options."""
     for typo, meant in (("audiance", "audience"), ("allowed_origin", "allowed_origins"), ("scopes", "scope")):
-        with pytest.raises(ConfigurationError, match=f"unknown option '{typo}'.*did you mean '{meant}'"):
+        with pytest.raises(TypeError, match=f"unknown option '{typo}'.*did you mean '{meant}'"):
             caller.auth(server, **{typo: "x"})
     assert server.token_requests == 0
 
 
+@clients("requests")
 @pytest.mark.parametrize("secret", [None, "", "  ", "secret\n"])
-def test_a_bad_secret_is_told_before_any_io(caller: Caller, server: FakeAuthorizationServer, secret: Any) -> None:
-    """Missing, blank and padded secrets are refused by every plugin, and the secret is not in the message."""
+def test_a_bad_secret_raises_before_any_io(caller: Caller, server: FakeAuthorizationServer, secret: Any) -> None:
+    """Missing, blank and padded secrets are refused, and the secret is not in the message."""
     with pytest.raises(ConfigurationError) as caught:
-        caller.plugin.M2MAuth(server.token_endpoint, "client", secret)
+        caller.front_door.M2MAuth(server.token_endpoint, "client", secret)
     assert "client_secret" in str(caught.value)
     assert "secret\\n" not in str(caught.value)
     assert server.token_requests == 0
 
 
+@clients(*SYNC)
 def test_an_auth_is_not_pickled(caller: Caller, server: FakeAuthorizationServer) -> None:
-    """It holds a secret: pickling it is refused with the way out; its repr shows neither secret nor token."""
+    """It holds a secret: the error of pickling it names the fix; its repr shows neither secret nor token."""
     auth = caller.auth(server)
     with pytest.raises(TypeError, match="build it where it is used"):
         pickle.dumps(auth)
@@ -127,7 +130,7 @@ def test_an_auth_is_not_pickled(caller: Caller, server: FakeAuthorizationServer)
 
 @pytest.mark.parametrize("name", ["requests", "httpx", "httpx2"])
 def test_a_missing_library_is_named_with_its_extra(name: str) -> None:
-    """Importing a plugin without its library says what to install, as an ImportError that names the module."""
+    """Importing a front door without its library says what to install, as an ImportError that names the module."""
     script = f"""
         import sys
         sys.modules[{name!r}] = None
@@ -173,8 +176,8 @@ def _runs(script: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_httpx2_refuses_httpxs_auth_and_takes_ours() -> None:
-    """The two libraries' Auth classes are not each other's: hence two modules. Each one's client takes its own."""
+def test_httpx_and_httpx2_have_separate_auth_classes() -> None:
+    """Each client accepts only its own library's Auth class, so there are two modules."""
     httpx, httpx2 = pytest.importorskip("httpx"), pytest.importorskip("httpx2")
     import m2m_auth.httpx
     import m2m_auth.httpx2
@@ -184,16 +187,7 @@ def test_httpx2_refuses_httpxs_auth_and_takes_ours() -> None:
         httpx2.Client(auth=m2m_auth.httpx.M2MAuth(*options))
     with pytest.raises(TypeError, match="auth"):
         httpx.Client(auth=m2m_auth.httpx2.M2MAuth(*options))
-    for library, plugin in ((httpx, m2m_auth.httpx), (httpx2, m2m_auth.httpx2)):
-        auth = plugin.M2MAuth(*options)
+    for library, front_door in ((httpx, m2m_auth.httpx), (httpx2, m2m_auth.httpx2)):
+        auth = front_door.M2MAuth(*options)
         with library.Client(auth=auth) as client:
             assert client.auth is auth
-
-
-def test_the_plugins_are_their_librarys_auth_classes(caller: Caller) -> None:
-    """isinstance checks of users and libraries hold, and the source is public."""
-    base = caller.library.auth.AuthBase if caller.library.__name__ == "requests" else caller.library.Auth
-    auth = caller.plugin.M2MAuth("https://as.example/token", "client", "secret")
-    assert isinstance(auth, base)
-    assert isinstance(auth.source, m2m_auth.TokenSource)
-    assert caller.plugin.__all__ == ["M2MAuth"]

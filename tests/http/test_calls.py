@@ -1,4 +1,4 @@
-"""``watch_calls``: every call that carried a token, and what the token cost, for whoever watches; for every client."""
+"""``watch_calls`` shows every call that carried a token, and the events of getting that token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 from typing import Any
 from urllib.parse import quote
 
-from plugins_support import Caller
+from callers import Caller
 
 from m2m_auth.events import Event
 from m2m_auth.http.calls import Call, watch_calls
@@ -15,12 +15,12 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 
 def calls_in(seen: list[Any]) -> list[Call]:
-    """What was told of calls."""
+    """The calls among what the watcher saw."""
     return [each for each in seen if isinstance(each, Call)]
 
 
 def test_a_call_and_what_its_token_cost(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """The first call's token is minted, the second's is held; each is told with the token's mark, and its age."""
+    """The first call's token is minted, the second's is held; each is shown with the token's fingerprint and age."""
     auth = caller.auth(server, clock, alias="things", audience="https://api.example")
     caller.attach(auth)
     seen: list[Any] = []
@@ -43,7 +43,7 @@ def test_a_call_and_what_its_token_cost(caller: Caller, server: FakeAuthorizatio
 
 
 def test_a_refused_token_makes_two_calls(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
-    """The 401 with the old token, the mint, and the second try with the new one, each with a time of its own."""
+    """The 401 with the old token, the mint, and the second try with the new one, each with its own time."""
     seen: list[Any] = []
     old = auth.source.token().fingerprint
     server.revoke_all()
@@ -60,8 +60,8 @@ def test_a_refused_token_makes_two_calls(caller: Caller, server: FakeAuthorizati
     ]
 
 
-def test_a_login_in_a_url_is_not_told(caller: Caller, server: FakeAuthorizationServer, auth: Any) -> None:
-    """Neither name nor password."""
+def test_a_login_in_a_url_is_not_shown(caller: Caller, server: FakeAuthorizationServer, auth: Any) -> None:
+    """The URL is shown without name and password."""
     seen: list[Any] = []
     with watch_calls(seen.append):
         caller.get(server.base_url.replace("://", "://ada:pw@") + "/api/x")
@@ -71,19 +71,19 @@ def test_a_login_in_a_url_is_not_told(caller: Caller, server: FakeAuthorizationS
 def test_a_redirect_to_another_origin_carried_no_token(
     caller: Caller, server: FakeAuthorizationServer, elsewhere: FakeAuthorizationServer, auth: Any
 ) -> None:
-    """Only the call that had the token is told; with it, the redirect within the API."""
+    """Only requests that carried the token are shown, a redirect within the API among them."""
     seen: list[Any] = []
-    there, here = quote(f"{elsewhere.base_url}/api/x", safe=""), quote(f"{server.base_url}/api/y", safe="")
+    away, back = quote(f"{elsewhere.base_url}/api/x", safe=""), quote(f"{server.base_url}/api/y", safe="")
     with watch_calls(seen.append):
-        caller.get(f"{server.base_url}/api/redirect?code=302&to={there}")
-        caller.get(f"{server.base_url}/api/redirect?code=302&to={here}")
+        caller.get(f"{server.base_url}/api/redirect?code=302&to={away}")
+        caller.get(f"{server.base_url}/api/redirect?code=302&to={back}")
     assert [call.path for call in elsewhere.api_calls] == ["/api/x"]
     paths = [call.url.removeprefix(server.base_url) for call in calls_in(seen)]
     assert paths == ["/api/redirect", "/api/redirect", "/api/y"]
 
 
 def test_only_this_context_and_only_while_it_watches(caller: Caller, api: str, auth: Any) -> None:
-    """Another request's thread is not seen, nor what comes later; and a watcher that raises breaks no call."""
+    """Neither another thread's call nor a later one is shown; a watcher that raises breaks no call."""
     seen: list[Any] = []
 
     def watch(what: Any) -> None:

@@ -1,4 +1,4 @@
-"""Bodies that cannot be sent again are never sent empty: the 401 is the caller's, and the next call is good."""
+"""A body that cannot be sent again is never sent empty: the caller gets the 401, and the next call is good."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 
 import anyio
 import pytest
-from plugins_bodies import CONTENT, Liar, Pipe, refused_then_sent
-from plugins_support import ASYNC, SYNC, Caller
+from bodies import CONTENT, Liar, Pipe, refused_then_sent
+from callers import Caller, clients
 
 from m2m_auth.testing import FakeAuthorizationServer
 
 
 def generator() -> Iterator[bytes]:
-    """A body that is gone once it was sent."""
+    """A body that can be read once."""
     yield CONTENT[:1000]
     yield CONTENT[1000:]
 
@@ -29,17 +29,17 @@ async def async_generator() -> AsyncIterator[bytes]:
 
 
 class AsyncFile:
-    """An async file in the manner of anyio and trio: seekable() is plain, tell() and seek() are coroutines."""
+    """An async file like those of anyio and trio: seekable() is a function, tell() and seek() are coroutines."""
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return async_generator()
 
     def seekable(self) -> bool:
-        """Yes."""
+        """True."""
         return True
 
     async def tell(self) -> int:
-        """Where it stands; must not be called and forgotten."""
+        """The position; calling it without awaiting it is a warning, and so an error of the test."""
         await anyio.sleep(0)
         return 0
 
@@ -65,16 +65,16 @@ def once_only(caller: Caller, server: FakeAuthorizationServer, api: str, **body:
     assert server.mints == 2
 
 
-@pytest.mark.parametrize("caller", SYNC, indirect=True)
+@clients("requests", "httpx")
 @pytest.mark.parametrize("kind", SYNC_BODIES)
 def test_a_body_that_is_gone_is_never_sent_empty(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, kind: str
 ) -> None:
-    """Generators and streams that do not rewind: the 401 is the caller's, and the token is out for the next call."""
+    """Generators and streams that do not rewind: the caller gets the 401, and the next call gets a new token."""
     once_only(caller, server, api, content=SYNC_BODIES[kind]())
 
 
-@pytest.mark.parametrize("caller", ASYNC, indirect=True)
+@clients("httpx-asyncio", "httpx2-trio")
 @pytest.mark.parametrize("kind", ASYNC_BODIES)
 def test_an_async_body_that_is_gone_is_never_sent_empty(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, kind: str
@@ -83,18 +83,18 @@ def test_an_async_body_that_is_gone_is_never_sent_empty(
     once_only(caller, server, api, content=ASYNC_BODIES[kind]())
 
 
-@pytest.mark.parametrize("caller", ASYNC, indirect=True)
+@clients("httpx-asyncio", "httpx2-trio")
 def test_a_real_async_file_is_sent(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, file: Any
 ) -> None:
-    """anyio's files, whose tell() is a coroutine, go through and are not replayed."""
+    """anyio's files, whose tell() is a coroutine, are sent and not replayed."""
     once_only(caller, server, api, content=anyio.wrap_file(file))
 
 
 def test_a_pipe_in_a_multipart_form_is_never_sent_empty(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
 ) -> None:
-    """httpx streams a form's files: one that does not rewind is not replayed. requests has read it all before."""
+    """httpx streams a form's files: one that does not rewind is not replayed. requests reads it into memory."""
     body = {"files": {"upload": ("name.bin", Pipe())}}
     if caller.library.__name__ == "requests":
         refused_then_sent(caller, server, api, **body)
@@ -102,15 +102,15 @@ def test_a_pipe_in_a_multipart_form_is_never_sent_empty(
         once_only(caller, server, api, **body)
 
 
-@pytest.mark.parametrize("caller", SYNC, indirect=True)
+@clients("requests", "httpx")
 def test_a_file_closed_by_its_last_read(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
-    """A body that closes itself cannot be wound back; that is no error of the call's."""
+    """A body that closes itself cannot be rewound; the call does not fail for it."""
 
     class Closing(io.BytesIO):
         """Closes itself at its end."""
 
         def read(self, size: int | None = -1, /) -> bytes:
-            """Reads on; at the end the file is closed."""
+            """Reads the next bytes; at the end the file is closed."""
             data = b"" if self.closed else super().read(size)
             if not data:
                 self.close()
@@ -119,7 +119,7 @@ def test_a_file_closed_by_its_last_read(caller: Caller, server: FakeAuthorizatio
     once_only(caller, server, api, content=Closing(CONTENT), headers={"Content-Length": str(len(CONTENT))})
 
 
-@pytest.mark.parametrize("caller", SYNC, indirect=True)
+@clients("requests", "httpx")
 def test_a_named_pipe_is_sent_once(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
     """An operating system's pipe, whose tell() fails, is sent as it is and never again."""
     reader, writer = os.pipe()

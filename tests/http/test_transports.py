@@ -1,16 +1,17 @@
-"""How the token endpoint is reached: by the plugin's own private client, by the user's, or by a callable."""
+"""How the token endpoint is reached: by the front door's private client, by the user's client, or by a callable."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
-from plugins_support import Caller
-from plugins_wire import Wire, reply
+from callers import SYNC, Caller, open_caller
+from wire import Wire, reply
 
 import m2m_auth.httpx
 import m2m_auth.requests
@@ -23,7 +24,15 @@ HASTY = RenewalPolicy(mint_deadline=0.5)
 GRANT = b'{"access_token": "t", "token_type": "Bearer", "expires_in": 3600}'
 
 
-@pytest.fixture(params=["requests", "httpx", "httpx2"])
+@pytest.fixture(params=SYNC)
+def caller(request: pytest.FixtureRequest) -> Iterator[Caller]:
+    """A client of each library, since the private transport is made of it."""
+    pytest.importorskip(request.param)
+    with open_caller(request.param) as opened:
+        yield opened
+
+
+@pytest.fixture(params=SYNC)
 def library(request: pytest.FixtureRequest) -> Any:
     """Each library that a transport may be made of."""
     return pytest.importorskip(request.param)
@@ -43,14 +52,14 @@ def test_a_redirect_is_not_followed(caller: Caller, server: FakeAuthorizationSer
     """The secret goes to the token endpoint alone; the message says what to do."""
     for status in (302, 307):
         server.fail("redirect", 1, location=elsewhere.token_endpoint, status=status)
-        with pytest.raises(TokenRequestRejected, match="set token_endpoint to its target"):
+        with pytest.raises(TokenRequestRejected, match="set token_endpoint to the redirect's target"):
             caller.auth(server).source.token()
     assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize("mode", ["hang", "slow_drip"])
 def test_a_server_without_an_end(caller: Caller, server: FakeAuthorizationServer, api: str, mode: Any) -> None:
-    """No answer, or one that drips for half a minute: the deadline ends it, and the error says so."""
+    """No answer, or one that drips for half a minute: the call ends at the deadline, and the error says so."""
     server.extra_response = {"padding": "x" * 30_000}
     server.fail(mode, **({"interval": 0.001} if mode == "slow_drip" else {}))
     began = time.monotonic()
@@ -82,9 +91,9 @@ def test_callers_do_not_wait_for_a_head_that_drips(caller: Caller, server: FakeA
     ids=["half an answer", "bad gzip", "nonsense"],
 )
 def test_a_broken_answer(caller: Caller, answer: bytes, code: str) -> None:
-    """What breaks while a body is read is a transport's error as well, never an internal one."""
+    """An error while a body is read is a transport error, too."""
     with Wire([answer]) as server:
-        source = caller.plugin.M2MAuth(
+        source = caller.front_door.M2MAuth(
             server.base_url + "/token", "client", "secret", cache=MemoryTokenCache(), policy=HASTY
         ).source
         with pytest.raises(TokenUnavailable) as caught:
@@ -125,7 +134,7 @@ def test_the_environments_proxy_is_used(
 
 
 def test_the_users_client_is_the_transport(caller: Caller, server: FakeAuthorizationServer, library: Any) -> None:
-    """A client of any of the libraries works in any plugin: its headers arrive, its auth stays away."""
+    """A client of any of the libraries works in any front door: its headers are sent, its auth is not used."""
     with client_of(library, headers={"X-Mine": "1"}, auth=("other", "wrong")) as client:
         for _ in range(2):
             auth = caller.auth(server, transport=client)
@@ -136,7 +145,7 @@ def test_the_users_client_is_the_transport(caller: Caller, server: FakeAuthoriza
 def test_the_users_client_does_not_redirect_secrets(
     server: FakeAuthorizationServer, elsewhere: FakeAuthorizationServer, library: Any
 ) -> None:
-    """Also a client that follows redirects does not follow this one."""
+    """A client that follows redirects does not follow one of the token endpoint."""
     server.fail("redirect", location=elsewhere.token_endpoint, status=307)
     options = {} if library.__name__ == "requests" else {"follow_redirects": True}
     with client_of(library, **options) as client:
@@ -147,7 +156,7 @@ def test_the_users_client_does_not_redirect_secrets(
 
 
 def test_a_client_that_raises_for_statuses(server: FakeAuthorizationServer, library: Any) -> None:
-    """A hook of the user's that raises does not make a refusal look like an outage."""
+    """A refusal stays a refusal where the user's hook raises for it."""
 
     def hook(response: Any, **_: Any) -> None:
         response.raise_for_status()
@@ -163,11 +172,11 @@ def test_a_client_that_raises_for_statuses(server: FakeAuthorizationServer, libr
 
 def test_a_client_whose_auth_is_ours_does_not_recurse(server: FakeAuthorizationServer, library: Any) -> None:
     """One client for the API and for the token request: the token request carries the client's credentials."""
-    plugin = {"requests": m2m_auth.requests, "httpx": m2m_auth.httpx}.get(library.__name__)
-    if plugin is None:
-        import m2m_auth.httpx2 as plugin  # type: ignore[no-redef]
+    front_door = {"requests": m2m_auth.requests, "httpx": m2m_auth.httpx}.get(library.__name__)
+    if front_door is None:
+        import m2m_auth.httpx2 as front_door  # type: ignore[no-redef]
     with client_of(library) as client:
-        client.auth = plugin.M2MAuth(
+        client.auth = front_door.M2MAuth(
             server.token_endpoint, "client", "secret", transport=client, cache=MemoryTokenCache()
         )
         for _ in range(3):
@@ -177,7 +186,7 @@ def test_a_client_whose_auth_is_ours_does_not_recurse(server: FakeAuthorizationS
 
 
 def test_a_callable_is_a_transport(caller: Caller, server: FakeAuthorizationServer) -> None:
-    """A function gets a value object, which shows no secret, and answers with another."""
+    """A function gets an HttpRequest, which shows no secret, and returns an HttpResponse."""
     seen: list[HttpRequest] = []
 
     def transport(request: HttpRequest) -> HttpResponse:
@@ -193,7 +202,7 @@ def test_a_callable_is_a_transport(caller: Caller, server: FakeAuthorizationServ
 
 @pytest.mark.parametrize("problem", [TransportError("the tunnel is down", "tunnel"), RuntimeError("canary")])
 def test_a_callable_that_fails(caller: Caller, server: FakeAuthorizationServer, api: str, problem: Exception) -> None:
-    """A TransportError's words are shown; of any other exception only the type, since it may hold the request."""
+    """The message of a TransportError is shown; of any other exception only the type, since it may hold the request."""
 
     def transport(request: HttpRequest) -> HttpResponse:
         raise problem
@@ -207,7 +216,7 @@ def test_a_callable_that_fails(caller: Caller, server: FakeAuthorizationServer, 
 
 
 def test_what_is_no_transport(caller: Caller, server: FakeAuthorizationServer) -> None:
-    """An async client, an adapter, a string: told when the auth is built, with what is taken."""
+    """An async client, an adapter, a string: refused when the auth is built; the message names what is accepted."""
     import httpx
 
     for wrong in (httpx.AsyncClient(), requests.adapters.HTTPAdapter(), "requests", 5):

@@ -1,11 +1,11 @@
-"""BEHAVIOUR §5, "Sending": where a token may go. Nothing is sent, and nothing minted, where it may not."""
+"""Where a token may go. Where it may not, nothing is sent and nothing is minted (RFC 6750 §5.3)."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from plugins_support import Caller
+from callers import SYNC, Caller, clients
 
 from m2m_auth import ConfigurationError, InsecureTransport, M2MAuthError, OriginNotAllowed
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
@@ -13,24 +13,15 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 ALLOWED = "https://api.example.com"
 
 
-def test_the_header_is_exactly_bearer_and_the_token(
-    caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
-) -> None:
-    """One Authorization header, "Bearer", one space, the token; and the token is nowhere in the URL."""
-    caller.get(api + "?q=1")
-    call = server.api_calls[0]
-    assert call.headers["authorization"] == f"Bearer {auth.source.token().value}"
-    assert (call.path, call.query) == ("/api/things", "q=1")
-
-
 def test_it_replaces_a_header_of_the_calls_own(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
 ) -> None:
-    """A header given with the call, in any case, gives way: there are never two."""
+    """The token replaces a header given with the call, in any case: there are never two."""
     assert caller.get(api, headers={"authorization": "Bearer mine"}).status == 200
     assert server.api_calls[0].headers["authorization"] == auth.source.token().authorization
 
 
+@clients(*SYNC)
 @pytest.mark.parametrize(
     "url",
     [
@@ -67,11 +58,12 @@ def test_a_url_outside_the_allowed_origins(
 
 
 def _invalid_url(caller: Caller) -> tuple[type[Exception], ...]:
-    """What the library itself says about a URL that is none: raised before the auth is asked."""
+    """What the library itself raises for text that is no URL, before it calls the auth."""
     name = caller.library.__name__
     return (caller.library.exceptions.InvalidURL if name == "requests" else caller.library.InvalidURL,)
 
 
+@clients(*SYNC)
 @pytest.mark.parametrize(
     "url",
     [
@@ -87,14 +79,14 @@ def _invalid_url(caller: Caller) -> tuple[type[Exception], ...]:
 def test_spellings_of_an_allowed_origin(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, url: str
 ) -> None:
-    """Case, a default port, user info, a trailing dot: still the allowed origin. The mint shows that it passed."""
+    """Case, a default port, user info, a trailing dot: still the allowed origin. A token is minted for the call."""
     auth = caller.auth(server, clock, allowed_origins=[ALLOWED])
     _attach_header(caller, auth, url)
     assert server.token_requests == 1
 
 
 def _attach_header(caller: Caller, auth: Any, url: str) -> str:
-    """What the auth does to a request that the library built, without sending it."""
+    """The header that the auth sets on a request of the library; the request is not sent."""
     if caller.library.__name__ == "requests":
         prepared = caller.library.Request("GET", url, auth=auth).prepare()
         return str(prepared.headers["Authorization"])
@@ -106,7 +98,7 @@ def _attach_header(caller: Caller, auth: Any, url: str) -> str:
 
 
 def test_the_allowed_origin_gets_it(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """allowed_origins with a port, as for a service in a cluster, lets exactly that through."""
+    """allowed_origins with a port, as for a service in a cluster, allows exactly that origin."""
     caller.attach(caller.auth(server, clock, allowed_origins=[server.base_url]))
     assert caller.get(server.base_url + "/api/things").status == 200
     with pytest.raises(OriginNotAllowed):
@@ -128,6 +120,7 @@ def test_plain_http_to_another_machine(
     assert server.token_requests == 0
 
 
+@clients(*SYNC)
 def test_plain_http_where_the_user_says_so(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """allow_insecure_http=True is for trusted networks; allowed_origins still counts."""
     auth = caller.auth(server, clock, allow_insecure_http=True, allowed_origins=["http://api.internal:8080"])
@@ -136,17 +129,19 @@ def test_plain_http_where_the_user_says_so(caller: Caller, server: FakeAuthoriza
         _attach_header(caller, auth, "http://api.internal/x")
 
 
+@clients(*SYNC)
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.10", "[::1]", "localhost", "api.localhost"])
 def test_plain_http_to_this_machine(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, host: str
 ) -> None:
-    """Loopback, by address and by name, needs no leave."""
+    """Loopback, by address and by name, needs no option."""
     auth = caller.auth(server, clock)
     assert _attach_header(caller, auth, f"http://{host}:8080/x") == auth.source.token().authorization
 
 
+@clients("requests")
 @pytest.mark.parametrize("origins", ["https://api.example.com", [], ["api.example.com"], ["https://a.example/path"]])
-def test_allowed_origins_that_are_none(caller: Caller, server: FakeAuthorizationServer, origins: Any) -> None:
+def test_wrong_allowed_origins(caller: Caller, server: FakeAuthorizationServer, origins: Any) -> None:
     """A string, an empty list, a name without a scheme, a path: a ConfigurationError when the auth is built."""
     with pytest.raises(ConfigurationError, match="allowed_origins"):
         caller.auth(server, allowed_origins=origins)
@@ -154,7 +149,7 @@ def test_allowed_origins_that_are_none(caller: Caller, server: FakeAuthorization
 
 
 def test_a_held_token_changes_nothing(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
-    """The check is made for each call, not only for the first: also with a fresh token in hand."""
+    """Each call is checked, also while a fresh token is held."""
     caller.get(api)
     for url in ("http://api.example.com/", f"{server.base_url}@evil.example/", "http://127.0.0.1.evil.example/"):
         with pytest.raises(M2MAuthError):

@@ -1,4 +1,4 @@
-"""The README's guarantees on servers written by others: Authlib (JWTs) and django-oauth-toolkit (opaque tokens)."""
+"""The README's guarantees on real servers: Authlib (JWTs) and django-oauth-toolkit (opaque tokens)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from plugins_support import Caller
+from callers import Caller, clients
 from real_servers import Api, AuthorizationServer
 
 from m2m_auth import TokenRequestRejected
@@ -18,7 +18,7 @@ from m2m_auth.testing import FakeClock
 def attached(caller: Caller, server: AuthorizationServer, client: str = "client", **options: Any) -> Any:
     """An M2MAuth for one of the registered clients, on the caller's client."""
     options.setdefault("cache", MemoryTokenCache())
-    auth = caller.plugin.M2MAuth(server.token_endpoint, client, "secret", **options)
+    auth = caller.front_door.M2MAuth(server.token_endpoint, client, "secret", **options)
     caller.attach(auth)
     return auth
 
@@ -38,12 +38,12 @@ def test_a_new_auth_for_every_call_still_mints_once(
     """auth= per request, each with an M2MAuth of its own: equal ones share one token."""
     cache = MemoryTokenCache()  # this test's own world
     for _ in range(20):
-        auth = caller.plugin.M2MAuth(real_server.token_endpoint, "client", "secret", cache=cache)
+        auth = caller.front_door.M2MAuth(real_server.token_endpoint, "client", "secret", cache=cache)
         assert caller.get(protected_api.base_url + "/hello", auth=auth).status == 200
     assert (real_server.mints(), protected_api.tokens()) == (1, 1)
 
 
-@pytest.mark.parametrize("caller", ["requests", "httpx", "httpx-asyncio", "httpx2-trio"], indirect=True)
+@clients("requests", "httpx2-trio")
 def test_an_expired_token_is_replaced_before_use(
     caller: Caller, real_server: AuthorizationServer, protected_api: Api
 ) -> None:
@@ -59,11 +59,11 @@ def test_an_expired_token_is_replaced_before_use(
     assert 2 <= real_server.mints() <= 6 < calls
 
 
-@pytest.mark.parametrize("caller", ["requests", "httpx", "httpx-asyncio", "httpx2-trio"], indirect=True)
+@clients("requests", "httpx2-trio")
 def test_a_token_that_died_unused_is_replaced(
     caller: Caller, real_server: AuthorizationServer, protected_api: Api
 ) -> None:
-    """Nobody calls, nobody renews; after the end the next call mints, without trying the dead token."""
+    """A token that is not used is not renewed; after its end the next call mints, without trying the dead token."""
     attached(caller, real_server, "brief")
     caller.get(protected_api.base_url + "/hello")
     time.sleep(2.2)
@@ -115,10 +115,10 @@ def test_a_decorator_that_says_403(caller: Caller, dot_server: AuthorizationServ
 
 
 @pytest.mark.parametrize("path", ["/forbidden", "/insufficient"])
-def test_a_403_is_the_callers_business(
+def test_a_403_goes_to_the_caller(
     caller: Caller, real_server: AuthorizationServer, protected_api: Api, path: str
 ) -> None:
-    """Not allowed is not "token out": no mint, no replay."""
+    """A 403 does not refuse the token: no mint, no replay."""
     clock = FakeClock(wall=time.time())
     auth = attached(caller, real_server, clock=clock)
     auth.source.token()
@@ -137,8 +137,8 @@ def test_threads_share_one_mint(caller: Caller, real_server: AuthorizationServer
 
 
 def test_a_wrong_secret_reaches_no_api(caller: Caller, real_server: AuthorizationServer, protected_api: Api) -> None:
-    """invalid_client is raised as such, remembered, and no call goes out."""
-    caller.attach(caller.plugin.M2MAuth(real_server.token_endpoint, "client", "wrong", cache=MemoryTokenCache()))
+    """invalid_client is raised with its code and remembered; no call is sent."""
+    caller.attach(caller.front_door.M2MAuth(real_server.token_endpoint, "client", "wrong", cache=MemoryTokenCache()))
     for _ in range(5):
         with pytest.raises(TokenRequestRejected, match="401 invalid_client") as caught:
             caller.get(protected_api.base_url + "/hello")

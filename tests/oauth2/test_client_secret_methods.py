@@ -44,7 +44,7 @@ def basic(client_id: str, secret: str, encoding: Any = "percent") -> str:
     ],
 )
 def test_basic_in_both_encodings(client_id: str, secret: str, percent: str, raw: str) -> None:
-    """``quote(safe="")`` with a space as %20, or as it is; in UTF-8 either way (BEHAVIOUR §5)."""
+    """Percent-encoded with a space as %20, or raw; in UTF-8 either way."""
     assert basic(client_id, secret) == percent
     assert basic(client_id, secret, "raw") == raw
 
@@ -52,7 +52,7 @@ def test_basic_in_both_encodings(client_id: str, secret: str, percent: str, raw:
 @settings(max_examples=100, deadline=None)
 @given(TEXT, TEXT)
 def test_a_percent_encoded_pair_reads_back(client_id: str, secret: str) -> None:
-    """One colon, and both halves decode to what they were, whatever they contain."""
+    """There is one colon, and both halves decode to what they were."""
     user, colon, password = basic(client_id, secret).partition(":")
     assert (unquote(user), colon, unquote(password)) == (client_id, ":", secret)
     assert ":" not in password
@@ -60,7 +60,7 @@ def test_a_percent_encoded_pair_reads_back(client_id: str, secret: str) -> None:
 
 
 def test_post_puts_both_into_the_body() -> None:
-    """One method at a time: no Authorization header besides."""
+    """There is no Authorization header: a client uses one method at a time (RFC 6749 §2.3)."""
     credentials = ClientSecretPost().authenticate("client", Secret("a b"), URL, 0.0)
     assert credentials == RequestCredentials({}, (("client_id", "client"), ("client_secret", "a b")))
 
@@ -69,8 +69,12 @@ def test_post_puts_both_into_the_body() -> None:
 def test_a_method_that_needs_a_secret_says_so(method: ClientAuthentication) -> None:
     """Without one, both of its methods raise, with the fix."""
     for call in (lambda: method.credential(None), lambda: method.authenticate("client", None, URL, 0.0)):
-        with pytest.raises(ConfigurationError, match=r"client_secret is missing, and .*Fix: pass client_secret="):
+        with pytest.raises(ConfigurationError) as caught:
             call()
+        assert str(caught.value) == (
+            f"client_secret is missing, and client_authentication={method.method.partition(':')[0]!r} needs it. "
+            "Fix: pass client_secret=, a string or a callable that returns it"
+        )
     assert method.credential(Secret("s")) == b"s"
 
 
@@ -90,7 +94,7 @@ class Own:
     method = "my-company's header"
 
     def credential(self, client_secret: Secret | None) -> bytes:
-        """Nothing secret here."""
+        """A constant."""
         return b"own"
 
     def authenticate(
@@ -135,7 +139,7 @@ def test_an_unknown_method_is_explained(method: object, words: list[str]) -> Non
 
 
 def test_an_unknown_encoding_is_refused() -> None:
-    """Before a secret goes out in it."""
+    """It raises before a secret is sent in it."""
     wrong: Any = "form"
     with pytest.raises(ConfigurationError, match="encoding='form' must be 'percent' or 'raw'"):
         ClientSecretBasic(wrong)

@@ -1,4 +1,4 @@
-"""What a server says of its quota before it is used up (BEHAVIOUR §3, ``Auth0-Client-Quota-Limit``)."""
+"""What a server says about its quota before it is used up (``Auth0-Client-Quota-Limit``)."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ HEADER = "auth0-client-quota-limit"
     ],
 )
 def test_little_is_a_tenth_of_any_bucket(header: str, low: bool) -> None:
-    """The scarcest bucket counts; a header that does not say both numbers says nothing."""
+    """The scarcest bucket counts; a header without both numbers says nothing."""
     assert quota_is_low({HEADER: header}) is low
     assert quota_is_low({"auth0-organization-quota-limit": header}) is low
 
 
 @pytest.mark.parametrize("left", [3, 90])
 def test_a_grant_carries_it(left: int) -> None:
-    """With the token, so that optional renewals of this one are put off."""
+    """It comes with the token, so that optional renewals of the token wait."""
     found = answer(200, {"access_token": "x"}, {"Auth0-Client-Quota-Limit": f"b=per_hour;q=100;r={left};t=60"})
     assert isinstance(found, TokenResponse)
     assert found.quota_low is (left == 3)
@@ -46,5 +46,5 @@ def test_a_grant_carries_it(left: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.text(max_size=40) | st.text(alphabet="bqrt=;, 0123456789\u0663", max_size=60))
 def test_any_header_is_read(header: str) -> None:
-    """Nothing is raised for what a proxy made of it."""
+    """Nothing is raised for any text."""
     assert quota_is_low({HEADER: header}) in (True, False)

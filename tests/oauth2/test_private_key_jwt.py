@@ -58,13 +58,14 @@ def test_the_assertion_is_signed_and_complete(key: Any, algorithm: str) -> None:
         options={"verify_exp": False, "verify_nbf": False, "verify_iat": False},
     )
     assert claims["iss"] == claims["sub"] == "client"
-    assert (claims["iat"], claims["exp"]) == (int(NOW), int(NOW) + 60)
+    assert (claims["iat"], claims["nbf"], claims["exp"]) == (int(NOW), int(NOW), int(NOW) + 60)
+    assert set(claims) == {"iss", "sub", "aud", "iat", "nbf", "exp", "jti"}
     assert len(claims["jti"]) >= 22
     assert jwt.get_unverified_header(token) == {"alg": algorithm, "kid": "k1", "typ": "JWT"}
 
 
 def test_each_assertion_is_fresh() -> None:
-    """A jti is used once: servers remember them against replay."""
+    """Servers remember each jti, so that nobody can replay an assertion."""
     method = PrivateKeyJWT(pem(EC), "ES256")
     claims = [jwt.decode(assertion(method), options={"verify_signature": False}) for _ in range(50)]
     assert len({claim["jti"] for claim in claims}) == 50
@@ -79,7 +80,7 @@ def test_audience_and_lifetime_are_options() -> None:
 
 
 def test_the_key_may_be_text_bytes_or_a_path(tmp_path: Path) -> None:
-    """However it is given, it is the same credential."""
+    """All four ways give the same credential."""
     path = tmp_path / "key.pem"
     path.write_bytes(pem(EC))
     given: list[Any] = [pem(EC), pem(EC).decode(), path, str(path)]
@@ -118,7 +119,7 @@ def test_keys_algorithms_and_audiences_are_told_apart() -> None:
     ],
 )
 def test_a_key_that_cannot_sign_is_refused_at_once(key: Any, algorithm: Any, words: list[str]) -> None:
-    """When it is configured, not at the first mint; the message says which part is wrong."""
+    """It raises when it is configured, not at the first mint; the message says which part is wrong."""
     with pytest.raises(ConfigurationError) as caught:
         PrivateKeyJWT(key, algorithm)
     assert [word for word in words if word not in str(caught.value)] == []
@@ -132,7 +133,7 @@ def test_a_lifetime_out_of_range_is_refused(lifetime: Any) -> None:
 
 
 def test_a_mistyped_key_is_never_shown() -> None:
-    """A key without its BEGIN line is taken for a file name; no traceback repeats it, chained ones included."""
+    """A key without its BEGIN line looks like a file name; no traceback shows it, chained ones included."""
     body = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASC" + "canary" * 10
     for key in (body, body * 100):
         with pytest.raises(ConfigurationError) as caught:
@@ -142,7 +143,7 @@ def test_a_mistyped_key_is_never_shown() -> None:
 
 
 def test_a_private_key_shows_nothing_and_is_not_pickled() -> None:
-    """Neither the PEM nor the loaded key leaves through repr or pickle."""
+    """repr and pickle give away neither the PEM nor the loaded key."""
     method = PrivateKeyJWT(pem(EC), "ES256", key_id="k1")
     assert repr(method) == "<PrivateKeyJWT ES256 key_id='k1'>"
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):

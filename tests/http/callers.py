@@ -1,4 +1,4 @@
-"""One face for requests, httpx and httpx2, sync and async: what the behaviour suite talks to."""
+"""One interface to requests, httpx and httpx2, sync and async, for the behaviour suite."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 TIMEOUT = 20.0
-"""No test waits longer for an answer: it fails instead."""
+"""Seconds that a test waits for an answer before it fails."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes
-    """The whole body; nothing, where it was not read."""
+    """The whole body; empty if it was not read."""
     history: tuple[Any, ...]
     """The library's responses on the way."""
     raw: Any
@@ -43,8 +44,8 @@ class Caller(ABC):
     library: Any
     error: type[Exception]
     """The library's base error."""
-    plugin: Any
-    """Our module for it."""
+    front_door: Any
+    """The module of m2m_auth for it."""
 
     @property
     def client(self) -> Any:
@@ -52,9 +53,9 @@ class Caller(ABC):
         raise NotImplementedError
 
     def auth(self, server: FakeAuthorizationServer, clock: FakeClock | None = None, **options: Any) -> Any:
-        """An M2MAuth for a fake server's client, sharing its token with nobody unless ``cache`` is given."""
+        """An M2MAuth for a fake server's client, with a token of its own unless ``cache`` is given."""
         options.setdefault("cache", MemoryTokenCache())
-        return self.plugin.M2MAuth(server.token_endpoint, "client", "secret", clock=clock, **options)
+        return self.front_door.M2MAuth(server.token_endpoint, "client", "secret", clock=clock, **options)
 
     def attach(self, auth: Any) -> None:
         """One line: every call of this client carries a token."""
@@ -78,7 +79,7 @@ class Caller(ABC):
 
     @abstractmethod
     def on_response(self, hook: Callable[[Any], None]) -> None:
-        """Has the library call ``hook`` with each response, as its users do."""
+        """Registers ``hook`` with the library, which calls it with each response."""
 
 
 class RequestsCaller(Caller):
@@ -86,7 +87,7 @@ class RequestsCaller(Caller):
 
     def __init__(self) -> None:
         self.library = importlib.import_module("requests")
-        self.plugin = importlib.import_module("m2m_auth.requests")
+        self.front_door = importlib.import_module("m2m_auth.requests")
         self.error = self.library.RequestException
         self._session = self.library.Session()
         self._session.trust_env = False
@@ -124,7 +125,7 @@ class HttpxCaller(Caller):
 
     def __init__(self, name: str) -> None:
         self.library = importlib.import_module(name)
-        self.plugin = importlib.import_module(f"m2m_auth.{name}")
+        self.front_door = importlib.import_module(f"m2m_auth.{name}")
         self.error = self.library.HTTPError
         self._client = self.library.Client(follow_redirects=True, timeout=TIMEOUT, trust_env=False)
 
@@ -152,7 +153,7 @@ class AsyncHttpxCaller(Caller):
 
     def __init__(self, name: str, portal: BlockingPortal) -> None:
         self.library = importlib.import_module(name)
-        self.plugin = importlib.import_module(f"m2m_auth.{name}")
+        self.front_door = importlib.import_module(f"m2m_auth.{name}")
         self.error = self.library.HTTPError
         self.portal = portal
         self._client = self.library.AsyncClient(follow_redirects=True, timeout=TIMEOUT, trust_env=False)
@@ -191,6 +192,13 @@ class AsyncHttpxCaller(Caller):
 SYNC = ("requests", "httpx", "httpx2")
 ASYNC = ("httpx-asyncio", "httpx-trio", "httpx2-asyncio", "httpx2-trio")
 CALLERS = (*SYNC, *ASYNC)
+DRIVERS = ("requests", "httpx", "httpx-asyncio")
+"""One client for each way to drive the steps of a call: a hook, a generator, an async generator."""
+
+
+def clients(*names: str) -> pytest.MarkDecorator:
+    """Runs a test with these clients instead of one for each driver."""
+    return pytest.mark.parametrize("caller", names, indirect=True)
 
 
 @contextlib.contextmanager

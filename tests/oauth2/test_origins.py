@@ -1,4 +1,4 @@
-"""Where a token may go: origins, loopback, and plain http (BEHAVIOUR §5, "Sending")."""
+"""Where a token may go: origins, loopback, and plain http."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_origin_of_a_url(url: str, origin: tuple[str, str, int]) -> None:
 
 @pytest.mark.parametrize("url", ["", "/path", "api.example.com", "https://", "https:///x", "https://a:b/", "mailto:x"])
 def test_a_url_without_an_origin(url: str) -> None:
-    """Such a URL is nobody's origin, and no token goes there."""
+    """It equals no origin, and no token goes there."""
     with pytest.raises(ValueError, match=r"."):
         origin_of(url)
     assert not same_origin(url, ("https", "api.example.com", 443))
@@ -43,7 +43,7 @@ def test_a_url_without_an_origin(url: str) -> None:
 
 @pytest.mark.parametrize("host", ["localhost", "api.localhost", "127.0.0.1", "127.8.9.10", "::1"])
 def test_loopback(host: str) -> None:
-    """What is sent there never leaves the machine."""
+    """Plain http is allowed, because the token stays on the machine."""
     assert is_loopback(host)
     url = f"http://[{host}]/" if ":" in host else f"http://{host}:8080/"
     assert OriginPolicy(None, False).check(url)[1] == host
@@ -63,7 +63,7 @@ def test_loopback(host: str) -> None:
     ],
 )
 def test_plain_http_to_another_machine_is_refused(host: str) -> None:
-    """Nobody's typo shows the token to the network; the error has the origin and the fix."""
+    """A typo does not show the token to the network; the error has the origin and the fix."""
     assert not is_loopback(host)
     url = f"http://[{host}]/x?secret" if ":" in host else f"http://{host}/x?secret"
     with pytest.raises(InsecureTransport) as caught:
@@ -75,7 +75,7 @@ def test_plain_http_to_another_machine_is_refused(host: str) -> None:
 
 
 def test_without_a_list_any_https_origin_may_get_it() -> None:
-    """The default: https anywhere, nothing but http and https."""
+    """By default https is allowed everywhere, and no scheme but http and https."""
     policy = OriginPolicy(None, False)
     assert policy.check("https://anywhere.example:1234/x") == ("https", "anywhere.example", 1234)
     for url in ("ftp://anywhere.example:21/", "ws://localhost:80/", "file:///etc/passwd"):
@@ -107,7 +107,7 @@ def test_only_the_listed_origins_get_it(url: str) -> None:
 
 
 def test_listed_origins_in_any_spelling() -> None:
-    """Case, default port, a trailing dot and the path are not the origin's business."""
+    """Case, default port, a trailing dot and the path make no difference."""
     policy = OriginPolicy(("HTTPS://API.example.com:443/", "http://10.0.0.1:80"), True)
     assert policy.check("https://api.example.com./path") == ("https", "api.example.com", 443)
     assert policy.check("http://10.0.0.1/") == ("http", "10.0.0.1", 80)
@@ -123,7 +123,7 @@ def test_a_listed_http_origin_still_needs_the_second_word() -> None:
     ("allowed", "words"),
     [
         ("https://api.example.com", ["must be a list of origins", "Fix: ['https://api.example.com']"]),
-        ([], ["allowed_origins is empty", "Fix: name one, or leave it out"]),
+        ([], ["allowed_origins is empty", "Fix: name one, or leave the option out"]),
         (5, ["must be a list of origins, not int", "Fix: ["]),
         (["api.example.com"], ["'api.example.com' is not an origin like 'https://api.example.com'"]),
         ([""], ["'' is not an origin"]),
@@ -137,7 +137,7 @@ def test_a_listed_http_origin_still_needs_the_second_word() -> None:
     ],
 )
 def test_a_list_that_makes_no_sense_is_explained(allowed: Any, words: list[str]) -> None:
-    """When it is configured, with the entry and what it should be; a password in it is not repeated."""
+    """The message has the entry and the fix; it does not repeat a password."""
     with pytest.raises(ConfigurationError) as caught:
         OriginPolicy(allowed, False)
     assert [word for word in words if word not in str(caught.value)] == []
@@ -147,7 +147,7 @@ def test_a_list_that_makes_no_sense_is_explained(allowed: Any, words: list[str])
 @settings(max_examples=300, deadline=None)
 @given(st.text(max_size=60) | st.text(alphabet="htps:/@.[]%#?\\ab1 \t", max_size=40))
 def test_any_text_is_an_origin_or_refused(url: str) -> None:
-    """Nothing but the two errors gets out of the check, whatever a redirect says."""
+    """The check raises the two errors only, for any text that a redirect may carry."""
     for text in (url, f"https://{url}", f"https://api.example.com{url}"):
         try:
             origin = OriginPolicy(None, False).check(text)

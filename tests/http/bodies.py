@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from typing import Any
 
-from plugins_support import Caller
+from callers import Caller
 
 from m2m_auth.testing import FakeAuthorizationServer
 
@@ -14,31 +14,31 @@ START = 1000
 
 
 class Pipe(io.RawIOBase):
-    """A stream that cannot be wound back, like a socket or a pipe."""
+    """A stream that cannot be rewound, like a socket or a pipe."""
 
     def __init__(self) -> None:
         super().__init__()
         self._inner = io.BytesIO(CONTENT)
 
     def readable(self) -> bool:
-        """Yes."""
+        """True."""
         return True
 
     def readinto(self, buffer: Any) -> int:
-        """Reads on."""
+        """Reads the next bytes."""
         return self._inner.readinto(buffer)
 
 
 class Liar(io.BytesIO):
-    """Says that it is seekable, and is not."""
+    """A stream that claims to be seekable and is not."""
 
     def seek(self, *_: Any) -> int:
-        """Fails, as a stream over a closed connection does."""
+        """Raises, like a stream over a closed connection."""
         raise OSError("not any more")
 
 
 def refused_then_sent(caller: Caller, server: FakeAuthorizationServer, api: str, **body: Any) -> None:
-    """Posts with a revoked token, and checks that the replay carried what the first attempt did, and all of it."""
+    """Posts with a revoked token, and checks that the replay carried the whole body of the first attempt."""
     server.revoke_all()
     answer = caller.post(api, **body)
     assert (answer.status, answer.statuses) == (200, [401])
