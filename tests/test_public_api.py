@@ -29,7 +29,7 @@ SURFACE = {
     "m2m_auth.requests": "M2MAuth",
     "m2m_auth.httpx": "M2MAuth",
     "m2m_auth.httpx2": "M2MAuth",
-    "m2m_auth.caches": "Capabilities TokenCache from_client from_url",
+    "m2m_auth.caches": "Capabilities TokenCache delaying_forks from_client from_url",
     "m2m_auth.caches.bounded": "BoundedCache Store",
     "m2m_auth.caches.cachelib": "CachelibTokenCache",
     "m2m_auth.caches.disk": "DiskTokenCache",
@@ -42,13 +42,16 @@ SURFACE = {
     "m2m_auth.operations": """BudgetBar ClearedReport ClientReport Finding HostMints HostRow HourBar HourCounts
         LifeStretch OpenCache PageForm PeriodMints RevealedToken StatusRow TokenLife TokenReport as_json as_table
         as_text clear doctor document page renew reports rows token_report""",
+    "m2m_auth.settings": """CLIENT_KEYS CacheSettings ClientKey ClientSettings DEFAULT_CACHES FrameworkCache Problem
+        SETTING_KEYS Settings Spelling nearest nested prefixed read_settings refuse_unknown_client""",
     "m2m_auth.serving": "MAX_BODY Answer Request Service answered asgi client_address wsgi",
     "m2m_auth.vending": "Caller Narrowed TokenExchange TokenVendor by_address by_bearer_token",
     "m2m_auth.proxy": """Counts ProxyConfig TokenProxy UpstreamConfig VendorConfig VendorReport add_vendor app load
         remove_vendor""",
     "m2m_auth.commands": "main",
     "m2m_auth.verifier": """BearerError InsufficientScope IntrospectionVerifier InvalidRequest InvalidToken JWTVerifier
-        LazyVerifier MissingToken TokenVerifier VerifiedToken VerifierUnavailable bearer_token names verifier_from""",
+        LazyVerifier MissingToken Requirement TokenVerifier VerifiedToken VerifierUnavailable bearer_token caller_of
+        names verifier_from""",
     "m2m_auth.telemetry": "OpenTelemetrySubscriber PrometheusSubscriber",
     "m2m_auth.testing": """ApiCall CacheContract FailureMode FakeAuthorizationServer FakeClock FaultyCache
         RecordedRequest forget_tokens""",
