@@ -21,6 +21,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from real_servers import Api, AuthorizationServer, ClientSpec, ServerError, start_api, start_authlib, start_dot
 
+pytestmark = pytest.mark.processes
+
 AUDIENCES = ("https://api.example.com", "https://other.example.com")
 CANARY = "canary-5b1f0e7c"
 
@@ -395,5 +397,5 @@ def test_a_server_ends_with_a_killed_parent(http: requests.Session) -> None:
 
 def test_a_server_that_fails_says_why() -> None:
     """A server that cannot start is reported with the end of its stderr, and leaves no process behind."""
-    with pytest.raises(ServerError, match=r"authlib_server\.py is not ready.*(?s:.)*Traceback"):
+    with pytest.raises(ServerError, match=r"authlib_server is not ready.*(?s:.)*Traceback"):
         start_authlib([ClientSpec("broken", public_key="not a key")])

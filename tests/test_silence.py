@@ -1,4 +1,4 @@
-"""No token, secret, key or assertion shows in reprs, logs, errors, locals of tracebacks, events, warnings or pickles."""
+"""No token, secret, key or assertion shows in reprs, logs, errors, tracebacks, events, warnings or pickles."""
 
 from __future__ import annotations
 

@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+from real_servers import Api, AuthorizationServer, ClientSpec, start_api, start_authlib
 
-from real_servers import Api, AuthorizationServer, ClientSpec, start_api, start_authlib  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 PROCESSES = 4
 LIFETIME = 5  # seconds

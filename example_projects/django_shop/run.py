@@ -10,11 +10,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "flask_inventory"))
+from real_servers.load import verdict
+from real_servers.processes import GUNICORN, Processes, start_authorization_server, start_inventory
 
-from load import verdict  # noqa: E402
-from processes import GUNICORN, Processes, start_authorization_server, start_inventory  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 WORKERS = 4
 
@@ -23,7 +22,7 @@ def main(smoke: bool) -> int:
     """Start everything; the exit code."""
     with Processes() as processes:
         authorization_server = start_authorization_server(processes)
-        inventory = start_inventory(processes, authorization_server)
+        inventory = start_inventory(processes, HERE.parent / "flask_inventory", authorization_server)
         settings = {
             "DJANGO_SETTINGS_MODULE": "shop.settings",
             "DJANGO_SECRET_KEY": secrets.token_urlsafe(),

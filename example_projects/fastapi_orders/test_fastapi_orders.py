@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import os
 import re
 import signal
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import requests
+
+pytestmark = pytest.mark.processes
 
 RUN = Path(__file__).resolve().with_name("run.py")
 

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pathlib import Path
 from typing import Any
 
 import requests
+
+pytestmark = pytest.mark.processes
 
 RUN = Path(__file__).resolve().with_name("run.py")
 

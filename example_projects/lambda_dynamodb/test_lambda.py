@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import measure
 import pytest
+from real_servers.stores import Store, start_dynamodb
+from rehearsal import Instance, create_table, environment
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+from m2m_auth.testing import FakeAuthorizationServer
 
-import measure  # noqa: E402
-from real_servers.stores import Store, start_dynamodb  # noqa: E402
-from rehearsal import Instance, create_table, environment  # noqa: E402
-
-from m2m_auth.testing import FakeAuthorizationServer  # noqa: E402
+pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +106,7 @@ def test_a_frozen_instance_finds_anothers_token(server: FakeAuthorizationServer,
 def test_the_bill() -> None:
     """The README's figures are what is measured today: warm invocations cost nothing, a cold start one read."""
     costs = measure.measure()
-    readme = (HERE / "README.md").read_text("utf-8")
+    readme = Path(__file__).with_name("README.md").read_text("utf-8")
     rows = [*costs, measure.per_thousand(costs, 10), measure.per_thousand(costs, 100)]
     assert [cost.row() for cost in rows if cost.row() not in readme] == []
     assert costs[-1] == ("100 warm invocations", 0, 0, 0)

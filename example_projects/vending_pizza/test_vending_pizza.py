@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,9 +11,6 @@ from typing import Any
 
 import pytest
 import requests
-
-sys.path.append(str(Path(__file__).resolve().parent))
-
 from pizza.servers import Addresses, running
 from real_servers.browser import browser, look
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from ._process import ServerError, ServerProcess
+from .process import ServerError, ServerProcess
 
 __all__ = ["Api", "AuthorizationServer", "ClientSpec", "ServerError", "start_api", "start_authlib", "start_dot"]
 
@@ -47,7 +47,7 @@ class AuthorizationServer(ServerProcess):
 
     def __init__(
         self,
-        script: str,
+        module: str,
         config: dict[str, Any],
         clients: Sequence[ClientSpec],
         *,
@@ -56,7 +56,7 @@ class AuthorizationServer(ServerProcess):
         revocation_path: str | None = None,
         jwks_path: str | None = None,
     ) -> None:
-        super().__init__(script, config)
+        super().__init__(module, config)
         self.clients = tuple(clients)
         self.token_endpoint: str = self.base_url + config["token_path"]
         self.introspection_url = self.base_url + introspection_path
@@ -133,7 +133,7 @@ def start_dot(clients: Sequence[ClientSpec], lifetime: int = 3600, *, fast_hash:
         "token_path": "/o/token/",
     }
     return AuthorizationServer(
-        "dot_server.py",
+        "dot_server",
         config,
         clients,
         introspection_path="/o/introspect/",
@@ -147,7 +147,7 @@ def start_authlib(clients: Sequence[ClientSpec], lifetime: int = 60) -> Authoriz
     """Start Authlib's server, which issues JWTs."""
     api = ClientSpec("resource-server", secrets.token_urlsafe(), scopes=())
     return AuthorizationServer(
-        "authlib_server.py",
+        "authlib_server",
         {"clients": _with_lifetime([*clients, api], lifetime), "token_path": "/oauth/token"},
         clients,
         introspection_path="/introspect",
@@ -169,7 +169,7 @@ def start_api(server: AuthorizationServer, *, audience: str | None = None, intro
         "introspection_url": server.introspection_url,
         "introspection_authorization": server.introspection_authorization,
     }
-    return Api("api_server.py", config)
+    return Api("api_server", config)
 
 
 def _with_lifetime(clients: Sequence[ClientSpec], lifetime: int) -> list[dict[str, Any]]:

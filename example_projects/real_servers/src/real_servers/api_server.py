@@ -17,8 +17,9 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import jwt
-from _child import Config, run
 from flask import Flask, Response, jsonify, request
+
+from .child import Config, run
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -1,4 +1,4 @@
-"""Authlib's authorization server in a small Flask app; started by `servers.start_authlib`.
+"""Authlib's authorization server in a small Flask app; started by `real_servers.start_authlib`.
 
 JWT access tokens (RFC 9068), audience and resource, client_secret_basic and _post, and private_key_jwt (RFC 7523).
 """
@@ -11,8 +11,6 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from _child import Config, run
-from _counting import MintCounter
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import ClientMixin, InvalidScopeError, grants
@@ -20,6 +18,9 @@ from authlib.oauth2.rfc7523 import JWTBearerClientAssertion
 from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator, JWTIntrospectionEndpoint
 from flask import Flask, Response, jsonify, request
 from joserfc.jwk import KeySet, RSAKey
+
+from .child import Config, run
+from .counting import MintCounter
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -1,4 +1,4 @@
-"""django-oauth-toolkit's authorization server as a one-file Django project; started by `servers.start_dot`.
+"""django-oauth-toolkit's authorization server as a one-file Django project; started by `real_servers.start_dot`.
 
 Its own defaults are kept: opaque tokens, hashed client secrets, and a resource decorator that says 403 to an expired
 token. A token is slow with Django's default password hasher, which is the point of a hasher; tests may turn it off.
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import django
-from _child import Config, run
-from _counting import MintCounter
 from django.conf import settings
+
+from .child import Config, run
+from .counting import MintCounter
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication

@@ -12,7 +12,7 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ._proxied import HOST, Connection, Fault, Hold, HungUp, Reset, Swap, Truncate
+from .faults import HOST, Connection, Fault, Hold, HungUp, Reset, Swap, Truncate
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -38,12 +38,12 @@ class ServerProcess:
     It also ends when this process does, however that happens: it holds the read end of a pipe of ours.
     """
 
-    def __init__(self, script: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, module: str, config: Mapping[str, Any]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="m2m-auth-server-"))
         self._stderr = (self.folder / "stderr.txt").open("w+b")
         self._last_words = ""
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name(script))],
+            [sys.executable, "-m", f"{__package__}.{module}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
@@ -51,7 +51,7 @@ class ServerProcess:
             start_new_session=True,  # Ctrl-C is the parent's: the server is needed until it has tidied up
         )
         try:
-            self.base_url = self._await_ready(script, {**config, "folder": str(self.folder)})
+            self.base_url = self._await_ready(module, {**config, "folder": str(self.folder)})
         except BaseException:
             self.stop()
             raise
@@ -117,7 +117,7 @@ class ServerProcess:
             body = response.read()
         return json.loads(body) if body else None
 
-    def _await_ready(self, script: str, config: Mapping[str, Any]) -> str:
+    def _await_ready(self, module: str, config: Mapping[str, Any]) -> str:
         """Send the configuration and wait for the one line that says where the server listens."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
@@ -130,7 +130,7 @@ class ServerProcess:
         line = stdout.readline() if ready else b""
         if not line:
             seconds = time.monotonic() - started
-            raise ServerError(f"{script} is not ready after {seconds:.1f} s. Its stderr:\n{self.stderr_tail()}")
+            raise ServerError(f"{module} is not ready after {seconds:.1f} s. Its stderr:\n{self.stderr_tail()}")
         return str(json.loads(line)["base_url"])
 
 

@@ -22,7 +22,6 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-HERE = Path(__file__).resolve().parent
 GUNICORN = (sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0")
 STARTING, STOPPING = 60, 15
 """Seconds that a server may take to start and to stop."""
@@ -96,19 +95,19 @@ def start_authorization_server(processes: Processes) -> str:
     """django-oauth-toolkit on a database of its own, ``authorization.sqlite3``."""
     return processes.start(
         "authorization_server",
-        *(*GUNICORN, "--threads", "8", "authorization_server"),
-        folder=HERE,
+        *(*GUNICORN, "--threads", "8", f"{__package__}.shop_authorization_server"),
+        folder=processes.folder,
         AUTHORIZATION_DATABASE=processes.folder / "authorization.sqlite3",
         **processes.secrets,
     )
 
 
-def start_inventory(processes: Processes, authorization_server: str) -> str:
-    """The inventory, with two workers."""
+def start_inventory(processes: Processes, folder: Path, authorization_server: str) -> str:
+    """The inventory of that folder, with two workers."""
     return processes.start(
         "inventory",
         *(*GUNICORN, "--workers", "2", "--threads", "8", "app:app"),
-        folder=HERE,
+        folder=folder,
         INTROSPECTION_ENDPOINT=f"{authorization_server}/introspect/",
         INVENTORY_SECRET=processes.secrets["INVENTORY_SECRET"],
     )

@@ -47,7 +47,7 @@ settings.configure(
     ROOT_URLCONF="oauth2_provider.urls",
     INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "oauth2_provider"],
     MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
-    PASSWORD_HASHERS=["authorization_server.QuickHash"],
+    PASSWORD_HASHERS=[f"{__name__}.QuickHash"],
     USE_TZ=True,
     DATABASES={
         "default": {
