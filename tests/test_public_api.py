@@ -104,9 +104,7 @@ def test_options_of_a_source() -> None:
     """Their order and their defaults."""
     assert positional(TokenSource.__init__) == FIRST
     assert keywords(TokenSource.__init__) == SOURCE_OPTIONS
-    assert list(SourceOptions.__annotations__) == list(SOURCE_OPTIONS), (
-        "what type checkers see"
-    )
+    assert list(SourceOptions.__annotations__) == list(SOURCE_OPTIONS), "what type checkers see"
     assert list(inspect.signature(TokenSource.__init__).parameters)[4:-1] == list(SOURCE_OPTIONS)
 
 

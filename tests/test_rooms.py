@@ -231,6 +231,7 @@ def loaded_by(statement: str, after: str = "pass") -> set[str]:
     return {module.partition(".")[0] for module in done.stdout.split()}
 
 
+@pytest.mark.processes
 def test_importing_the_package_is_cheap() -> None:
     """None of the third parties, and none of the standard library's heavy ones."""
     heavy = {"asyncio", "anyio", "dataclasses", "ssl", "sqlite3", "inspect", "multiprocessing"}
@@ -240,6 +241,7 @@ def test_importing_the_package_is_cheap() -> None:
     assert loaded_by("import m2m_auth") & (heavy | foreign) == set()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("front_door", ["requests", "httpx", "httpx2"])
 def test_importing_a_front_door_adds_little_to_its_library(front_door: str) -> None:
     """What a token in memory does not need is not imported: no crypto, no cache client, no event loop."""

@@ -86,6 +86,7 @@ def test_configuration_errors(needles: Needles, library: str, options: dict[str,
     assert [text for text in shown if needles.found_in(text)] == []
 
 
+@pytest.mark.loopback
 def test_private_key_and_assertion(server: FakeAuthorizationServer) -> None:
     """A private key shows neither in its object nor in errors; nor does the assertion that was made with it."""
     private = ec.generate_private_key(ec.SECP256R1())
@@ -118,12 +119,14 @@ def objects(server: FakeAuthorizationServer) -> Iterator[object]:
     yield source.status()
 
 
+@pytest.mark.loopback
 def test_objects(server: FakeAuthorizationServer, needles: Needles) -> None:
     """Objects in hand: their repr, str and format, and every attribute of them."""
     found = [text for thing in objects(server) for text in shown_by(thing) if needles.found_in(text)]
     assert found == []
 
 
+@pytest.mark.loopback
 def test_nothing_is_pickled_or_dumped(server: FakeAuthorizationServer, needles: Needles) -> None:
     """Pickling refuses, or its bytes hold no secret; so does deepcopy; JSON with default=str shows nothing."""
     for thing in objects(server):

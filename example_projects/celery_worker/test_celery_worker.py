@@ -24,6 +24,8 @@ from celery.result import AsyncResult
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 HERE = Path(__file__).resolve().parent
 PATIENCE = 30.0
 """Seconds after which a test gives up on something that takes a moment."""

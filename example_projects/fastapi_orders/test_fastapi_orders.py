@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-
 import os
 import re
 import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
 
 pytestmark = pytest.mark.processes

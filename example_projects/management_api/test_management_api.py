@@ -22,6 +22,8 @@ from m2m_auth import TokenSource
 from m2m_auth.httpx import M2MAuth
 from m2m_auth.testing import FakeClock
 
+pytestmark = pytest.mark.processes
+
 HERE = Path(__file__).resolve().parent
 NO_LEASE = "BoundedCache(Shelf) has no atomic_add"
 NO_COUNTERS = "BoundedCache(Shelf) has no atomic_increment"

@@ -17,6 +17,8 @@ from real_servers.browser import browser, look
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeClock
 
+pytestmark = pytest.mark.processes
+
 RUN = Path(__file__).resolve().with_name("run.py")
 PATIENCE = 60.0
 """Seconds after which a test gives up on something that takes a moment."""
