@@ -14,7 +14,6 @@ import requests
 from pizza.servers import Addresses, running
 from real_servers.browser import browser, look
 
-from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeClock
 
 pytestmark = pytest.mark.processes
@@ -33,10 +32,8 @@ def clock() -> FakeClock:
 @pytest.fixture
 def pizza(clock: FakeClock) -> Iterator[Addresses]:
     """Everything at once; the pizzas are quick."""
-    forget_everything()
     with running(pause=0.2, clock=clock) as at:
         yield at
-    forget_everything()
 
 
 class Page:
