@@ -21,6 +21,7 @@ import threading
 import traceback
 from collections import defaultdict
 from collections.abc import Generator, Iterable
+from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +77,17 @@ class Recorder:
 
 RECORDER = Recorder()
 sys.addaudithook(RECORDER.audit)
+
+_spawn = util.spawnv_passfds
+
+
+def _audited_spawn(path: bytes, args: Any, passfds: Any) -> int:
+    """Cause an event when multiprocessing spawns a process; CPython causes none."""
+    sys.audit("os.posix_spawn", path)
+    return _spawn(path, args, passfds)
+
+
+util.spawnv_passfds = _audited_spawn
 
 
 def slowest(tiers: Iterable[str]) -> str:
