@@ -111,7 +111,7 @@ def test_errors(server: FakeAuthorizationServer, needles: Needles, caller: str, 
     url = server.base_url + "/api/things"
     FAILURES[mode](server)
     with recorded() as record:
-        source = source_of(server, client_authentication=method, on_event=record.told)
+        source = source_of(server, client_authentication=method, on_event=record.on_event)
         with pytest.raises(TokenUnavailable) as caught:
             get(caller, source, url)
         record.shown += shown_by(source.status())
@@ -130,7 +130,7 @@ def test_a_server_that_echoes_the_secret(server: FakeAuthorizationServer, needle
     """The error shows the server's words without the secret in them."""
     server.fail("oauth_error", error="invalid_client", description=f"you sent {SECRET}, and that is wrong", status=401)
     with recorded() as record, pytest.raises(TokenUnavailable) as caught:
-        get(caller, source_of(server, on_event=record.told), server.base_url + "/api/things")
+        get(caller, source_of(server, on_event=record.on_event), server.base_url + "/api/things")
     shown = [*record.shown, *shown_by_error(caught.value, __file__)]
     assert "and that is wrong" in str(caught.value)
     assert [text for text in shown if needles.found_in(text)] == []
@@ -144,7 +144,7 @@ def test_success_replay_and_cache_faults(
     clock, cache = FakeClock(), FaultyCache(DiskTokenCache(tmp_path / "cache"))
     url = server.base_url + "/api/things"
     with recorded() as record:
-        source = source_of(server, on_event=record.told, cache=cache, clock=clock)
+        source = source_of(server, on_event=record.on_event, cache=cache, clock=clock)
         answer = get(caller, source, url)
         clock.advance(100)
         second = server.extra_response["access_token"] = TOKEN[::-1]
@@ -203,6 +203,6 @@ def test_secret_callables(server: FakeAuthorizationServer, needles: Needles, bro
         raise RuntimeError(SECRET)
 
     with recorded() as record, pytest.raises(TokenUnavailable) as caught:
-        source_of(server, client_secret=fetch, on_event=record.told).token()
+        source_of(server, client_secret=fetch, on_event=record.on_event).token()
     shown = [*record.shown, *shown_by_error(caught.value, __file__)]
     assert [text for text in shown if needles.found_in(text)] == []
