@@ -1,6 +1,6 @@
 """Runs the authorization server, the inventory, and the shop with four workers, until Ctrl-C.
 
-With ``--smoke`` it puts a load on the shop instead, prints what happened, and exits with 0 if one token was enough.
+With ``--smoke`` it puts a load on the shop, prints the results, and exits with 0 if one token was enough.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ WORKERS = 4
 
 
 def main(smoke: bool) -> int:
-    """Start everything; the exit code."""
+    """Start everything; return the exit code."""
     with Processes() as processes:
         authorization_server = start_authorization_server(processes)
         inventory = start_inventory(processes, HERE.parent / "flask_inventory", authorization_server)
@@ -51,7 +51,7 @@ def main(smoke: bool) -> int:
 
 
 def create_operator(environment: dict[str, str]) -> str:
-    """The shop's tables, and a user for its admin; the password."""
+    """Create the shop's tables and a user for its admin; return the password."""
     password = secrets.token_urlsafe(9)
     given = {**environment, "DJANGO_SUPERUSER_PASSWORD": password, "DJANGO_SUPERUSER_EMAIL": "operator@shop.example"}
     for command in ("migrate", "createsuperuser --noinput --username operator"):

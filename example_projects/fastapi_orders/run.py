@@ -1,6 +1,6 @@
 """Runs the authorization server, the inventory, and the orders with three worker processes, until Ctrl-C.
 
-With ``--smoke`` it puts a load on the orders instead, prints what happened, and exits with 0 if one token was enough.
+With ``--smoke`` it puts a load on the orders, prints the results, and exits with 0 if one token was enough.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ WORKERS = 3
 
 
 def main(smoke: bool) -> int:
-    """Start everything; the exit code."""
+    """Start everything; return the exit code."""
     with Processes() as processes:
         authorization_server = start_authorization_server(processes)
         inventory = start_inventory(processes, HERE.parent / "flask_inventory", authorization_server)

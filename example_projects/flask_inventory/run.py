@@ -8,7 +8,7 @@ from real_servers.processes import Processes, start_authorization_server, start_
 
 
 def main() -> None:
-    """Start both, and say how to call them by hand."""
+    """Start both, and print how to call them by hand."""
     with Processes() as processes:
         authorization_server = start_authorization_server(processes)
         inventory = start_inventory(processes, Path(__file__).resolve().parent, authorization_server)
