@@ -1,4 +1,4 @@
-"""The page in a real browser, with a token that can do one thing; and the one command that runs it all."""
+"""The page in a real browser, with a token that can do one thing, and the command that runs all of it."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ pytestmark = pytest.mark.processes
 
 RUN = Path(__file__).resolve().with_name("run.py")
 PATIENCE = 60.0
-"""Seconds after which a test gives up on something that takes a moment."""
+"""Seconds that a test waits for something that usually takes a moment."""
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """The vendor's clock: the time that it is, until a test moves it. Everybody else's goes on by itself."""
+    """The vendor's clock, which a test can move. The other clocks are real."""
     return FakeClock(wall=time.time())
 
 
