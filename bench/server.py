@@ -47,12 +47,12 @@ def running() -> Iterator[Server]:
 
 def _serve() -> None:
     from m2m_auth.testing import FakeAuthorizationServer
-    from m2m_auth.testing.http_server import Reply, Request, Wire
+    from m2m_auth.testing.fake_server.http_server import ReceivedRequest, Reply, Wire
 
     class BenchServer(FakeAuthorizationServer):
         told = 0
 
-        def _serve(self, request: Request, wire: Wire) -> None:
+        def _serve(self, request: ReceivedRequest, wire: Wire) -> None:
             if request.path == "/bench":
                 wire.send(self._set_up(parse_qs(request.query)))
             elif request.path == "/revoke":

@@ -52,7 +52,7 @@ SURFACE = {
         LazyVerifier MissingToken TokenVerifier VerifiedToken VerifierUnavailable bearer_token names verifier_from""",
     "m2m_auth.telemetry": "OpenTelemetrySubscriber PrometheusSubscriber",
     "m2m_auth.testing": """ApiCall CacheContract FailureMode FakeAuthorizationServer FakeClock FaultyCache
-        RecordedRequest""",
+        RecordedRequest forget_tokens""",
 }
 """The public modules and their names. Every other module is ours to change."""
 FIRST = ["token_endpoint", "client_id", "client_secret"]

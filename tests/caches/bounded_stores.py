@@ -1,4 +1,4 @@
-"""Small key-value stores to stand behind a BoundedCache, as platforms have them."""
+"""Small key-value stores for a BoundedCache, as platforms have them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from m2m_auth.caches.bounded import BoundedCache
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 
 
 class DictStore:
-    """A platform's store as a dictionary, which expires by the clock it is given."""
+    """A platform's store as a dictionary; entries expire by the given clock."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
@@ -27,7 +27,7 @@ class DictStore:
         return self.live().get(key)
 
     def set(self, key: str, value: bytes | str, ttl: int) -> bool:
-        """Stores it, unless a fault is set, or it is full."""
+        """Stores it, unless ``fault`` or ``full`` is set."""
         if self.fault is not None:
             raise self.fault
         if not self.full:
@@ -66,7 +66,7 @@ class FolderStore:
         return value if until > time.time() else None
 
     def set(self, key: str, value: str, ttl: int) -> None:
-        """Stores it in one move."""
+        """Stores it by one rename."""
         assert isinstance(value, str)
         temporary = self.folder / f".{key}.{os.getpid()}.{time.monotonic_ns()}"
         temporary.write_text(json.dumps([value, time.time() + ttl]))
@@ -78,10 +78,10 @@ class FolderStore:
 
 
 def over_disk(folder: Path) -> BoundedCache:
-    """A BoundedCache over a TokenCache with everything."""
+    """A BoundedCache over a TokenCache that has every capability."""
     return BoundedCache(DiskTokenCache(folder))
 
 
 def over_folder(folder: Path) -> BoundedCache:
-    """A BoundedCache over a store that has nothing, and takes only text."""
+    """A BoundedCache over a store without any capability, which takes only text."""
     return BoundedCache(FolderStore(folder), max_value=8000, max_total=16_000, text=True)

@@ -1,4 +1,4 @@
-"""What can happen to a cache folder behind our back."""
+"""Damage to a cache folder by other programs."""
 
 from __future__ import annotations
 
@@ -45,19 +45,19 @@ def journal_a_folder(folder: Path) -> None:
 
 
 def read_only(folder: Path) -> None:
-    """Folder and file may not be written to any more (root may)."""
+    """Folder and file become read-only (root may still write)."""
     (folder / DATABASE).chmod(0o400)
     folder.chmod(0o500)
 
 
 def noise(folder: Path) -> None:
-    """Every file is random bytes, and so are those that SQLite may look for."""
+    """Every file is random bytes, also the ones that SQLite opens if they exist."""
     for name in {*os.listdir(folder), *(DATABASE + suffix for suffix in ("-wal", "-shm", "-journal"))}:
         (folder / name).write_bytes(os.urandom(50_000))
 
 
 def noise_behind_the_header(folder: Path) -> None:
-    """The file still says that it is a database, and is none."""
+    """The file has the header of a database, and nothing else of one."""
     with (folder / DATABASE).open("r+b") as file:
         file.seek(100)
         file.write(os.urandom((folder / DATABASE).stat().st_size - 100))
@@ -95,4 +95,4 @@ FAULTS = [
     no_table,
 ]
 LASTING = {become_file, become_symlink, database_a_folder, journal_a_folder, read_only}
-"""After these the folder needs somebody's hand; after the others it works again by itself."""
+"""A person must repair the folder after these; after the others it works again by itself."""

@@ -1,4 +1,4 @@
-"""Steps that tests of the disk cache share."""
+"""Steps of tests of the disk cache."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer
 
@@ -21,7 +21,7 @@ DATABASE = "cache.db"
 def source_on(
     folder: Path, server: FakeAuthorizationServer, events: list[Event] | None = None, timeout: float = 2.0
 ) -> TokenSource:
-    """A source with a disk cache object of its own: to the engine, another process."""
+    """A source with a new disk cache object, which acts as another process."""
     on_event = events.append if events is not None else None
     cache = DiskTokenCache(folder, timeout=timeout)
     return TokenSource(server.token_endpoint, "client", "secret", cache=cache, on_event=on_event)
@@ -35,14 +35,14 @@ def rows(folder: Path) -> Iterator[sqlite3.Row]:
 
 
 def execute(folder: Path, *statements: str, parameters: tuple[object, ...] = ()) -> None:
-    """Runs SQL on the cache's database, as somebody would who may write there."""
+    """Runs SQL on the cache's database, as another program with write access would."""
     with closing(sqlite3.connect(folder / DATABASE)) as database, database:
         for statement in statements:
             database.execute(statement, parameters)
 
 
 def run_python(code: str, *arguments: object, timeout: float = 60.0) -> str:
-    """What this code printed in a process of its own, which may complain of nothing."""
+    """The output of this code in a new process, which may print no warning and no error."""
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     assert done.returncode == 0, done.stderr

@@ -1,4 +1,4 @@
-"""Fixtures of the DynamoDB tests: import what you need."""
+"""Fixtures of the DynamoDB tests, for import."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from dynamodb_steps import ENVIRONMENT, open_cache, raw_client
 from real_servers.dynamodb_edge import Edge
 from real_servers.stores import Store, start_dynamodb
 
-from m2m_auth.caches.dynamodb.dynamodb_token_cache import DynamoDBTokenCache
+from m2m_auth.caches.dynamodb import DynamoDBTokenCache
 
 TABLE = "tokens"
 
 
 @pytest.fixture(scope="module", autouse=True)
 def credentials() -> Iterator[None]:
-    """In the environment, as in a Lambda function and without the developer's; processes of a race inherit them."""
+    """Credentials in the environment, as in a Lambda function; the processes of races inherit them."""
     with pytest.MonkeyPatch.context() as environment:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             environment.delenv(name)
@@ -52,7 +52,7 @@ def cache(endpoint: str) -> Iterator[DynamoDBTokenCache]:
 
 @pytest.fixture
 def raw(endpoint: str) -> Iterator[object]:
-    """boto3's own client, to look at the items behind the cache's back."""
+    """A boto3 client, to read and write items directly."""
     client = raw_client(endpoint)
     yield client
     client.close()
@@ -60,14 +60,14 @@ def raw(endpoint: str) -> Iterator[object]:
 
 @pytest.fixture
 def edge(dynamodb: Store) -> Iterator[Edge]:
-    """What stands between a cache and the server."""
+    """A proxy between the cache and the server."""
     with Edge(dynamodb.port) as edge:
         yield edge
 
 
 @pytest.fixture
 def cache_at_edge(edge: Edge) -> Iterator[DynamoDBTokenCache]:
-    """A cache that asks through the edge."""
+    """A cache that uses the proxy."""
     cache = open_cache(edge.endpoint, TABLE)
     yield cache
     cache.close()

@@ -1,4 +1,4 @@
-"""Steps that tests of the DynamoDB cache share; processes of races import it, too."""
+"""Steps of tests of the DynamoDB cache; the processes of races import this file as well."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import boto3
 from botocore.config import Config
 
-from m2m_auth.caches.dynamodb.dynamodb_token_cache import DynamoDBTokenCache
+from m2m_auth.caches.dynamodb import DynamoDBTokenCache
 
 REGION = "eu-west-1"
 SECRETS = {
@@ -23,9 +23,9 @@ ENVIRONMENT = {
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
 }
 TIMEOUT = 5.0
-"""Seconds: what is tried is not the patience, unless a test says so; test machines are slow."""
+"""The timeout in seconds of tests that do not test timeouts, for slow machines."""
 IMPATIENT = Config(connect_timeout=TIMEOUT, read_timeout=TIMEOUT, retries={"total_max_attempts": 1})
-"""What the cache asks of clients that are passed in."""
+"""The configuration that the cache expects of a user's client."""
 
 
 def open_cache(endpoint: str, table: str, timeout: float = TIMEOUT, **options: Any) -> DynamoDBTokenCache:
@@ -34,23 +34,23 @@ def open_cache(endpoint: str, table: str, timeout: float = TIMEOUT, **options: A
 
 
 def raw_client(endpoint: str, config: Config | None = None) -> Any:
-    """boto3's own client. Close it."""
+    """A boto3 client. Close it."""
     return boto3.client("dynamodb", region_name=REGION, endpoint_url=endpoint, config=config)
 
 
 def raw_table(endpoint: str, table: str, config: Config | None = None) -> Any:
-    """boto3's own table. Close its ``meta.client``."""
+    """A boto3 table. Close its ``meta.client``."""
     resource: Any = boto3.resource("dynamodb", region_name=REGION, endpoint_url=endpoint, config=config)
     return resource.Table(table)
 
 
 class Owned(DynamoDBTokenCache):
-    """A cache over a client that nobody else has: closed together. Open it with the two functions below."""
+    """A cache that closes its client as well. Open it with the two functions below."""
 
     client: Any
 
     def close(self) -> None:
-        """Closes the client, too."""
+        """Closes the client as well."""
         super().close()
         self.client.close()
 

@@ -1,4 +1,4 @@
-"""What the tests of the memcached cache share: a look behind the cache, and servers that misbehave."""
+"""Steps of tests of the memcached cache: the server's own state, and servers that misbehave."""
 
 from __future__ import annotations
 
@@ -16,31 +16,31 @@ from m2m_auth.caches.memcached import MemcachedTokenCache
 
 
 def cache_on(port: int, timeout: float = 2.0) -> MemcachedTokenCache:
-    """A cache on this port, with patience for a busy machine; to be closed."""
+    """A cache on this port, with a timeout for a busy machine. Close it."""
     return MemcachedTokenCache(("127.0.0.1", port), timeout=timeout)
 
 
 @contextmanager
 def raw_client(store: Store) -> Iterator[Client]:
-    """pymemcache itself, to see what is on the server."""
+    """A pymemcache client, to read what is on the server."""
     with closing(Client(("127.0.0.1", store.port), timeout=10, connect_timeout=10)) as client:
         yield client
 
 
 def start_counting(store: Store) -> None:
-    """Lets each of the server's threads take up what is in its queue: it counts connections there, later."""
+    """Makes each of the server's threads empty its queue, since the server counts connections late."""
     for _ in range(8):  # in turn, two for each of its four threads
         with raw_client(store) as client:
             client.version()
 
 
 def connections_so_far(client: Client) -> int:
-    """How many connections the server has taken since it was started."""
+    """The number of connections since the server's start."""
     return int(client.stats()[b"total_connections"])
 
 
 def open_connections(client: Client, at_most: int) -> int:
-    """How many connections the server has open, this client's not counted; waits until they are so few."""
+    """The number of open connections without this client's; waits until it is at most ``at_most``."""
     until = time.monotonic() + 10
     while True:
         stats: dict[bytes, bytes] = client.stats("conns")
@@ -52,7 +52,7 @@ def open_connections(client: Client, at_most: int) -> int:
 
 
 def freeze(store: Store) -> None:
-    """Freezes it and waits until it stands still: a signal takes its time to reach every thread."""
+    """Freezes the server and waits until it has stopped: the signal needs time to reach every thread."""
     store.freeze()
     process = store._process
     assert process is not None
@@ -61,7 +61,7 @@ def freeze(store: Store) -> None:
 
 @contextmanager
 def misbehaving(serve: Callable[[socket.socket], None]) -> Iterator[int]:
-    """A server on a free port, which hands each connection to ``serve`` on a thread of its own."""
+    """A server on a free port that runs ``serve`` for each connection on a new thread."""
     threads: list[threading.Thread] = []
 
     def each(connection: socket.socket) -> None:
@@ -88,7 +88,7 @@ def misbehaving(serve: Callable[[socket.socket], None]) -> Iterator[int]:
 
 
 def seconds_of(action: Callable[[], object]) -> float:
-    """How long it took."""
+    """The duration in seconds."""
     start = time.monotonic()
     action()
     return time.monotonic() - start

@@ -1,4 +1,4 @@
-"""BoundedCache passes the contract that every cache passes, over a TokenCache and over a platform's small store."""
+"""BoundedCache passes the contract of caches, over a TokenCache and over a platform's small store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from m2m_auth.testing import CacheContract
 
 
 class TestOverATokenCache(CacheContract):
-    """Lease and release are the inner cache's, races between processes included."""
+    """Leases and releases are those of the inner cache."""
 
     @pytest.fixture
     def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
@@ -25,7 +25,7 @@ class TestOverATokenCache(CacheContract):
 
 
 class TestOverASmallStore(CacheContract):
-    """A store of text with get, set and delete alone: no lease, no ledger."""
+    """A store of text with get, set and delete only: no shared lease and no shared ledger."""
 
     @pytest.fixture
     def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
@@ -34,18 +34,18 @@ class TestOverASmallStore(CacheContract):
 
 
 class TestOverMemory(CacheContract):
-    """Within one process, the ledger is atomic too."""
+    """Within one process the ledger is atomic too."""
 
     @pytest.fixture
     def cache(self) -> TokenCache:
-        """A cache of its own for each test."""
+        """A new cache for each test."""
         return BoundedCache(MemoryTokenCache())
 
 
 class TestWhereNothingFits(CacheContract):
-    """A cache whose every entry is too large works all the same, from memory."""
+    """A cache in which every entry is too large works from memory."""
 
     @pytest.fixture
     def cache(self) -> TokenCache:
-        """A cache of its own for each test."""
+        """A new cache for each test."""
         return BoundedCache(MemoryTokenCache(), max_total=1)

@@ -1,4 +1,4 @@
-"""BoundedCache never puts more into a small store than it takes, and loses nothing that does not fit."""
+"""BoundedCache keeps within the limits of a small store, and keeps what does not fit in memory."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from bounded_stores import DictStore
 from hypothesis import given
 from hypothesis import strategies as st
 
+from m2m_auth.caches import Capabilities
 from m2m_auth.caches.bounded import BoundedCache
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
 
 
 class Clock:
-    """A clock that is set by hand."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -30,7 +31,7 @@ class Clock:
 
 @pytest.fixture
 def clock() -> Clock:
-    """The clock of cache and store alike."""
+    """The clock of the cache and of the store."""
     return Clock()
 
 
@@ -41,12 +42,12 @@ def store(clock: Clock) -> DictStore:
 
 
 def keys_of(store: DictStore) -> list[str]:
-    """What the store has."""
+    """The keys in the store."""
     return sorted(store.live())
 
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """What the logger m2m_auth has warned of."""
+    """The warnings of the logger m2m_auth."""
     return [
         record.getMessage()
         for record in caplog.records
@@ -73,7 +74,7 @@ def test_each_limit_at_its_edge(
     too_much: tuple[str, int],
     says: str,
 ) -> None:
-    """What fits exactly is in the store, one more is in memory; it is read back, and one warning tells all of it."""
+    """An entry that fits exactly is in the store, one more is in memory and can be read. There is one warning."""
     cache = BoundedCache(store, **limits, monotonic=store.clock)  # type: ignore[arg-type]
     for key, size in fits:
         cache.set(key, b"v" * size, 60)
@@ -91,7 +92,7 @@ def test_each_limit_at_its_edge(
 
 
 def test_a_key_too_long_never_reaches_the_store(store: DictStore) -> None:
-    """A store that raises for such a key is not asked."""
+    """The cache does not use the store for a key that is too long."""
     cache = BoundedCache(store, max_key=3)
     store.fault = ValueError("key too long")
     cache.set("long", b"value", 60)
@@ -101,7 +102,7 @@ def test_a_key_too_long_never_reaches_the_store(store: DictStore) -> None:
 
 
 def test_overwriting_replaces_the_room_that_was_taken(store: DictStore) -> None:
-    """A key counts once, with its latest size, however often it is set."""
+    """A key that is set again counts once, with its latest size."""
     cache = BoundedCache(store, max_total=100, max_entries=1)
     for size in (90, 97, 1, 97):
         cache.set("key", b"v" * size, 60)
@@ -110,7 +111,7 @@ def test_overwriting_replaces_the_room_that_was_taken(store: DictStore) -> None:
 
 
 def test_deleted_and_expired_entries_free_their_room(store: DictStore, clock: Clock) -> None:
-    """One goes by delete, the other by its time to live, and each makes room for a new one."""
+    """A deleted entry and an expired one both make room for a new one."""
     cache = BoundedCache(store, max_entries=2, monotonic=clock)
     cache.set("a", b"value", 60)
     cache.set("b", b"value", 120)
@@ -123,7 +124,7 @@ def test_deleted_and_expired_entries_free_their_room(store: DictStore, clock: Cl
 
 
 def test_what_outgrows_the_store_leaves_no_old_value_behind(store: DictStore) -> None:
-    """A token that is replaced by one that does not fit is not read from the store again; nor the other way round."""
+    """A value that does not fit replaces an older one in the store, and a value that fits replaces one in memory."""
     cache = BoundedCache(store, max_value=10)
     cache.set("key", b"old", 60)
     cache.set("key", b"new, and longer", 60)
@@ -135,7 +136,7 @@ def test_what_outgrows_the_store_leaves_no_old_value_behind(store: DictStore) ->
 
 
 def test_a_store_that_says_no_loses_nothing(store: DictStore, caplog: pytest.LogCaptureFixture) -> None:
-    """A store whose set returns False: the value is read from memory, the old one is gone, and one warning says so."""
+    """If the store's set returns False, the value is in memory, the old one is deleted, and one warning says so."""
     cache = BoundedCache(store)
     cache.set("key", b"old", 60)
     store.full = True
@@ -147,7 +148,7 @@ def test_a_store_that_says_no_loses_nothing(store: DictStore, caplog: pytest.Log
 
 
 def test_times_to_live_are_cut_and_whole(store: DictStore) -> None:
-    """No entry lives longer in the store than it allows; whole seconds, rounded up."""
+    """Times to live are cut to the store's maximum and rounded up to whole seconds."""
     cache = BoundedCache(store, max_ttl=3600)
     for ttl in (86_400, 3600, 3599.2, 0.2):
         cache.set("key", b"value", ttl)
@@ -156,7 +157,7 @@ def test_times_to_live_are_cut_and_whole(store: DictStore) -> None:
 
 
 def test_text_is_what_counts_in_a_store_of_text(store: DictStore) -> None:
-    """base64 is a third longer: its length is held against max_value, and what is no base64 reads as a miss."""
+    """max_value counts the base64 text, which is a third longer; a text that is not base64 reads as a miss."""
     cache = BoundedCache(store, max_value=8, text=True)
     cache.set("fits", b"\x00\xff" * 3, 60)
     cache.set("not", b"\x00\xff" * 3 + b"\x00", 60)
@@ -168,9 +169,11 @@ def test_text_is_what_counts_in_a_store_of_text(store: DictStore) -> None:
 
 
 def test_ledger_and_lease_take_no_room(store: DictStore) -> None:
-    """A store without an atomic add has neither; in this process they work."""
+    """Without an atomic add, lease and ledger stay in memory and work in this process."""
     cache = BoundedCache(store, max_entries=1)
-    assert cache.capabilities[:4] == (True, False, False, False)
+    assert cache.capabilities == Capabilities(
+        atomic_add=False, compare_delete=False, atomic_increment=False, resolution=1.0
+    )
     assert cache.add("lease", b"owner", 60) is True
     assert cache.add("lease", b"other", 60) is False
     assert cache.delete_if("lease", b"other") is False
@@ -182,7 +185,7 @@ def test_ledger_and_lease_take_no_room(store: DictStore) -> None:
 
 
 def test_a_lease_of_a_real_cache_counts_and_is_given_back() -> None:
-    """Over a TokenCache the lease is the inner one's: its room is free again after the release, and not before."""
+    """Over a TokenCache the lease is in the inner cache. It takes room until its release."""
     inner = MemoryTokenCache()
     cache = BoundedCache(inner, max_entries=1)
     assert cache.add("lease", b"owner", 60) is True
@@ -196,9 +199,9 @@ def test_a_lease_of_a_real_cache_counts_and_is_given_back() -> None:
 
 
 def test_a_lease_that_was_lost_takes_no_room() -> None:
-    """Somebody else's entry is not ours to count."""
+    """Entries of other processes are not counted."""
     inner = MemoryTokenCache()
-    inner.add("lease", b"somebody", 60)
+    inner.add("lease", b"other", 60)
     cache = BoundedCache(inner, max_entries=1)
     assert cache.add("lease", b"owner", 60) is False
     cache.set("token", b"value", 60)
@@ -206,7 +209,7 @@ def test_a_lease_that_was_lost_takes_no_room() -> None:
 
 
 def test_faults_of_the_store_are_told_without_its_words(store: DictStore) -> None:
-    """CacheUnavailable names the store and the error's type; what is in memory can still be read."""
+    """CacheUnavailable names the store and the error's type. Entries in memory can still be read."""
     cache = BoundedCache(store, max_value=10)
     store.fault = RuntimeError("token=hunter2")
     with pytest.raises(CacheUnavailable, match=r"^BoundedCache\(DictStore\): RuntimeError$"):
@@ -217,7 +220,7 @@ def test_faults_of_the_store_are_told_without_its_words(store: DictStore) -> Non
 
 @pytest.mark.parametrize("sizes", [(10, 90), (90, 10)], ids=["growing", "shrinking"])
 def test_a_set_that_failed_counts_as_the_larger(store: DictStore, sizes: tuple[int, int]) -> None:
-    """The store may hold either value after a time-out: others get the room that is left beside the larger."""
+    """After a timeout the store may hold the old or the new value: the larger one counts."""
     cache = BoundedCache(store, max_total=110)
     cache.set("key", b"v" * sizes[0], 60)
     store.fault = TimeoutError()
@@ -232,13 +235,13 @@ def test_a_set_that_failed_counts_as_the_larger(store: DictStore, sizes: tuple[i
 
 @pytest.mark.parametrize("name", ["max_key", "max_value", "max_total", "max_entries", "max_ttl"])
 def test_limits_are_above_0(name: str) -> None:
-    """A store that takes nothing is a mistake, said so at once."""
+    """A limit of 0 is a ConfigurationError."""
     with pytest.raises(ConfigurationError, match=re.escape(f"BoundedCache: {name}=0 must be above 0")):
         BoundedCache(DictStore(), **{name: 0})  # type: ignore[arg-type]
 
 
 def test_what_is_no_store_is_refused() -> None:
-    """The method that is missing is named."""
+    """The message names the missing method."""
     nothing: Any = object()
     with pytest.raises(ConfigurationError, match=r"BoundedCache\(object\): it has no get\(\)\. Fix: "):
         BoundedCache(nothing)
@@ -260,7 +263,7 @@ STEPS = st.lists(
 
 @given(steps=STEPS, text=st.booleans())
 def test_never_more_than_the_limits(steps: list[tuple[str, str, int, int]], text: bool) -> None:
-    """Whatever is written, deleted, expires and fails: the store never holds more, and the last set is read back."""
+    """After any sequence of operations and faults the store is within its limits, and the last set is read back."""
     clock = Clock()
     store = DictStore(clock)
     cache = BoundedCache(

@@ -1,8 +1,9 @@
-"""cachelib's caches pass the contract that every cache passes; what one lacks is skipped by name."""
+"""The caches of cachelib pass the contract of caches, as far as their capabilities go."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,21 +25,21 @@ ANYBODY = {"region_name": "eu-central-1", "aws_access_key_id": "key", "aws_secre
 
 @pytest.fixture(scope="module")
 def valkey_port() -> Iterator[int]:
-    """A real Valkey server."""
+    """A Valkey server."""
     with start_valkey() as store:
         yield store.port
 
 
 @pytest.fixture(scope="module")
 def memcached_port() -> Iterator[int]:
-    """A real memcached."""
+    """A memcached server."""
     with start_memcached() as store:
         yield store.port
 
 
 @pytest.fixture(scope="module")
 def endpoint() -> Iterator[str]:
-    """A real server of DynamoDB's protocol, with the table that cachelib makes."""
+    """A server of DynamoDB's protocol, with a table that cachelib made."""
     with start_dynamodb() as store:
         with_table = cachelib.DynamoDbCache("python-cache", endpoint_url=f"http://{store.address}", **ANYBODY)
         with_table._table.meta.client.close()
@@ -52,31 +53,17 @@ def opened(kind: type[cachelib.BaseCache], *arguments: Any, **options: Any) -> T
     return cache
 
 
-def opened_on_pymemcache(port: int) -> TokenCache:
-    """What becomes of cachelib's cache over pymemcache, with a deadline for busy machines."""
-    theirs = cachelib.MemcachedCache(pymemcache.Client(("127.0.0.1", port)))  # it never connects
-    assert isinstance(from_client(theirs), MemcachedTokenCache)
-    return MemcachedTokenCache.from_client(theirs._client, timeout=5)
-
-
-def opened_on_redis(port: int) -> TokenCache:
-    """What becomes of cachelib's cache over redis-py, with a deadline for busy machines."""
-    theirs = cachelib.RedisCache("127.0.0.1", port)
-    assert isinstance(from_client(theirs), RedisTokenCache)
-    return RedisTokenCache(theirs._write_client, timeout=5)
-
-
 class TestSimpleCache(CacheContract):
-    """The contract over SimpleCache, which lives in one process."""
+    """A cache in one process."""
 
     @pytest.fixture
     def cache(self) -> TokenCache:
-        """A cache of its own for each test."""
+        """A new cache for each test."""
         return CachelibTokenCache(cachelib.SimpleCache())
 
 
 class TestFileSystemCache(CacheContract):
-    """The contract over FileSystemCache, which has no lease."""
+    """A cache without a lease."""
 
     @pytest.fixture
     def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
@@ -84,38 +71,39 @@ class TestFileSystemCache(CacheContract):
         return partial(opened, cachelib.FileSystemCache, str(tmp_path / "cache"))
 
 
-class TestRedisCache(CacheContract):
-    """The contract over RedisCache, which becomes our own cache over the same server."""
+def test_redis_by_cachelib(valkey_port: int) -> None:
+    """A RedisCache becomes a RedisTokenCache for the same server."""
+    cachelibs = cachelib.RedisCache("127.0.0.1", valkey_port)
+    with closing(from_client(cachelibs)) as cache:
+        assert isinstance(cache, RedisTokenCache)
+        cache.set("key", b"value", 60)
+        with cachelibs._write_client as client:
+            assert client.get("key") == b"value"
 
-    @pytest.fixture
-    def open_cache(self, valkey_port: int) -> Callable[[], TokenCache]:
-        """Opens the same server each time."""
-        return partial(opened_on_redis, valkey_port)
 
-
-class TestMemcachedCache(CacheContract):
-    """The contract over MemcachedCache on pymemcache, which becomes our own cache over the same server."""
-
-    @pytest.fixture
-    def open_cache(self, memcached_port: int) -> Callable[[], TokenCache]:
-        """Opens the same server each time."""
-        return partial(opened_on_pymemcache, memcached_port)
+def test_memcached_by_cachelib(memcached_port: int) -> None:
+    """A MemcachedCache on pymemcache becomes a MemcachedTokenCache for the same server."""
+    with closing(pymemcache.Client(("127.0.0.1", memcached_port))) as client:
+        with closing(from_client(cachelib.MemcachedCache(client))) as cache:
+            assert isinstance(cache, MemcachedTokenCache)
+            cache.set("key", b"value", 60)
+        assert client.get("key") == b"value"
 
 
 class ClosingDynamoDb(CachelibTokenCache):
-    """The token cache over a DynamoDbCache that is this test's alone, so that its sockets are closed with it."""
+    """The token cache over a DynamoDbCache of one test; it closes the sockets of that DynamoDbCache."""
 
     def __init__(self, endpoint: str) -> None:
-        self._theirs = cachelib.DynamoDbCache("python-cache", endpoint_url=endpoint, **ANYBODY)
-        super().__init__(self._theirs)
+        self._users_cache = cachelib.DynamoDbCache("python-cache", endpoint_url=endpoint, **ANYBODY)
+        super().__init__(self._users_cache)
 
     def close(self) -> None:
-        """boto3 opens them again when they are used again."""
-        self._theirs._table.meta.client.close()
+        """boto3 opens them again at the next operation."""
+        self._users_cache._table.meta.client.close()
 
 
 class TestDynamoDbCache(CacheContract):
-    """The contract over DynamoDbCache, whose lease is real and cannot be released."""
+    """A cache with a lease that cannot be released."""
 
     @pytest.fixture
     def open_cache(self, endpoint: str) -> Callable[[], TokenCache]:

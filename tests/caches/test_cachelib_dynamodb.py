@@ -1,7 +1,8 @@
-"""cachelib's DynamoDbCache takes every failure for "somebody else has it"; over it, we tell them apart."""
+"""cachelib's DynamoDbCache reports every failure as "the key exists"; CachelibTokenCache raises it."""
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,23 +16,25 @@ from m2m_auth.errors import CacheUnavailable
 ANYBODY = {"region_name": "eu-central-1", "aws_access_key_id": "key", "aws_secret_access_key": "hunter2"}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def store() -> Iterator[Store]:
-    """A server of the test's own."""
+    """A server of DynamoDB's protocol."""
     with start_dynamodb() as store:
         yield store
 
 
 @pytest.fixture
 def theirs(store: Store) -> Iterator[Any]:
-    """The user's cache, with its table made."""
-    cache: Any = cachelib.DynamoDbCache("python-cache", endpoint_url=f"http://{store.address}", **ANYBODY)
+    """The user's cache, with a new table."""
+    cache: Any = cachelib.DynamoDbCache(
+        f"table-{secrets.token_hex(4)}", endpoint_url=f"http://{store.address}", **ANYBODY
+    )
     yield cache
     cache._table.meta.client.close()
 
 
 def test_held_and_failing_are_two_answers(theirs: Any) -> None:
-    """A lease that is taken is False; a table that is gone is a fault, for add, set, delete and get alike."""
+    """add of a held lease is False. Without the table, add, set, delete and get raise CacheUnavailable."""
     cache = CachelibTokenCache(theirs)
     assert cache.add("lease", b"owner", 60) is True
     assert cache.add("lease", b"other", 60) is False
@@ -45,11 +48,11 @@ def test_held_and_failing_are_two_answers(theirs: Any) -> None:
         with pytest.raises(CacheUnavailable, match=r"CachelibTokenCache\(DynamoDbCache\)") as caught:
             operation()
         assert "hunter2" not in str(caught.value)
-    assert theirs.add("lease", "other", 60) is False, "cachelib does tell them apart: this room is not needed any more"
+    assert theirs.add("lease", "other", 60) is False, "cachelib reports the failure by now: delete _StrictTable"
 
 
 def test_reads_are_consistent(theirs: Any) -> None:
-    """DynamoDB answers from a replica that may lag, unless it is asked not to: every read of ours asks."""
+    """Every read is consistent: by default DynamoDB may answer from a replica that lags."""
     asked: list[Any] = []
     theirs._table.meta.client.meta.events.register(
         "provide-client-params.dynamodb.GetItem", lambda params, **_: asked.append(params.get("ConsistentRead"))

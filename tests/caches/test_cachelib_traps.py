@@ -1,4 +1,4 @@
-"""What is known to go wrong with cachelib: pickles, its leases, caches that store nothing, failures it swallows."""
+"""Known traps of cachelib: pickles, leases, caches that store nothing, hidden failures."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Canary:
 
 
 class Broken(cachelib.SimpleCache):
-    """A backend whose every operation fails, with a password in its words."""
+    """A cache whose every operation fails, with a password in the message."""
 
     def get(self, *arguments: Any) -> Any:
         """Fails."""
@@ -49,29 +49,31 @@ class Broken(cachelib.SimpleCache):
 
 
 def plant(folder: Path, key: str, payload: bytes) -> None:
-    """Writes a file of FileSystemCache's own format, which lives for an hour."""
+    """Writes a file in FileSystemCache's format, with a time to live of an hour."""
     (folder / hashlib.sha256(key.encode()).hexdigest()).write_bytes(struct.pack("I", int(time.time()) + 3600) + payload)
 
 
 @pytest.fixture
-def theirs(tmp_path: Path) -> cachelib.FileSystemCache:
-    """The user's own cache."""
+def users_cache(tmp_path: Path) -> cachelib.FileSystemCache:
+    """The user's cache."""
     return cachelib.FileSystemCache(str(tmp_path / "cache"), hash_method=hashlib.sha256)
 
 
-def test_a_planted_pickle_does_run_in_the_users_own_hands(theirs: cachelib.FileSystemCache, tmp_path: Path) -> None:
-    """The payload is live: what the next test proves is not for lack of one."""
+def test_a_planted_pickle_does_run_in_the_users_own_hands(
+    users_cache: cachelib.FileSystemCache, tmp_path: Path
+) -> None:
+    """With cachelib itself the payload runs, so the next test can fail."""
     plant(tmp_path / "cache", "key", pickle.dumps(Canary(tmp_path / "canary")))
-    theirs.get("key")
+    users_cache.get("key")
     assert (tmp_path / "canary").exists()
 
 
 @pytest.mark.parametrize(
     "prefix", [b"", b"!", b"m2m1:", b"m2m1#"], ids=["bare", "as Redis", "as a value", "as a count"]
 )
-def test_a_planted_pickle_is_a_miss(theirs: cachelib.FileSystemCache, tmp_path: Path, prefix: bytes) -> None:
-    """No operation runs it, and each goes on as if nothing were there."""
-    cache = CachelibTokenCache(theirs)
+def test_a_planted_pickle_is_a_miss(users_cache: cachelib.FileSystemCache, tmp_path: Path, prefix: bytes) -> None:
+    """No operation runs the payload; each treats it as a missing entry."""
+    cache = CachelibTokenCache(users_cache)
     plant(tmp_path / "cache", "key", prefix + pickle.dumps(Canary(tmp_path / "canary")))
     assert cache.get("key") is None
     assert cache.increment("key", 60) == 1
@@ -83,9 +85,9 @@ def test_a_planted_pickle_is_a_miss(theirs: cachelib.FileSystemCache, tmp_path: 
     assert not (tmp_path / "canary").exists()
 
 
-def test_the_count_of_files_is_not_unpickled(theirs: cachelib.FileSystemCache, tmp_path: Path) -> None:
-    """FileSystemCache keeps its count in a pickle under a fixed name, and reads it at each set: ours does not."""
-    cache = CachelibTokenCache(theirs)
+def test_the_count_of_files_is_not_unpickled(users_cache: cachelib.FileSystemCache, tmp_path: Path) -> None:
+    """The cache does not read FileSystemCache's count, a pickle that FileSystemCache reads at each set."""
+    cache = CachelibTokenCache(users_cache)
     plant(tmp_path / "cache", "__wz_cache_count", pickle.dumps(Canary(tmp_path / "canary")))
     cache.set("key", b"value", 60)
     cache.delete("key")
@@ -93,7 +95,7 @@ def test_the_count_of_files_is_not_unpickled(theirs: cachelib.FileSystemCache, t
 
 
 def test_planted_bytes_in_memory_are_a_miss(tmp_path: Path) -> None:
-    """SimpleCache pickles, too; a pickle of somebody else's under our key does not run."""
+    """A foreign pickle in a SimpleCache, under a key of m2m-auth, does not run."""
     simple = cachelib.SimpleCache()
     cache = CachelibTokenCache(simple)
     simple.set("key", Canary(tmp_path / "canary"))
@@ -101,24 +103,24 @@ def test_planted_bytes_in_memory_are_a_miss(tmp_path: Path) -> None:
     assert not (tmp_path / "canary").exists()
 
 
-def test_the_users_object_stays_as_it_is(theirs: cachelib.FileSystemCache) -> None:
-    """His values, his serializer and his count are as before, and ours are not in his way."""
-    before = dict(vars(theirs))
-    theirs.set("his", {"some": "thing"})
-    count = theirs._file_count
-    cache = CachelibTokenCache(theirs)
+def test_the_users_object_stays_as_it_is(users_cache: cachelib.FileSystemCache) -> None:
+    """The user's values, serializer and count stay the same."""
+    before = dict(vars(users_cache))
+    users_cache.set("app", {"some": "thing"})
+    count = users_cache._file_count
+    cache = CachelibTokenCache(users_cache)
     cache.set("m2m1.t.key", b"value", 60)
-    assert vars(theirs) == before
-    assert theirs.get("his") == {"some": "thing"}
-    assert theirs._file_count == count
-    assert cache.get("his") is None
-    assert theirs.clear()
+    assert vars(users_cache) == before
+    assert users_cache.get("app") == {"some": "thing"}
+    assert users_cache._file_count == count
+    assert cache.get("app") is None
+    assert users_cache.clear()
     assert cache.get("m2m1.t.key") is None
 
 
 @pytest.mark.parametrize("kind", [cachelib.NullCache, type("FlaskNullCache", (cachelib.BaseCache,), {})])
 def test_a_cache_that_stores_nothing_is_refused(kind: type[cachelib.BaseCache]) -> None:
-    """NullCache's add is always True: every process would hold the lease. Flask-Caching's is not cachelib's class."""
+    """A NullCache is refused, cachelib's and Flask-Caching's: its add is always True."""
     for refuses in (
         from_client,
         CachelibTokenCache,
@@ -129,29 +131,29 @@ def test_a_cache_that_stores_nothing_is_refused(kind: type[cachelib.BaseCache]) 
 
 
 def test_what_is_no_cache_is_refused() -> None:
-    """cachelib's serializers come from the same package."""
-    with pytest.raises(ConfigurationError, match=r"no cachelib cache\. Fix: "):
+    """Other objects of cachelib are refused, such as its serializers."""
+    with pytest.raises(ConfigurationError, match=r"not a cachelib cache\. Fix: "):
         from_client(cachelib.simple.SimpleSerializer())
 
 
 def test_redis_goes_round_cachelib() -> None:
-    """RedisCache's add is two commands; ours is one, on a connection of ours, whatever prefix and client it has."""
+    """A RedisCache becomes a RedisTokenCache, whose add is one command, with any prefix and client."""
     with start_valkey() as store, redis.Redis(port=store.port) as client:
-        theirs = cachelib.RedisCache(client, key_prefix="his.")
-        cache = from_client(theirs)
+        users_cache = cachelib.RedisCache(client, key_prefix="app.")
+        cache = from_client(users_cache)
         assert isinstance(cache, RedisTokenCache)
         assert cache.add("m2m1.l.key", b"owner", 15) is True
         assert 0 < client.pttl("m2m1.l.key") <= 15_000
         cache.close()
     with pytest.raises(ConfigurationError, match=r"Fix: pass cache=<the RedisCache>"):
-        CachelibTokenCache(theirs)
+        CachelibTokenCache(users_cache)
 
 
 def test_a_memcached_client_that_unpickles_is_refused() -> None:
-    """pylibmc, python-memcached and libmc unpickle what carries a flag: the message has the URL to use instead."""
+    """Clients that unpickle (pylibmc, python-memcached, libmc) are refused; the message has a URL to use instead."""
 
     class Client:
-        """Resembles them."""
+        """A stand-in for them."""
 
     with pytest.raises(
         ConfigurationError, match=r"MemcachedCache\(…\).*Client.*unpickles.*Fix: .*memcached://host:port"
@@ -160,14 +162,14 @@ def test_a_memcached_client_that_unpickles_is_refused() -> None:
 
 
 def test_a_memcached_client_that_hides_faults_is_refused() -> None:
-    """What MemcachedTokenCache says of pymemcache's ignore_exc is said here, too."""
+    """The error of MemcachedTokenCache about ignore_exc is raised for cachelib's cache as well."""
     client = pymemcache.Client(("127.0.0.1", free_port()), ignore_exc=True)
     with pytest.raises(ConfigurationError, match="ignore_exc"):
         from_client(cachelib.MemcachedCache(client))
 
 
 def test_several_on_one_simple_cache_have_one_lease() -> None:
-    """16 threads, each with a token cache of its own over one SimpleCache: one winner a round, no count lost."""
+    """16 threads with 16 token caches over one SimpleCache: one winner per round, and no lost count."""
     simple = cachelib.SimpleCache()
     caches = [CachelibTokenCache(simple) for _ in range(16)]
     barrier = threading.Barrier(16)
@@ -193,7 +195,7 @@ def test_several_on_one_simple_cache_have_one_lease() -> None:
 
 @pytest.mark.parametrize("ttl", [0.0, 0.001, 1, 1.5, 15.0])
 def test_no_entry_is_for_ever_or_too_short(ttl: float) -> None:
-    """Times to live are whole seconds, never 0 (which is for ever), and never less than asked."""
+    """Times to live are whole seconds, never 0 (which has no end), and never too short."""
     simple = cachelib.SimpleCache()
     before = time.time()
     CachelibTokenCache(simple).set("key", b"value", ttl)
@@ -202,7 +204,7 @@ def test_no_entry_is_for_ever_or_too_short(ttl: float) -> None:
 
 
 def test_a_counter_keeps_its_time_to_live() -> None:
-    """The second increment neither prolongs it nor gives it the cache's default."""
+    """A later increment keeps the counter's time to live."""
     simple = cachelib.SimpleCache()
     cache = CachelibTokenCache(simple)
     cache.increment("count", 3600)
@@ -214,7 +216,7 @@ def test_a_counter_keeps_its_time_to_live() -> None:
 
 
 def test_faults_are_told_without_their_words() -> None:
-    """Every operation raises CacheUnavailable with the backend's name and the error's type, and no secret."""
+    """Every operation raises CacheUnavailable with the cache's name and the error's type, without a secret."""
     cache = CachelibTokenCache(Broken())
     operations: list[Any] = [
         lambda: cache.get("key"),
@@ -230,9 +232,9 @@ def test_faults_are_told_without_their_words() -> None:
         assert caught.value.__context__ is None
 
 
-def test_swallowed_failures_are_told(theirs: cachelib.FileSystemCache, tmp_path: Path) -> None:
-    """FileSystemCache logs a full or missing folder and answers False: that is a fault of the cache."""
-    cache = CachelibTokenCache(theirs)
+def test_swallowed_failures_are_told(users_cache: cachelib.FileSystemCache, tmp_path: Path) -> None:
+    """False from FileSystemCache, for a full or missing folder, becomes CacheUnavailable."""
+    cache = CachelibTokenCache(users_cache)
     os.rename(tmp_path / "cache", tmp_path / "elsewhere")
     logging.getLogger().addFilter(quiet := lambda record: False)
     try:
@@ -243,7 +245,7 @@ def test_swallowed_failures_are_told(theirs: cachelib.FileSystemCache, tmp_path:
 
 
 def test_sources_share_through_a_folder(tmp_path: Path) -> None:
-    """The cachelib object itself is cache=: a second process's source takes the first one's token, sealed on disk."""
+    """cache= takes the cachelib object. A second source gets the token of the first, which is sealed on disk."""
     with FakeAuthorizationServer() as server:
         tokens = [
             TokenSource(

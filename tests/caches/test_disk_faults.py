@@ -1,4 +1,4 @@
-"""Whatever happens to the cache's folder, no call fails; and where the folder works again, it is shared again."""
+"""No damage to the cache's folder fails a call; when the folder works again, processes share tokens again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from disk_damage import FAULTS, LASTING, noise
 from disk_steps import run_python, source_on
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.errors import CacheUnavailable
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
@@ -34,7 +34,7 @@ def server() -> Iterator[FakeAuthorizationServer]:
 def test_no_call_fails(
     folder: Path, server: FakeAuthorizationServer, fault: Callable[[Path], None], opened: bool
 ) -> None:
-    """Every call has its token during the fault, in a process that used the folder before and in a new one."""
+    """Every call gets a token during the fault, in a process that has used the folder and in a new one."""
     clock = FakeClock()
     cache = DiskTokenCache(folder)
     source = TokenSource(server.token_endpoint, "client", "secret", cache=cache, clock=clock)
@@ -54,7 +54,7 @@ def test_no_call_fails(
 
 
 def tried_twice(operation: Callable[..., object], *arguments: object) -> object:
-    """What the operation gave, the first time or the second."""
+    """The result of the first or the second attempt."""
     try:
         return operation(*arguments)
     except CacheUnavailable:
@@ -63,7 +63,7 @@ def tried_twice(operation: Callable[..., object], *arguments: object) -> object:
 
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in LASTING])
 def test_sharing_works_again(folder: Path, server: FakeAuthorizationServer, fault: Callable[[Path], None]) -> None:
-    """After what a folder can recover from, one operation is lost at most: then one's token is the other's again."""
+    """After damage that a folder recovers from, at most one operation fails; then two sources share a token again."""
     first, second = DiskTokenCache(folder), DiskTokenCache(folder)
     first.set("key", b"value", 60)
     assert second.get("key") == b"value"
@@ -80,7 +80,7 @@ def test_sharing_works_again(folder: Path, server: FakeAuthorizationServer, faul
 
 
 def test_one_process_does_not_undo_anothers_fresh_start(folder: Path) -> None:
-    """Who notices the noise last does not put the new database aside in which others share already."""
+    """A process that notices the damage late does not rename the new database that others already use."""
     early, late = DiskTokenCache(folder), DiskTokenCache(folder)
     early.set("key", b"value", 60)
     assert late.get("key") == b"value"
@@ -100,7 +100,7 @@ def test_one_process_does_not_undo_anothers_fresh_start(folder: Path) -> None:
 def test_no_connection_is_left_open(
     folder: Path, server: FakeAuthorizationServer, fault: Callable[[Path], None]
 ) -> None:
-    """No ResourceWarning, before, during and after a fault, from flights' threads or at the interpreter's end."""
+    """There is no ResourceWarning before, during or after a fault, in threads or at the interpreter's end."""
     code = """if True:
         import gc, logging, sys
         logging.disable()

@@ -1,4 +1,4 @@
-"""Rows that somebody else has written into the database: nothing of them runs, and none is believed."""
+"""Rows that another program wrote into the database: no code in them runs, and no value is used."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from disk_steps import DATABASE, execute, rows, run_python, source_on
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.testing import FakeAuthorizationServer
 
 INSERT = (
@@ -42,17 +42,17 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def canary(tmp_path: Path) -> Path:
-    """What exists only if a planted pickle has run."""
+    """A file that exists only if a planted pickle has run."""
     return tmp_path / "canary"
 
 
 def plant(folder: Path, key: object, raw: int, mode: object, filename: str | None, value: object) -> None:
-    """Puts a row under the key, in place of what was there."""
+    """Replaces the row of the key."""
     execute(folder, INSERT, parameters=(key, raw, 9e12, mode, filename, value))
 
 
 def modes(canary: Path, victim: Path) -> list[tuple[object, str | None, object]]:
-    """Mode, file name and value of what an attacker would write: each storage mode of diskcache, and nonsense."""
+    """Mode, file name and value of an attacker's rows: each storage mode of diskcache, and invalid ones."""
     payload = pickle.dumps(Canary(canary))
     outside = os.path.join("..", victim.name)
     return [
@@ -76,7 +76,7 @@ def modes(canary: Path, victim: Path) -> list[tuple[object, str | None, object]]
 
 
 def token_row(folder: Path, other: str = "") -> sqlite3.Row:
-    """The row of the one shared token, or of the one beside the ``other`` key."""
+    """The row of the only token, or of the one that does not have the ``other`` key."""
     (row,) = (row for row in rows(folder) if row["key"].startswith("m2m1.t.") and row["key"] != other)
     return row
 
@@ -85,7 +85,7 @@ MODES = range(len(modes(Path("canary"), Path("victim"))))
 
 
 def test_the_payload_is_live(folder: Path, canary: Path, tmp_path: Path) -> None:
-    """The planted row does run with diskcache's own Disk: what the other tests prove is not for lack of a payload."""
+    """With diskcache's own Disk the planted row does run its code, so the other tests can fail."""
     cache = DiskTokenCache(folder)
     cache.set("key", b"value", 60)
     cache.close()
@@ -97,7 +97,7 @@ def test_the_payload_is_live(folder: Path, canary: Path, tmp_path: Path) -> None
 
 @pytest.mark.parametrize("which", MODES)
 def test_no_mode_is_run_read_or_deleted(folder: Path, canary: Path, tmp_path: Path, which: int) -> None:
-    """get is a miss, and get, add, set, delete_if, increment and delete neither run nor open nor remove anything."""
+    """get is a miss. No operation runs code, opens a file or removes one."""
     victim = tmp_path / "victim"
     victim.write_bytes(pickle.dumps(Canary(canary)))
     mode, filename, value = modes(canary, victim)[which]
@@ -124,7 +124,7 @@ def test_no_mode_is_run_read_or_deleted(folder: Path, canary: Path, tmp_path: Pa
 
 @pytest.mark.parametrize("which", MODES)
 def test_a_source_mints_past_planted_rows(folder: Path, canary: Path, tmp_path: Path, which: int) -> None:
-    """Every key that the engine reads is planted: the source has its token, and what it writes is shared again."""
+    """With every key of the engine planted, the source gets a token, and what it writes is shared."""
     victim = tmp_path / "victim"
     victim.write_bytes(pickle.dumps(Canary(canary)))
     mode, filename, value = modes(canary, victim)[which]
@@ -144,7 +144,7 @@ def test_a_source_mints_past_planted_rows(folder: Path, canary: Path, tmp_path: 
 
 
 def test_pickled_keys_are_never_opened(folder: Path, canary: Path) -> None:
-    """Rows with raw=0, whose key diskcache would unpickle, are left alone."""
+    """Rows with raw=0, whose keys diskcache would unpickle, are not read."""
     cache = DiskTokenCache(folder)
     cache.set("key", b"value", 60)
     payload = pickle.dumps(Canary(canary))
@@ -179,7 +179,7 @@ def test_pickled_keys_are_never_opened(folder: Path, canary: Path) -> None:
     ],
 )
 def test_planted_settings_change_nothing(folder: Path, name: object, value: object) -> None:
-    """diskcache keeps its settings in the database; ours are in the code."""
+    """Settings in the database, where diskcache keeps its own, have no effect."""
     cache = DiskTokenCache(folder)
     cache.set("key", b"value", 60)
     cache.close()
@@ -199,7 +199,7 @@ def test_planted_settings_change_nothing(folder: Path, name: object, value: obje
 
 
 def test_a_foreign_schema_is_no_failed_call(folder: Path) -> None:
-    """A database whose table has other columns cannot be used; the source goes on without it."""
+    """A source works without a database whose table has other columns."""
     folder.mkdir(mode=0o700)
     execute(folder, "CREATE TABLE Cache (key, raw, expire_time)")
     with FakeAuthorizationServer() as server:
@@ -209,7 +209,7 @@ def test_a_foreign_schema_is_no_failed_call(folder: Path) -> None:
 
 
 def test_a_value_of_another_client_does_not_open(folder: Path) -> None:
-    """A sealed entry that was copied to another client's key is a miss, with an event: the key is in the seal."""
+    """A sealed entry that was copied to another client's key is a miss with an event: the seal covers the key."""
     with FakeAuthorizationServer(clients={"client": "secret", "other": "secret"}) as server:
         theirs = TokenSource(server.token_endpoint, "other", "secret", cache=DiskTokenCache(folder)).token()
         stolen = token_row(folder)
@@ -223,7 +223,7 @@ def test_a_value_of_another_client_does_not_open(folder: Path) -> None:
 
 
 def test_nothing_imports_a_pickle_reader_of_ours(folder: Path) -> None:
-    """A process in which pickle cannot load anything uses the disk cache all the same."""
+    """The disk cache works in a process in which pickle cannot load anything."""
     code = """if True:
         import pickle, sys
         import diskcache  # it imports pickle, and would use it

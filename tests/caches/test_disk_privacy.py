@@ -1,4 +1,4 @@
-"""The disk cache's folder is this user's alone: made so, and refused where it is not."""
+"""The disk cache's folder is private to one user: it is made private, and refused if it is not."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pytest
 from disk_steps import DATABASE, source_on
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError, TokenRequestRejected
 from m2m_auth.testing import FakeAuthorizationServer
 
 
 @pytest.fixture
 def no_umask() -> Iterator[None]:
-    """umask 000: whatever is private then was made so on purpose."""
+    """umask 000: a mode that is private is not due to the umask."""
     before = os.umask(0)
     yield
     os.umask(before)
@@ -32,12 +32,12 @@ def mode(path: Path) -> int:
 
 @pytest.mark.usefixtures("no_umask")
 def test_folder_and_files_are_private_under_umask_000(tmp_path: Path) -> None:
-    """Folders are made 0700, missing ones above too, and every file 0600, in the middle of a transaction as well."""
+    """Folders are 0700, also missing parents, and every file is 0600, also during a transaction."""
     folder = tmp_path / "above" / "cache"
     cache = DiskTokenCache(folder)
     cache.set("key", b"value", 60)
     during: list[int] = []
-    with closing(cache._open()) as raw, raw.transact():
+    with closing(cache._folder.open("key")) as raw, raw.transact():
         raw.set("key", b"other", 60)
         during.extend(mode(path) for path in folder.iterdir())
     assert (mode(folder), mode(folder.parent)) == (0o700, 0o700)
@@ -47,7 +47,7 @@ def test_folder_and_files_are_private_under_umask_000(tmp_path: Path) -> None:
 
 
 def test_an_open_database_file_is_closed_to_others(tmp_path: Path) -> None:
-    """A database that somebody made readable is made private again when it is opened."""
+    """Opening makes a database private again that another program made readable."""
     folder = tmp_path / "cache"
     cache = DiskTokenCache(folder)
     cache.set("key", b"value", 60)
@@ -60,7 +60,7 @@ def test_an_open_database_file_is_closed_to_others(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("open_mode", [0o750, 0o705, 0o777, 0o1777])
 def test_a_folder_open_to_others_is_refused(tmp_path: Path, open_mode: int) -> None:
-    """The message names the folder, its mode, its owner and the fix; nothing is made in it."""
+    """The message names the folder, its mode, its owner and the fix. The cache writes nothing there."""
     folder = tmp_path / "cache"
     folder.mkdir()
     folder.chmod(open_mode)
@@ -72,7 +72,7 @@ def test_a_folder_open_to_others_is_refused(tmp_path: Path, open_mode: int) -> N
 
 
 def test_a_symlink_is_refused(tmp_path: Path) -> None:
-    """A symlink is refused, even to a private folder: others may choose where it leads."""
+    """A symlink is refused, also to a private folder: others may choose its target."""
     (tmp_path / "real").mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(tmp_path / "real")
     with pytest.raises(ConfigurationError, match=r"link is a symlink.*Fix: "):
@@ -80,7 +80,7 @@ def test_a_symlink_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_file_is_refused(tmp_path: Path) -> None:
-    """A file where the folder should be is refused."""
+    """A file in place of the folder is refused."""
     (tmp_path / "cache").touch(0o700)
     with pytest.raises(ConfigurationError, match=r"cache is not a folder\. Fix: "):
         DiskTokenCache(tmp_path / "cache")
@@ -99,7 +99,7 @@ def test_a_foreign_owner_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("exists", [True, False], ids=["existing", "to be made"])
 @pytest.mark.parametrize("parent_mode", [0o770, 0o707, 0o777])
 def test_a_parent_that_others_may_write_to_is_refused(tmp_path: Path, parent_mode: int, exists: bool) -> None:
-    """In such a parent others could put their own folder in our folder's place; mode and owner are named."""
+    """In such a parent others could replace the folder. The message names mode and owner."""
     parent = tmp_path / "parent"
     parent.mkdir()
     if exists:
@@ -112,7 +112,7 @@ def test_a_parent_that_others_may_write_to_is_refused(tmp_path: Path, parent_mod
 
 
 def test_a_sticky_parent_is_fine(tmp_path: Path) -> None:
-    """/tmp is open to all, and sticky: nobody can replace another's folder there."""
+    """In a sticky folder such as /tmp others cannot replace the folder."""
     parent = tmp_path / "parent"
     parent.mkdir()
     parent.chmod(0o1777)
@@ -123,7 +123,7 @@ def test_a_sticky_parent_is_fine(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_is_opened_up_later_is_not_used(tmp_path: Path) -> None:
-    """Calls go on, and nothing more is written, once the folder of a running process is open to others."""
+    """When the folder becomes open to others, calls get tokens and the cache writes nothing more."""
     folder = tmp_path / "cache"
     with FakeAuthorizationServer() as server:
         source = source_on(folder, server)
@@ -134,7 +134,7 @@ def test_a_folder_that_is_opened_up_later_is_not_used(tmp_path: Path) -> None:
 
 
 def test_a_symlink_in_place_of_the_database_is_not_followed(tmp_path: Path) -> None:
-    """A planted link cannot make us write to another file."""
+    """A planted link does not make the cache write to another file."""
     folder, victim = tmp_path / "cache", tmp_path / "victim"
     folder.mkdir(mode=0o700)
     victim.touch()
@@ -145,7 +145,7 @@ def test_a_symlink_in_place_of_the_database_is_not_followed(tmp_path: Path) -> N
 
 
 def test_tokens_and_secrets_are_sealed_on_disk(tmp_path: Path) -> None:
-    """No file holds the token, the secret, the client's id or the audience in the clear."""
+    """No file contains the token, the secret, the client id or the audience as plain text."""
     folder = tmp_path / "cache"
     with FakeAuthorizationServer(clients={"the-client-id": "the-client-secret"}) as server:
         with TokenSource(

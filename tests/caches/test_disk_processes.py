@@ -13,11 +13,11 @@ from pathlib import Path
 
 from disk_steps import DATABASE, run_python
 
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 
 
 def test_fork_with_a_used_cache(tmp_path: Path) -> None:
-    """Parent and child go on and see what the other writes; both end in order."""
+    """After a fork, parent and child see each other's values, and both end without an error."""
     code = """if True:
         import os, sys, warnings
         from m2m_auth.caches.disk import DiskTokenCache
@@ -41,7 +41,7 @@ def test_fork_with_a_used_cache(tmp_path: Path) -> None:
 
 
 def test_a_cache_that_nobody_closed(tmp_path: Path) -> None:
-    """Forgotten, alone or in a cycle, it closes its idle connections; Python 3.13 would complain of open ones."""
+    """Garbage collection closes the idle connections, also of a cycle; Python 3.13 warns of open ones."""
     code = """if True:
         import gc, os, sys
         from m2m_auth.caches.disk import DiskTokenCache
@@ -61,7 +61,7 @@ def test_a_cache_that_nobody_closed(tmp_path: Path) -> None:
 
 
 def test_forks_beside_busy_threads(tmp_path: Path) -> None:
-    """50 forks while four threads read and write all the time: every child works, none hangs on a lock of SQLite's."""
+    """50 forks while four threads read and write: every child works, and none hangs on a lock of SQLite."""
     code = """if True:
         import os, sys, threading, warnings
         from m2m_auth.caches.disk import DiskTokenCache
@@ -93,13 +93,13 @@ def test_forks_beside_busy_threads(tmp_path: Path) -> None:
         print("done")
     """
     assert run_python(code, tmp_path / "cache", timeout=50) == "done"
-    assert not (tmp_path / "cache" / "spoilt.db").exists()
+    assert not (tmp_path / "cache" / "damaged.db").exists()
     with closing(sqlite3.connect(tmp_path / "cache" / DATABASE)) as database:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
 def test_a_process_killed_in_a_transaction_spoils_nothing(tmp_path: Path) -> None:
-    """After a SIGKILL in the middle of a write the next process rolls it back and goes on."""
+    """After a SIGKILL during a write, the next process rolls the write back and works."""
     folder = tmp_path / "cache"
     cache = DiskTokenCache(folder)
     cache.set("key", b"before", 60)
@@ -109,7 +109,7 @@ def test_a_process_killed_in_a_transaction_spoils_nothing(tmp_path: Path) -> Non
         from m2m_auth.caches.disk import DiskTokenCache
         cache = DiskTokenCache(sys.argv[1])
         cache.get("key")
-        connection = cache._open()._con
+        connection = cache._folder.open("key")._con
         connection.execute("PRAGMA cache_size = 1")
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("UPDATE Cache SET value = x'00'")
@@ -123,12 +123,12 @@ def test_a_process_killed_in_a_transaction_spoils_nothing(tmp_path: Path) -> Non
     assert cache.get("key") == b"before"
     cache.set("key", b"after", 60)
     assert cache.get("key") == b"after"
-    assert not (folder / "spoilt.db").exists()
+    assert not (folder / "damaged.db").exists()
     cache.close()
 
 
 def test_nothing_stays_open(tmp_path: Path) -> None:
-    """No file is open after an operation, in whatever thread it was."""
+    """An operation leaves no file open, in any thread."""
     cache = DiskTokenCache(tmp_path / "cache")
     cache.set("key", b"value", 60)
     before = len(os.listdir("/proc/self/fd"))

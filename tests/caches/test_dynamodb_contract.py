@@ -1,4 +1,4 @@
-"""The DynamoDB cache passes the contract that every cache passes, on ministack: by our own client and by boto3's."""
+"""The DynamoDB cache passes the contract of caches on ministack, with its own client and with a user's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import partial
 import pytest
 from dynamodb_fixtures import TABLE, credentials, dynamodb, endpoint
 from dynamodb_steps import open_by_client, open_by_table, open_cache
+from store_variants import StoreVariant
 
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
@@ -15,10 +16,10 @@ from m2m_auth.testing import CacheContract
 __all__ = ["credentials", "dynamodb", "endpoint"]
 
 
-class TestOurClient(CacheContract):
-    """The contract over a client of our own, races between processes included."""
+class TestOwnClient(CacheContract):
+    """With the client that the cache makes."""
 
-    lease_rounds = 200
+    lease_rounds = 50
 
     @pytest.fixture
     def open_cache(self, endpoint: str) -> Callable[[], TokenCache]:
@@ -26,8 +27,8 @@ class TestOurClient(CacheContract):
         return partial(open_cache, endpoint, TABLE)
 
 
-class TestGivenClient(CacheContract):
-    """The contract over a client of boto3's."""
+class TestUsersClient(StoreVariant):
+    """With a client of boto3."""
 
     @pytest.fixture
     def open_cache(self, endpoint: str) -> Callable[[], TokenCache]:
@@ -35,8 +36,8 @@ class TestGivenClient(CacheContract):
         return partial(open_by_client, endpoint, TABLE)
 
 
-class TestNativeTable(CacheContract):
-    """The contract over a boto3 Table, whose client takes and gives Python's values."""
+class TestTableOfBoto3(StoreVariant):
+    """With a boto3 Table, whose client takes and returns Python's values."""
 
     @pytest.fixture
     def open_cache(self, endpoint: str) -> Callable[[], TokenCache]:

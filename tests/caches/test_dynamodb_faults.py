@@ -1,4 +1,4 @@
-"""DynamoDB's errors told apart, and a network that fails: no fault looks like "held", and no call fails for one."""
+"""DynamoDB's errors and a failing network: no error looks like "held", and no error fails a call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from real_servers.fault_proxy import FaultProxy
 from real_servers.stores import Store, free_port, start_dynamodb
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.dynamodb.dynamodb_token_cache import DynamoDBTokenCache
+from m2m_auth.caches.dynamodb import DynamoDBTokenCache
 from m2m_auth.errors import CacheUnavailable
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer
@@ -36,14 +36,14 @@ THROTTLED = ["ProvisionedThroughputExceededException", "ThrottlingException", "R
 
 @pytest.fixture
 def proxy(dynamodb: Store) -> Iterator[FaultProxy]:
-    """A network that fails as told."""
+    """A network that fails on demand."""
     with FaultProxy(dynamodb.port) as proxy:
         yield proxy
 
 
 @pytest.fixture
 def behind(proxy: FaultProxy) -> Iterator[DynamoDBTokenCache]:
-    """A cache behind that network, with little patience, whose client is made already."""
+    """A cache behind that network, with a short timeout and an existing client."""
     cache = open_cache(f"http://{proxy.address}", TABLE, timeout=0.3)
     for _ in range(3):  # a busy machine
         try:
@@ -58,7 +58,7 @@ def behind(proxy: FaultProxy) -> Iterator[DynamoDBTokenCache]:
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("code", THROTTLED)
 def test_throttling(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: str, code: str) -> None:
-    """A throttled request is an error, never "held": one request, no retry, and the fix."""
+    """A throttled request raises CacheUnavailable with the fix, after one request without a retry."""
     action, operate = OPERATIONS[operation]
     edge.fail(code)
     with pytest.raises(CacheUnavailable, match=f"{action}: {code}: DynamoDB throttles.*Fix: on-demand capacity"):
@@ -68,14 +68,14 @@ def test_throttling(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: st
 
 @pytest.mark.parametrize("operation", ["add", "delete_if"])
 def test_a_failed_condition(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: str) -> None:
-    """The same request, refused for its condition: that is the answer "held", and no error."""
+    """A failed condition is the answer "held" and not an error."""
     edge.fail("ConditionalCheckFailedException", "The conditional request failed")
     assert OPERATIONS[operation][1](cache_at_edge) is False
     assert len(edge.seen) == 1
 
 
 def test_conditions_that_fail_for_ever(cache_at_edge: DynamoDBTokenCache, edge: Edge) -> None:
-    """A counter that can neither be counted on nor started ends in an error, after a handful of requests."""
+    """increment raises CacheUnavailable after a few requests if it can neither update nor start the counter."""
     edge.fail("ConditionalCheckFailedException")
     with pytest.raises(CacheUnavailable, match="kept changing the counter"):
         cache_at_edge.increment("key", 60)
@@ -83,7 +83,7 @@ def test_conditions_that_fail_for_ever(cache_at_edge: DynamoDBTokenCache, edge: 
 
 
 def test_throttling_in_the_middle_of_an_increment(cache_at_edge: DynamoDBTokenCache, edge: Edge) -> None:
-    """The update says that there is no counter, the put is throttled: an error, no count."""
+    """If the update finds no counter and the put is throttled, increment raises CacheUnavailable."""
     edge.fail("ThrottlingException", only="PutItem")
     with pytest.raises(CacheUnavailable, match="PutItem: ThrottlingException"):
         cache_at_edge.increment("a new counter", 60)
@@ -91,7 +91,7 @@ def test_throttling_in_the_middle_of_an_increment(cache_at_edge: DynamoDBTokenCa
 
 @pytest.mark.parametrize("operation", ["get", "set", "delete"])
 def test_a_condition_that_nobody_made(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: str) -> None:
-    """A refusal of a condition that was not in the request is an error like any other."""
+    """A failed condition without a condition in the request raises CacheUnavailable."""
     edge.fail("ConditionalCheckFailedException")
     with pytest.raises(CacheUnavailable, match="ConditionalCheckFailedException"):
         OPERATIONS[operation][1](cache_at_edge)
@@ -99,7 +99,7 @@ def test_a_condition_that_nobody_made(cache_at_edge: DynamoDBTokenCache, edge: E
 
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_role_that_may_not(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: str) -> None:
-    """AccessDenied names the IAM action that is missing."""
+    """The error for AccessDenied names the missing IAM action."""
     action, operate = OPERATIONS[operation]
     edge.fail("AccessDeniedException")
     with pytest.raises(CacheUnavailable, match=f"Fix: allow the action dynamodb:{action} on this table"):
@@ -117,7 +117,7 @@ def test_a_role_that_may_not(cache_at_edge: DynamoDBTokenCache, edge: Edge, oper
     ],
 )
 def test_other_errors(cache_at_edge: DynamoDBTokenCache, edge: Edge, code: str, status: int, said: str) -> None:
-    """Every other error says what it is, where and, where there is one, the fix; one request each, no retry."""
+    """Every other error says what, where and, if known, the fix, after one request."""
     edge.fail(code, status=status)
     with pytest.raises(CacheUnavailable, match=f"table 'tokens' .{edge.endpoint}.: PutItem: .*{said}"):
         cache_at_edge.add("key", b"value", 60)
@@ -125,7 +125,7 @@ def test_other_errors(cache_at_edge: DynamoDBTokenCache, edge: Edge, code: str, 
 
 
 def test_the_servers_words_stay_out(cache_at_edge: DynamoDBTokenCache, edge: Edge) -> None:
-    """A signature error quotes the request, session token and all: none of it is in the error or its traceback."""
+    """A signature error quotes the session token; neither the error nor its traceback contains it."""
     quoted = f"The Canonical String should have been 'x-amz-security-token:{SECRETS['AWS_SESSION_TOKEN']}'"
     edge.fail("InvalidSignatureException", quoted)
     with pytest.raises(CacheUnavailable, match="AWS credentials") as caught:
@@ -141,7 +141,7 @@ def item(key: str, **attributes: object) -> bytes:
 
 
 def result(operation: Callable[[], object]) -> object:
-    """What an operation gave, or its CacheUnavailable."""
+    """The result of an operation, or its CacheUnavailable."""
     try:
         return operation()
     except CacheUnavailable as error:
@@ -163,7 +163,7 @@ def result(operation: Callable[[], object]) -> object:
     ids=["nothing", "html", "cut off", "odd number", "no type", "no item", "a list", "infinity"],
 )
 def test_odd_answers(cache_at_edge: DynamoDBTokenCache, edge: Edge, body: bytes) -> None:
-    """Whatever comes with status 200, a get is a miss or CacheUnavailable: no value, and no other exception."""
+    """For any invalid body with status 200, get is a miss or raises CacheUnavailable."""
     edge.answer(body)
     found = result(lambda: cache_at_edge.get("key"))
     assert found is None or isinstance(found, CacheUnavailable)
@@ -173,9 +173,9 @@ def test_odd_answers(cache_at_edge: DynamoDBTokenCache, edge: Edge, body: bytes)
 
 
 def test_the_answer_to_another_request(cache_at_edge: DynamoDBTokenCache, edge: Edge) -> None:
-    """A proxy that mixes up answers: another key's live value is an error, never ours."""
+    """An answer for another key, from a proxy that mixes up answers, raises CacheUnavailable."""
     edge.answer(item("another", value={"B": "eA=="}))
-    with pytest.raises(CacheUnavailable, match="AnotherKey: the answer is about another key"):
+    with pytest.raises(CacheUnavailable, match="AnotherKey: the answer is for another key"):
         cache_at_edge.get("key")
 
 
@@ -183,7 +183,7 @@ def test_the_answer_to_another_request(cache_at_edge: DynamoDBTokenCache, edge: 
 def test_answers_that_are_cut_off(
     proxy: FaultProxy, behind: DynamoDBTokenCache, cache: DynamoDBTokenCache, size: int
 ) -> None:
-    """A value is whole or it is none, and who is told that it has the lease has it.
+    """With damaged answers, get returns a whole value or none, and add is True only for the owner.
 
     http.client takes the end of a connection for the end of the headers, so an answer may have lost its body there;
     but its status came, and a refused condition has another one than a success.
@@ -203,7 +203,7 @@ def test_answers_that_are_cut_off(
 
 @pytest.mark.parametrize("body", [b"{}", b'{"Attributes": {}}', b'{"Attributes": {"count": {"S": "one"}}}'])
 def test_odd_counts(cache_at_edge: DynamoDBTokenCache, edge: Edge, body: bytes) -> None:
-    """An update's answer without a count is an error, not a number."""
+    """An answer to an update without a count raises CacheUnavailable."""
     edge.answer(body)
     with pytest.raises(CacheUnavailable, match="UpdateItem"):
         cache_at_edge.increment("key", 60)
@@ -212,7 +212,7 @@ def test_odd_counts(cache_at_edge: DynamoDBTokenCache, edge: Edge, body: bytes) 
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("fault", ["refuse", "reset", "delay", "half_open", "black_hole"])
 def test_a_network_that_fails(proxy: FaultProxy, behind: DynamoDBTokenCache, fault: str, operation: str) -> None:
-    """Each operation ends in CacheUnavailable, in time and after one attempt; the next one after the fault works."""
+    """Each operation raises CacheUnavailable in time, after one attempt; after the fault the next one works."""
     requests, connections = proxy.requests, proxy.connections
     getattr(proxy, fault)()
     start = time.monotonic()
@@ -229,7 +229,7 @@ def test_a_network_that_fails(proxy: FaultProxy, behind: DynamoDBTokenCache, fau
 
 
 def test_a_server_that_comes_back() -> None:
-    """Stopped, it is an error; started again on its port, the same cache object works on."""
+    """A stopped server raises CacheUnavailable; after a restart on its port the same cache works."""
     with start_dynamodb() as store:
         cache = open_cache(f"http://{store.address}", TABLE)
         cache.create_table()
@@ -245,7 +245,7 @@ def test_a_server_that_comes_back() -> None:
 
 
 def test_connections_of_a_frozen_instance(proxy: FaultProxy) -> None:
-    """A connection that was idle for long is replaced before it is used; one that was not is kept."""
+    """A connection that was idle for too long is replaced; a younger one is used again."""
     jump = 0.0
     cache = open_cache(f"http://{proxy.address}", TABLE, clock=lambda: time.time() + jump)
     for expected, pause in ((1, 0.0), (1, 10.0), (2, 3600.0), (2, 0.0), (3, -7200.0)):
@@ -256,7 +256,7 @@ def test_connections_of_a_frozen_instance(proxy: FaultProxy) -> None:
 
 
 def test_no_credentials(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without AWS credentials the error says where they come from."""
+    """Without AWS credentials the error says how to provide them."""
     for name in SECRETS:
         monkeypatch.delenv(name)
     cache = open_cache(endpoint, TABLE)
@@ -274,7 +274,7 @@ def test_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("code", THROTTLED)
 def test_no_call_fails_for_a_throttled_table(edge: Edge, cache_at_edge: DynamoDBTokenCache, code: str) -> None:
-    """A throttled lease is not a held one: the source mints at once instead of waiting for somebody's token."""
+    """A throttled lease is not "held": the source mints at once and waits for no other process."""
     edge.fail(code)
     events: list[Event] = []
     with FakeAuthorizationServer() as server:
@@ -288,7 +288,7 @@ def test_no_call_fails_for_a_throttled_table(edge: Edge, cache_at_edge: DynamoDB
 
 
 def test_a_closed_port(credentials: None) -> None:
-    """Nobody listens: an error at once."""
+    """A refused connection raises CacheUnavailable at once."""
     cache = open_cache(f"http://127.0.0.1:{free_port()}", TABLE)
     with pytest.raises(CacheUnavailable, match="EndpointConnectionError"):
         cache.get("key")

@@ -1,4 +1,4 @@
-"""The DynamoDB cache across fork: no connection and no lock is shared with the parent, whatever it is doing."""
+"""The DynamoDB cache across fork: the child shares no connection and no lock with the parent."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def proxy(dynamodb: Store) -> Iterator[FaultProxy]:
 
 
 def forked(action: Callable[[], object]) -> int:
-    """The child's process id, which ends with 0 if ``action`` returned True."""
+    """The process id of a child that ends with 0 if ``action`` returned True."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forking beside threads
         child = os.fork()
@@ -57,8 +57,8 @@ def status_of(child: int) -> int:
 
 
 @pytest.mark.parametrize("opened", [open_cache, open_by_client, open_by_table])
-def test_a_child_connects_for_itself(proxy: FaultProxy, opened: Callable[[str, str], TokenCache]) -> None:
-    """One connection for the parent, one for the child, and the parent goes on with its own."""
+def test_a_child_opens_its_own_connection(proxy: FaultProxy, opened: Callable[[str, str], TokenCache]) -> None:
+    """One connection for the parent, one for the child; the parent keeps its own."""
     cache = opened(f"http://{proxy.address}", TABLE)
     cache.set("forked", b"value", 60)
     assert proxy.connections == 1
@@ -70,7 +70,7 @@ def test_a_child_connects_for_itself(proxy: FaultProxy, opened: Callable[[str, s
 
 
 def test_forks_beside_busy_threads(dynamodb: Store) -> None:
-    """Ten forks while eight threads use the cache: each child works, and no thread sees a fault."""
+    """Four forks while four threads use the cache: each child works, and no thread sees an error."""
     cache = open_cache(f"http://{dynamodb.address}", TABLE, timeout=20)
     cache.set("forked", b"value", 60)
     stop = threading.Event()
@@ -85,11 +85,11 @@ def test_forks_beside_busy_threads(dynamodb: Store) -> None:
             if found != b"value":
                 faults.append(found)
 
-    threads = [threading.Thread(target=use) for _ in range(8)]
+    threads = [threading.Thread(target=use) for _ in range(4)]
     for thread in threads:
         thread.start()
     try:
-        assert [status_of(forked(lambda: cache.get("forked") == b"value")) for _ in range(10)] == [0] * 10
+        assert [status_of(forked(lambda: cache.get("forked") == b"value")) for _ in range(4)] == [0] * 4
     finally:
         stop.set()
         for thread in threads:
@@ -98,8 +98,8 @@ def test_forks_beside_busy_threads(dynamodb: Store) -> None:
     assert faults == []
 
 
-def test_a_fork_while_nobody_answers(proxy: FaultProxy) -> None:
-    """A thread waits for DynamoDB: the fork goes through once that thread gives up, and the child works."""
+def test_a_fork_while_dynamodb_does_not_answer(proxy: FaultProxy) -> None:
+    """A thread waits for DynamoDB: the fork continues when that thread gives up, and the child works."""
     cache = open_cache(f"http://{proxy.address}", TABLE, timeout=1)
     patient = open_cache(f"http://{proxy.address}", TABLE, timeout=20)
     patient.set("forked", b"value", 60)

@@ -1,4 +1,4 @@
-"""What stands in the table, who may still read it after its time, and whose clock counts."""
+"""The items in the table, expired items, and clocks that differ."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dynamodb_fixtures import TABLE, cache, cache_at_edge, credentials, dynamodb
 from dynamodb_steps import open_cache
 from real_servers.dynamodb_edge import Edge
 
-from m2m_auth.caches.dynamodb.dynamodb_token_cache import DynamoDBTokenCache
+from m2m_auth.caches.dynamodb import DynamoDBTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
 
 __all__ = ["cache", "cache_at_edge", "credentials", "dynamodb", "edge", "endpoint", "raw"]
@@ -26,13 +26,13 @@ def key() -> str:
 
 
 def item(raw: Any, key: str) -> dict[str, Any]:
-    """The item as it is in the table."""
+    """The item in the table."""
     found: dict[str, Any] = raw.get_item(TableName=TABLE, Key={"key": {"S": key}}, ConsistentRead=True)["Item"]
     return found
 
 
 def plant(raw: Any, key: str, **attributes: dict[str, Any]) -> None:
-    """Puts an item behind the cache's back."""
+    """Puts an item directly."""
     raw.put_item(TableName=TABLE, Item={"key": {"S": key}, **attributes})
 
 
@@ -42,7 +42,7 @@ def seconds(ago: float) -> dict[str, str]:
 
 
 def test_a_value(cache: DynamoDBTokenCache, raw: Any, key: str) -> None:
-    """A value's item: the exact end, and the whole second after it by which DynamoDB deletes."""
+    """A value's item has the exact expiry and the next whole second, for DynamoDB's deletion."""
     before = time.time()
     cache.set(key, b"sealed\x00\xff", 60.25)
     found = item(raw, key)
@@ -58,7 +58,7 @@ def test_a_value(cache: DynamoDBTokenCache, raw: Any, key: str) -> None:
 
 
 def test_a_counter(cache: DynamoDBTokenCache, raw: Any, key: str) -> None:
-    """A counter's item: a number, and the end that its first increment gave it."""
+    """A counter's item has a number and the expiry of its first increment."""
     cache.increment(key, 60)
     first = item(raw, key)
     cache.increment(key, 3600)
@@ -67,7 +67,7 @@ def test_a_counter(cache: DynamoDBTokenCache, raw: Any, key: str) -> None:
 
 @pytest.mark.parametrize("ago", [0.0, 1.0, 2 * 86400.0], ids=["now", "a second ago", "two days ago"])
 def test_an_expired_item_that_is_still_there(cache: DynamoDBTokenCache, raw: Any, key: str, ago: float) -> None:
-    """DynamoDB deletes up to two days late: until then the item is a miss, a free lease and nobody's to release."""
+    """An expired item that DynamoDB has not deleted is a miss and a free lease, and cannot be released."""
     plant(raw, key, value={"B": b"old owner"}, expires_at=seconds(ago), ttl={"N": str(int(time.time() - ago))})
     assert cache.get(key) is None
     assert cache.delete_if(key, b"old owner") is False
@@ -77,7 +77,7 @@ def test_an_expired_item_that_is_still_there(cache: DynamoDBTokenCache, raw: Any
 
 
 def test_an_expired_counter_that_is_still_there(cache: DynamoDBTokenCache, raw: Any, key: str) -> None:
-    """It counts from one again, with a new end."""
+    """An expired counter starts at one again, with a new expiry."""
     plant(raw, key, count={"N": "41"}, expires_at=seconds(ago=1), ttl={"N": "1"})
     assert cache.get(key) is None
     assert [cache.increment(key, 60), cache.increment(key, 60)] == [1, 2]
@@ -85,7 +85,7 @@ def test_an_expired_counter_that_is_still_there(cache: DynamoDBTokenCache, raw: 
 
 
 def test_threads_at_an_expired_counter(cache: DynamoDBTokenCache, raw: Any, key: str) -> None:
-    """Of 16 that find it expired at once one starts it anew, and the others count on."""
+    """Of 16 threads that find an expired counter at once, one starts it again and the others count on."""
     plant(raw, key, count={"N": "41"}, expires_at=seconds(ago=1), ttl={"N": "1"})
     with ThreadPoolExecutor(16) as pool:
         counts = list(pool.map(lambda _: cache.increment(key, 60), range(16)))
@@ -106,27 +106,27 @@ def test_threads_at_an_expired_counter(cache: DynamoDBTokenCache, raw: Any, key:
 def test_a_foreign_item_is_a_miss(
     cache: DynamoDBTokenCache, raw: Any, key: str, attributes: dict[str, dict[str, Any]]
 ) -> None:
-    """Whatever else somebody put there reads as nothing, and a set replaces it."""
+    """A foreign item reads as None, and a set replaces it."""
     plant(raw, key, **attributes)
     assert cache.get(key) is None
-    cache.set(key, b"ours", 60)
-    assert cache.get(key) == b"ours"
+    cache.set(key, b"value", 60)
+    assert cache.get(key) == b"value"
 
 
 def test_a_lease_without_an_end_is_free(cache: DynamoDBTokenCache, raw: Any, key: str) -> None:
-    """An item without expires_at would be held for ever: it is nobody's."""
+    """An item without expires_at is not a held lease."""
     plant(raw, key, value={"B": b"owner"})
     assert cache.add(key, b"new owner", 60) is True
 
 
 def test_reads_are_consistent(cache_at_edge: DynamoDBTokenCache, edge: Edge, key: str) -> None:
-    """Each read asks for the latest write: an eventually consistent one may miss the token just minted."""
+    """Every read is consistent, so that it sees the latest write."""
     cache_at_edge.get(key)
     assert [each.parameters["ConsistentRead"] for each in edge.seen] == [True]
 
 
 def test_each_operation_is_one_request(cache_at_edge: DynamoDBTokenCache, edge: Edge, key: str) -> None:
-    """No operation reads before it writes; only a counter's first increment takes two."""
+    """Every operation is one request; only a counter's first increment takes two."""
     cache_at_edge.set(key, b"value", 60)
     cache_at_edge.get(key)
     cache_at_edge.delete_if(key, b"other")
@@ -141,7 +141,7 @@ def test_each_operation_is_one_request(cache_at_edge: DynamoDBTokenCache, edge: 
 
 @pytest.mark.parametrize("skew", [-240.0, -60.0, 60.0, 240.0])
 def test_a_host_with_another_clock(cache: DynamoDBTokenCache, endpoint: str, key: str, skew: float) -> None:
-    """A host whose clock is minutes off takes no lease that is held, and reads no value that is over."""
+    """A host whose clock is wrong by minutes takes no held lease and reads no expired value."""
     elsewhere = open_cache(endpoint, TABLE, clock=lambda: time.time() + skew)
     elsewhere.get(key)  # as a flight begins; the answer tells the time
     assert cache.add(key, b"owner", 15) is True
@@ -157,18 +157,18 @@ def test_a_host_with_another_clock(cache: DynamoDBTokenCache, endpoint: str, key
 
 
 def test_the_largest_item(cache: DynamoDBTokenCache, key: str) -> None:
-    """400 KB with everything in it; more is refused before it is sent, and costs nothing of the old value."""
+    """An item of 400 KB is stored; a larger one is refused before it is sent, and the old value stays."""
     largest = b"x" * (400 * 1024 - 256)
     cache.set(key, largest, 60)
     assert cache.get(key) == largest
     for write in (cache.set, cache.add):
-        with pytest.raises(CacheUnavailable, match="409345 bytes do not fit into an item, which has 400 KB"):
+        with pytest.raises(CacheUnavailable, match="409345 bytes do not fit into an item, whose limit is 400 KB"):
             write(key, largest + b"x", 60)
     assert cache.get(key) == largest
 
 
 def test_create_table(endpoint: str, raw: Any) -> None:
-    """The table pays by request and deletes by ``ttl``; eight at once make one, and again is harmless."""
+    """create_table: payment per request, deletion by ``ttl``; eight at once make one table; again is harmless."""
     name = f"new-{secrets.token_hex(4)}"
     fresh = open_cache(endpoint, name)
     with ThreadPoolExecutor(8) as pool:
@@ -194,7 +194,7 @@ def test_create_table(endpoint: str, raw: Any) -> None:
     ids=["another name", "bytes", "a sort key"],
 )
 def test_a_table_with_another_key(endpoint: str, raw: Any, keys: list[tuple[str, str, str]], said: str) -> None:
-    """It is somebody else's: create_table says so, and operations name the key that they need."""
+    """A table with another key is refused by create_table, and operations name the key that they need."""
     name = f"foreign-{secrets.token_hex(4)}"
     raw.create_table(
         TableName=name,
@@ -211,7 +211,7 @@ def test_a_table_with_another_key(endpoint: str, raw: Any, keys: list[tuple[str,
 
 
 def test_nothing_makes_a_table_unasked(endpoint: str, raw: Any) -> None:
-    """Using a cache whose table is missing says how to make it, and does not make it."""
+    """Without the table an operation says how to make it, and does not make it."""
     name = f"missing-{secrets.token_hex(4)}"
     missing = open_cache(endpoint, name)
     for use in (lambda: missing.get("key"), lambda: missing.set("key", b"", 1), lambda: missing.increment("key", 1)):

@@ -1,4 +1,4 @@
-"""How a DynamoDB cache is named: URL, arguments, boto3's own objects; and what is said about those that will not do."""
+"""Settings of the DynamoDB cache: URLs, arguments, objects of boto3; and what is refused, with the fix."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dynamodb_fixtures import TABLE, cache, credentials, dynamodb, endpoint
 from dynamodb_steps import IMPATIENT, REGION, raw_client, raw_table
 
 from m2m_auth import TokenSource
-from m2m_auth.caches.dynamodb.dynamodb_token_cache import DynamoDBTokenCache
+from m2m_auth.caches.dynamodb import DynamoDBTokenCache
 from m2m_auth.caches.opening import from_client, from_url
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
 from m2m_auth.testing import FakeAuthorizationServer
@@ -34,7 +34,7 @@ def test_by_url(endpoint: str, cache: DynamoDBTokenCache) -> None:
 
 
 def test_a_tables_name_keeps_its_case() -> None:
-    """Table names are case-sensitive; a URL's host usually is not."""
+    """The URL keeps the case of the table's name."""
     assert repr(from_url("dynamodb://My_Table.v2?region=eu-west-1")) == "DynamoDBTokenCache('My_Table.v2', 'eu-west-1')"
     assert repr(from_url("dynamodb://My_Table.v2/")) == "DynamoDBTokenCache('My_Table.v2', 'the default region')"
 
@@ -48,13 +48,13 @@ def test_a_tables_name_keeps_its_case() -> None:
         ("dynamodb://[", "dynamodb://table"),
         ("dynamodb://tokens/more", "dynamodb://table"),
         ("dynamodb://tokens#more", "dynamodb://table"),
-        ("dynamodb://AKIA:secret-key@tokens", "Credentials have no place there"),
+        ("dynamodb://AKIA:secret-key@tokens", "without credentials: boto3 finds them"),
         ("dynamodb://to", "3 to 255"),
         ("dynamodb://to kens", "3 to 255"),
         ("dynamodb://tokens?regoin=eu-west-1", r"unknown option 'regoin' \(did you mean 'region'\?\)"),
         ("dynamodb://tokens?endpoint=http://x", r"\(did you mean 'endpoint_url'\?\). Known: region, endpoint_url"),
-        ("dynamodb://tokens?region=", "region needs one value"),
-        ("dynamodb://tokens?region=a&region=b", "region needs one value, once"),
+        ("dynamodb://tokens?region=", "region needs exactly one value"),
+        ("dynamodb://tokens?region=a&region=b", "region needs exactly one value"),
         ("dynamodb://tokens?region=Europe!", "not a region like 'eu-west-1'"),
         ("dynamodb://tokens?timeout=soon", "not a number of seconds"),
         ("dynamodb://tokens?timeout=0", "above 0"),
@@ -65,7 +65,7 @@ def test_a_tables_name_keeps_its_case() -> None:
     ],
 )
 def test_a_url_that_will_not_do(url: str, said: str) -> None:
-    """Refused before anything is asked, with what is wrong and the fix; a secret in it is not repeated."""
+    """A wrong URL is refused at once, with the fix and without repeating a secret."""
     with pytest.raises(ConfigurationError, match=said) as caught:
         from_url(url)
     assert "secret-key" not in str(caught.value)
@@ -84,19 +84,19 @@ def test_a_url_that_will_not_do(url: str, said: str) -> None:
     ],
 )
 def test_arguments_that_will_not_do(table: Any, options: dict[str, Any], said: str) -> None:
-    """The same for the constructor."""
+    """The constructor refuses wrong arguments in the same way."""
     with pytest.raises(ConfigurationError, match=said):
         DynamoDBTokenCache(table, **options)
 
 
 def test_an_arn() -> None:
-    """A table of another account goes by its ARN."""
+    """An ARN names a table of another account."""
     arn = "arn:aws:dynamodb:eu-west-1:123456789012:table/tokens"
     assert repr(DynamoDBTokenCache(arn)) == f"DynamoDBTokenCache({arn!r}, 'the default region')"
 
 
 def test_a_native_table(endpoint: str, cache: DynamoDBTokenCache) -> None:
-    """``cache=`` takes a boto3 Table as it is; sources share a token through it."""
+    """``cache=`` takes a boto3 Table, and sources share a token through it."""
     table = raw_table(endpoint, TABLE, IMPATIENT)
     with closing(table.meta.client), FakeAuthorizationServer() as server:
         one = TokenSource(server.token_endpoint, "client", "secret", cache=table)
@@ -108,7 +108,7 @@ def test_a_native_table(endpoint: str, cache: DynamoDBTokenCache) -> None:
 
 
 def test_a_resources_client_is_told_apart(endpoint: str) -> None:
-    """The client inside a boto3 resource writes values in another form: the error says what to pass instead."""
+    """The client of a boto3 resource is refused, since it encodes values differently; the error says what to pass."""
     table = raw_table(endpoint, TABLE, IMPATIENT)
     with closing(table.meta.client):
         cache = DynamoDBTokenCache(TABLE, client=table.meta.client)
@@ -118,7 +118,7 @@ def test_a_resources_client_is_told_apart(endpoint: str) -> None:
 
 @pytest.fixture
 def boto3_objects(endpoint: str) -> Iterator[dict[str, Any]]:
-    """boto3's objects that are no DynamoDB table."""
+    """Objects of boto3 that are not a DynamoDB table."""
     resource: Any = boto3.resource("dynamodb", region_name=REGION, endpoint_url=endpoint)
     queues: Any = boto3.resource("sqs", region_name=REGION, endpoint_url=endpoint)
     yield {"the resource": resource, "another service": queues}
@@ -128,7 +128,7 @@ def boto3_objects(endpoint: str) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", ["the resource", "another service"])
 def test_other_boto3_objects(boto3_objects: dict[str, Any], name: str) -> None:
-    """They are refused, and the fix names the one that will do."""
+    """They are refused, and the fix names what to pass."""
     with pytest.raises(ConfigurationError, match=r"not a DynamoDB table. Fix: boto3.resource\('dynamodb'\).Table"):
         from_client(boto3_objects[name])
 
@@ -148,7 +148,7 @@ def test_other_boto3_objects(boto3_objects: dict[str, Any], name: str) -> None:
 def test_a_patient_client(
     endpoint: str, caplog: pytest.LogCaptureFixture, config: Config | None, said: str, native: str
 ) -> None:
-    """One warning, with the fix, for a client that would hold calls up or repeat a conditional write."""
+    """A client with long timeouts or retries causes one warning with the fix."""
     with caplog.at_level(logging.WARNING, "m2m_auth"):
         if native == "client":
             client = raw_client(endpoint, config)
@@ -165,14 +165,14 @@ def test_a_patient_client(
 
 @pytest.mark.parametrize("retries", [{"total_max_attempts": 1}, {"max_attempts": 0}])
 def test_an_impatient_client(endpoint: str, caplog: pytest.LogCaptureFixture, retries: Any) -> None:
-    """No warning for a client that is made for it."""
+    """A client with short timeouts and no retries causes no warning."""
     with closing(raw_client(endpoint, Config(connect_timeout=1, read_timeout=5, retries=retries))) as client:
         DynamoDBTokenCache(TABLE, client=client)
     assert not [record for record in caplog.records if record.name == "m2m_auth"]
 
 
 def test_a_given_client_stays_open(endpoint: str) -> None:
-    """close() lets go of what is ours; the application's client goes on with the connection it has."""
+    """close() closes the cache's own client; a user's client keeps its connection."""
     with closing(raw_client(endpoint, IMPATIENT)) as client:
         cache = DynamoDBTokenCache(TABLE, client=client)
         cache.set("key", b"value", 60)
@@ -181,7 +181,7 @@ def test_a_given_client_stays_open(endpoint: str) -> None:
 
 
 def run(code: str) -> str:
-    """What a new process prints."""
+    """The output of a new process."""
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
@@ -189,7 +189,7 @@ def run(code: str) -> str:
 
 
 def test_boto3_is_imported_when_it_is_needed() -> None:
-    """Neither the module nor a new cache imports boto3 or botocore: that takes half a second."""
+    """Neither the module nor a new cache imports boto3 or botocore, which takes half a second."""
     code = (
         "import sys; from m2m_auth.caches import from_url; from_url('dynamodb://tokens?region=eu-west-1'); "
         "print(sorted({'boto3', 'botocore', 'urllib3'} & set(sys.modules)))"
@@ -198,7 +198,7 @@ def test_boto3_is_imported_when_it_is_needed() -> None:
 
 
 def test_without_boto3() -> None:
-    """The missing library is told when the cache is named, not at the first call, with the extra that brings it."""
+    """Without boto3 the URL is refused at once, not at the first call, and the message names the extra."""
     code = """
 import sys
 from importlib.abc import MetaPathFinder

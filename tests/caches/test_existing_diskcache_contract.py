@@ -1,4 +1,4 @@
-"""An application's own diskcache.Cache and FanoutCache pass the contract that every cache passes."""
+"""The Cache and the FanoutCache of an application pass the contract of caches."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 
 import diskcache
 import pytest
+from store_variants import StoreVariant
 
 from m2m_auth.caches.opening import from_client
 from m2m_auth.caches.protocol import TokenCache
@@ -15,26 +16,26 @@ from m2m_auth.testing import CacheContract
 
 
 def opened(kind: type[diskcache.Cache] | type[diskcache.FanoutCache], folder: Path) -> TokenCache:
-    """The token cache over a new object of theirs on this folder; a function that other processes can import."""
-    with kind(str(folder)) as theirs:
-        cache = from_client(theirs)
+    """The token cache over a new diskcache object on this folder; a function that other processes can import."""
+    with kind(str(folder)) as client:
+        cache = from_client(client)
     assert cache is not None
     return cache
 
 
 class TestCache(CacheContract):
-    """The contract over diskcache.Cache, races between processes included."""
+    """A diskcache.Cache: one database."""
 
     @pytest.fixture
     def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
         """Opens the same folder each time."""
-        return partial(opened, diskcache.Cache, tmp_path / "theirs")
+        return partial(opened, diskcache.Cache, tmp_path / "application")
 
 
-class TestFanoutCache(CacheContract):
-    """The contract over diskcache.FanoutCache, races between processes included."""
+class TestFanoutCache(StoreVariant):
+    """A diskcache.FanoutCache: several databases."""
 
     @pytest.fixture
     def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
         """Opens the same folders each time."""
-        return partial(opened, diskcache.FanoutCache, tmp_path / "theirs")
+        return partial(opened, diskcache.FanoutCache, tmp_path / "application")

@@ -1,4 +1,4 @@
-"""The connections of the memcached cache: threads, forks, reuse, and that none is left open."""
+"""The connections of the memcached cache: threads, forks, reuse and closing."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def store() -> Iterator[Store]:
 
 @pytest.fixture
 def lone_store() -> Iterator[Store]:
-    """A memcached whose connections can be counted: nobody else has any."""
+    """A memcached for one test, which counts its connections."""
     with start_memcached() as running:
         start_counting(running)
         yield running
 
 
 def test_64_threads(store: Store) -> None:
-    """64 threads at once use one cache; each reads its own values, none is turned away, few connections stay."""
+    """64 threads use one cache at once: each reads its own values, and few connections stay open."""
     problems: list[object] = []
     start = threading.Barrier(64)
 
@@ -59,7 +59,7 @@ def test_64_threads(store: Store) -> None:
 
 
 def test_connections_are_reused_and_few_are_kept(lone_store: Store) -> None:
-    """One after the other, operations share one connection; after many at once at most four stay open."""
+    """Operations one after the other use one connection; after many at once at most four stay open."""
     with closing(cache_on(lone_store.port, timeout=30)) as cache, raw_client(lone_store) as client:
         before = connections_so_far(client)
         for _ in range(20):
@@ -77,7 +77,7 @@ def test_connections_are_reused_and_few_are_kept(lone_store: Store) -> None:
 
 
 def test_an_idle_connection_is_not_trusted_for_long(lone_store: Store) -> None:
-    """One that was unused for max_idle seconds is replaced: a firewall may have forgotten it without a word."""
+    """A connection that was idle for max_idle seconds is replaced."""
     with raw_client(lone_store) as client:
         before = connections_so_far(client)
         with closing(MemcachedTokenCache(lone_store.address, timeout=2, max_idle=0)) as cache:
@@ -88,7 +88,7 @@ def test_an_idle_connection_is_not_trusted_for_long(lone_store: Store) -> None:
 
 
 def test_close_lets_go_of_everything(lone_store: Store) -> None:
-    """After close() the server has no connection left of it, and the next operation opens one."""
+    """close() closes every connection, and the next operation opens one."""
     cache = cache_on(lone_store.port)
     with raw_client(lone_store) as client:
         cache.set("key", b"value", 60)
@@ -101,7 +101,7 @@ def test_close_lets_go_of_everything(lone_store: Store) -> None:
 
 
 def test_a_cache_that_is_dropped_closes_its_connections(lone_store: Store) -> None:
-    """Without a close() too, and without a ResourceWarning."""
+    """Garbage collection closes the connections, without a ResourceWarning."""
     with raw_client(lone_store) as client:
         cache_on(lone_store.port).set("key", b"value", 60)
         gc.collect()
@@ -109,7 +109,7 @@ def test_a_cache_that_is_dropped_closes_its_connections(lone_store: Store) -> No
 
 
 def test_close_during_an_operation(lone_store: Store) -> None:
-    """close() does not take the connection from under an operation; that one is closed when it ends."""
+    """close() does not break a running operation; its connection is closed at the end."""
     cache = cache_on(lone_store.port, timeout=30)
     cache.set("key", b"value", 60)
     read: list[bytes | None] = []
@@ -126,7 +126,7 @@ def test_close_during_an_operation(lone_store: Store) -> None:
 
 
 def test_a_thread_that_is_interrupted(store: Store) -> None:
-    """After a KeyboardInterrupt in the middle of an answer the connection is not used again."""
+    """After a KeyboardInterrupt during an answer the connection is not used again."""
     code = """if True:
         import os, signal, sys, threading, time
         from m2m_auth.caches.memcached import MemcachedTokenCache
@@ -152,7 +152,7 @@ def test_a_thread_that_is_interrupted(store: Store) -> None:
 
 
 def test_a_fork_shares_no_connection(lone_store: Store) -> None:
-    """The child opens one of its own and leaves its parent's alone, over and over, with busy threads beside it."""
+    """Each of many children opens its own connection and does not use the parent's, while threads are busy."""
     code = """if True:
         import os, sys, threading, warnings
         from m2m_auth.caches.memcached import MemcachedTokenCache
@@ -199,13 +199,13 @@ def test_a_fork_shares_no_connection(lone_store: Store) -> None:
 
 
 def test_a_name_with_several_addresses(store: Store) -> None:
-    """A host's name is looked up, and all of its addresses are tried: "localhost" is often ::1 first."""
+    """All addresses of a host name are tried: "localhost" is often ::1 first."""
     with closing(MemcachedTokenCache(("localhost", store.port), timeout=5)) as cache:
         cache.set("key", b"value", 60)
         assert cache.get("key") == b"value"
 
 
 def test_a_name_that_does_not_exist() -> None:
-    """It is a fault like any other."""
+    """An unknown host name raises CacheUnavailable."""
     with closing(MemcachedTokenCache("nowhere.invalid", timeout=5)) as cache, pytest.raises(CacheUnavailable):
         cache.get("key")

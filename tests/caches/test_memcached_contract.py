@@ -1,4 +1,4 @@
-"""The memcached cache passes the contract that every cache passes: on one real server, on three, and over TLS."""
+"""The memcached cache passes the contract of caches, on three real servers and on one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import partial
 
 import pytest
 from real_servers.stores import Store, start_memcached
+from store_variants import StoreVariant
 
 from m2m_auth.caches.memcached import MemcachedTokenCache
 from m2m_auth.caches.protocol import TokenCache
@@ -20,10 +21,8 @@ def stores() -> Iterator[list[Store]]:
         yield [first, second, third]
 
 
-class TestOneServer(CacheContract):
-    """The contract over one memcached, races between processes included."""
-
-    lease_rounds = 200
+class TestOneServer(StoreVariant):
+    """One server that has all keys."""
 
     @pytest.fixture
     def open_cache(self, stores: list[Store]) -> Callable[[], TokenCache]:
@@ -32,7 +31,9 @@ class TestOneServer(CacheContract):
 
 
 class TestThreeServers(CacheContract):
-    """The contract over three memcacheds, each key on one of them."""
+    """Each key is on one of three servers, the same in every process."""
+
+    lease_rounds = 200
 
     @pytest.fixture
     def open_cache(self, stores: list[Store]) -> Callable[[], TokenCache]:

@@ -1,4 +1,4 @@
-"""The memcached cache when its server is gone, hangs or talks nonsense: CacheUnavailable in time, then back to work."""
+"""The memcached cache when its server is down, hangs or sends invalid answers: an error in time, then recovery."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ BOUND = 5.0
 
 @pytest.fixture
 def store() -> Iterator[Store]:
-    """A memcached of this test's own, to be stopped and frozen."""
+    """A memcached for one test, to stop and freeze."""
     with start_memcached() as running:
         yield running
 
 
 def fails_in_time(operation: Callable[[MemcachedTokenCache], object], cache: MemcachedTokenCache) -> None:
-    """The operation says CacheUnavailable, and says it soon."""
+    """Checks that the operation raises CacheUnavailable soon."""
 
     def fails() -> None:
         with pytest.raises(CacheUnavailable, match=r"memcached 127\.0\.0\.1:"):
@@ -60,14 +60,14 @@ def use_many_connections(cache: MemcachedTokenCache, store: Store) -> None:
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_nobody_listens(operation: Callable[[MemcachedTokenCache], object]) -> None:
-    """A refused connection is a fault, not a miss and not a lease that is held."""
+    """A refused connection raises CacheUnavailable: it is neither a miss nor a held lease."""
     with closing(cache_on(free_port(), timeout=0.1)) as cache:
         fails_in_time(operation, cache)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_a_frozen_server(store: Store, operation: Callable[[MemcachedTokenCache], object]) -> None:
-    """A server that answers no more is a fault within the deadline, on an old connection and on a new one."""
+    """A server that does not answer raises CacheUnavailable within the deadline, on an old and on a new connection."""
     with closing(cache_on(store.port, timeout=0.1)) as cache:
         _until_it_works(lambda: cache.set("other", b"value", 60))
         freeze(store)
@@ -79,7 +79,7 @@ def test_a_frozen_server(store: Store, operation: Callable[[MemcachedTokenCache]
 
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_stopped_and_started_again(store: Store, operation: Callable[[MemcachedTokenCache], object]) -> None:
-    """After a restart on the same port the first operation works: old connections are not tried."""
+    """After a restart on the same port the first operation works: old connections are not used."""
     with closing(cache_on(store.port)) as cache:
         use_many_connections(cache, store)
         store.stop()
@@ -94,7 +94,7 @@ def test_stopped_and_started_again(store: Store, operation: Callable[[MemcachedT
 
 
 def test_no_reply_is_taken_for_another(store: Store) -> None:
-    """Replies that come after the deadline go to nobody: each thread reads its own value, or none."""
+    """A reply after the deadline is never read: each thread reads its own value or gets an error."""
     wrong: list[bytes | None] = []
     outcomes = {"read": 0, "fault": 0}
     over = threading.Event()
@@ -133,7 +133,7 @@ def test_no_reply_is_taken_for_another(store: Store) -> None:
 
 
 def test_a_reply_that_never_ends() -> None:
-    """A server that sends a byte now and then does not hold an operation beyond its deadline."""
+    """A server that sends single bytes does not delay an operation beyond its deadline."""
 
     def drip(connection: socket.socket) -> None:
         connection.recv(4096)
@@ -163,7 +163,7 @@ def test_a_reply_that_never_ends() -> None:
     ],
 )
 def test_a_reply_that_is_damaged(reply: bytes) -> None:
-    """Whatever else comes than the value that was asked for: it is a fault."""
+    """Any invalid answer raises CacheUnavailable."""
 
     def answer(connection: socket.socket) -> None:
         connection.recv(4096)
@@ -174,7 +174,7 @@ def test_a_reply_that_is_damaged(reply: bytes) -> None:
 
 
 def test_a_reply_that_nobody_asked_for() -> None:
-    """A STORED too many is not taken for the next lease: the connection is given up before it is used again."""
+    """A surplus STORED is not read as the answer to the next add: the connection is closed."""
     read, spare_sent = threading.Event(), threading.Event()
     connections: list[int] = []
 
@@ -198,7 +198,7 @@ def test_a_reply_that_nobody_asked_for() -> None:
 
 
 def test_a_fault_gives_up_the_idle_connections(store: Store) -> None:
-    """One fault is enough, whatever it was: the other connections may be as dead, and would cost a deadline each."""
+    """One error closes all idle connections: each dead one would cost a deadline."""
     with closing(cache_on(store.port, timeout=1.0)) as cache, raw_client(store) as client:
         use_many_connections(cache, store)
         start_counting(store)
@@ -213,7 +213,7 @@ def test_a_fault_gives_up_the_idle_connections(store: Store) -> None:
 
 
 def test_no_call_fails_without_its_memcached(store: Store) -> None:
-    """Two sources share one mint; when the server is stopped every call goes on, and after its return they share."""
+    """Two sources share one mint. While the server is down every call gets a token; afterwards they share again."""
     clock = FakeClock()
     with (
         FakeAuthorizationServer() as server,
@@ -238,7 +238,7 @@ def test_no_call_fails_without_its_memcached(store: Store) -> None:
 
 
 def _until_it_works(action: Callable[[], object]) -> None:
-    """A busy machine may need longer than 0.1 s for an answer, once or twice."""
+    """Repeats the operation: a busy machine may need longer than 0.1 s for an answer."""
     until = time.monotonic() + 20
     while True:
         try:

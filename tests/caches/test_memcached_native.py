@@ -1,4 +1,4 @@
-"""A pymemcache client as the cache: only its address, TLS and key prefix are taken, not its habits."""
+"""A pymemcache client as the cache: only its address, TLS and key prefix are used."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Bomb:
 
 @pytest.mark.parametrize("kind", ["Client", "PooledClient", "HashClient", "RetryingClient"])
 def test_a_native_client_that_pickles(store: Store, tmp_path: Path, kind: str) -> None:
-    """From a client with a pickling serde nothing is unpickled, and its usual noreply does not win every lease."""
+    """The client's serde unpickles nothing, and its default noreply does not make every add win."""
     key = secrets.token_hex(32)
     address = ("127.0.0.1", store.port)
     client: Any

@@ -1,4 +1,4 @@
-"""How the memcached cache is named: URLs, addresses, pymemcache's clients; and what is refused, with the fix."""
+"""Settings of the memcached cache: URLs, addresses, clients; and what is refused, with the fix."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from m2m_auth.errors import ConfigurationError
     ],
 )
 def test_urls(url: str, servers: str) -> None:
-    """What a URL names."""
+    """The servers and options of a URL."""
     assert repr(from_url(url)) == f"MemcachedTokenCache({servers})"
 
 
@@ -49,7 +49,7 @@ def test_urls(url: str, servers: str) -> None:
         ("memcached://cache:65536", "'host:port'"),
         ("memcached://a,,b", "'host:port'"),
         ("memcached://cache?timout=1", "did you mean 'timeout'"),
-        ("memcached://cache?db=1", "no option 'db'. Known: timeout, key_prefix"),
+        ("memcached://cache?db=1", "unknown option 'db'. Known: timeout, key_prefix"),
         ("memcached://cache?timeout", "Fix: "),
         ("memcached://cache?timeout=fast", "timeout is not a number"),
         ("memcached://cache?timeout=0", "timeout=0.0"),
@@ -59,7 +59,7 @@ def test_urls(url: str, servers: str) -> None:
     ],
 )
 def test_urls_that_are_refused(url: str, words: str) -> None:
-    """Each names what is wrong with it, before any connection."""
+    """The message says what is wrong, before any connection."""
     with pytest.raises(ConfigurationError) as caught:
         from_url(url)
     assert words in str(caught.value)
@@ -76,7 +76,7 @@ def test_urls_that_are_refused(url: str, words: str) -> None:
     ],
 )
 def test_a_login_is_refused_and_not_shown(url: str) -> None:
-    """pymemcache has no login; the message does not repeat the password."""
+    """A user in a URL is refused; the message does not repeat the password."""
     with pytest.raises(ConfigurationError) as caught:
         from_url(url)
     assert "hunter2" not in str(caught.value)
@@ -102,7 +102,7 @@ def test_addresses(servers: Any, shown: str) -> None:
     "servers", [[], "", [None], ("a", 1, 2), [("a",)], ("a", 70000), "/run/memcached.sock", "u:hunter2@a"]
 )
 def test_addresses_that_are_refused(servers: Any) -> None:
-    """They are refused by the constructor, with the fix and without a password."""
+    """The constructor refuses wrong addresses, with the fix and without the password."""
     with pytest.raises(ConfigurationError, match="Fix: ") as caught:
         MemcachedTokenCache(servers)
     assert "hunter2" not in str(caught.value)
@@ -110,14 +110,14 @@ def test_addresses_that_are_refused(servers: Any) -> None:
 
 @pytest.mark.parametrize("timeout", [0, -1.0, float("nan"), float("inf")])
 def test_a_timeout_is_above_zero(timeout: float) -> None:
-    """No deadline, or one in the past, is a mistake."""
+    """A timeout that is not a number above 0 is refused."""
     with pytest.raises(ConfigurationError, match="timeout="):
         MemcachedTokenCache("cache", timeout=timeout)
 
 
 @pytest.mark.parametrize("prefix", ["x" * 187, "a b", "a\r\n", "ä"])
 def test_a_prefix_leaves_room_for_the_key(prefix: str) -> None:
-    """With the longest key it must still be a key for memcached."""
+    """A prefix is refused if it makes the longest key too long for memcached."""
     with pytest.raises(ConfigurationError, match="186 printable"):
         MemcachedTokenCache("cache", key_prefix=prefix)
     MemcachedTokenCache("cache", key_prefix="x" * 186)
@@ -135,7 +135,7 @@ def test_a_prefix_leaves_room_for_the_key(prefix: str) -> None:
     ids=["Client", "PooledClient", "IPv6", "HashClient", "RetryingClient"],
 )
 def test_native_clients(client: Callable[[], object], servers: str) -> None:
-    """The addresses are the client's."""
+    """The addresses of the client are used."""
     assert repr(from_client(client())) == f"MemcachedTokenCache({servers})"
 
 
@@ -150,7 +150,7 @@ def test_native_clients(client: Callable[[], object], servers: str) -> None:
     ids=["Client", "PooledClient", "HashClient", "RetryingClient"],
 )
 def test_a_client_that_hides_faults_is_refused(client: Callable[[], object]) -> None:
-    """ignore_exc=True makes a dead server look empty."""
+    """ignore_exc=True is refused: it makes a dead server look empty."""
     with pytest.raises(ConfigurationError, match=r"ignore_exc.*Fix: ignore_exc=False"):
         from_client(client())
 
@@ -166,13 +166,13 @@ def test_a_client_that_hides_faults_is_refused(client: Callable[[], object]) -> 
     ids=["Unix socket", "no server", "prefix", "another library's"],
 )
 def test_clients_that_cannot_be_used(client: Callable[[], object], words: str) -> None:
-    """They are refused when they are given, not at the first call."""
+    """Other objects are refused at once, not at the first call."""
     with pytest.raises(ConfigurationError, match=words):
         MemcachedTokenCache.from_client(client())
 
 
 def test_without_its_library() -> None:
-    """Where pymemcache is not installed, the message names the extra to install."""
+    """Without pymemcache the message names the extra to install."""
     code = """if True:
         import sys
         class Absent:

@@ -1,4 +1,4 @@
-"""Three memcacheds: each key has a server of its own, and stays with it when that one is stopped."""
+"""Three memcached servers: each key has one server, also while that server is stopped."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from m2m_auth.errors import CacheUnavailable
 
 @pytest.fixture
 def stores() -> Iterator[list[Store]]:
-    """Three memcacheds of this test's own."""
+    """Three memcached servers for one test."""
     with start_memcached() as first, start_memcached() as second, start_memcached() as third:
         yield [first, second, third]
 
 
 def test_every_process_finds_the_same_server(stores: list[Store]) -> None:
-    """Whatever the order in the list, a lease of one is seen by the other; and every server gets its share."""
+    """Two caches with another order of the servers see each other's leases; every server gets keys."""
     addresses = [store.address for store in stores]
     one, two = MemcachedTokenCache(addresses, timeout=2), MemcachedTokenCache(",".join(addresses[::-1]), timeout=2)
     with closing(one), closing(two):
@@ -36,7 +36,7 @@ def test_every_process_finds_the_same_server(stores: list[Store]) -> None:
 
 
 def test_the_keys_of_a_dead_server_stay_with_it(stores: list[Store]) -> None:
-    """They are unavailable, time after time, and never free on another server; the other keys work on."""
+    """Keys of a stopped server stay unavailable and do not move; the other keys work."""
     keys = [secrets.token_hex(32) for _ in range(40)]
     with closing(MemcachedTokenCache([store.address for store in stores], timeout=2)) as cache:
         for key in keys:

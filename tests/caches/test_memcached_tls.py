@@ -1,4 +1,4 @@
-"""memcached over TLS: Debian's memcached speaks it, and the cache passes the contract there too."""
+"""memcached over TLS, on Debian's memcached: the contract of caches, and what can go wrong with TLS."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ import trustme
 from memcached_steps import misbehaving, seconds_of
 from pymemcache.client.base import Client
 from real_servers.stores import Store, _needed
+from store_variants import StoreVariant
 
 from m2m_auth.caches.memcached import MemcachedTokenCache
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import CacheUnavailable
-from m2m_auth.testing import CacheContract
 
 
 def open_over_tls(port: int, authority: Path) -> MemcachedTokenCache:
-    """A cache that trusts this authority; a function, since a context cannot be sent to another process."""
+    """A cache that trusts this authority."""
     context = ssl.create_default_context(cafile=str(authority))
     return MemcachedTokenCache(("localhost", port), timeout=20, tls_context=context)
 
 
 @pytest.fixture(scope="module")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an authority's certificate, and a server's that it has signed."""
+    """The file of an authority's certificate; beside it are the files of a server that it signed."""
     folder = tmp_path_factory.mktemp("tls")
     signer = trustme.CA()
     signer.cert_pem.write_to_path(str(folder / "authority.pem"))
@@ -42,7 +42,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(authority: Path) -> Iterator[Store]:
-    """A memcached that speaks nothing but TLS."""
+    """A memcached with TLS only."""
     folder = authority.parent
     files = f"ssl_chain_cert={folder / 'chain.pem'},ssl_key={folder / 'key.pem'}"
     plain = ("-l", "127.0.0.1", "-p", "{port}", "-U", "0", "-u", "root")
@@ -52,12 +52,12 @@ def store(authority: Path) -> Iterator[Store]:
 
 @pytest.fixture
 def context(authority: Path) -> ssl.SSLContext:
-    """One that trusts the authority."""
+    """A context that trusts the authority."""
     return ssl.create_default_context(cafile=str(authority))
 
 
-class TestOverTls(CacheContract):
-    """The contract over TLS, races between processes included."""
+class TestOverTls(StoreVariant):
+    """Every operation over TLS."""
 
     @pytest.fixture
     def open_cache(self, store: Store, authority: Path) -> Callable[[], TokenCache]:
@@ -66,7 +66,7 @@ class TestOverTls(CacheContract):
 
 
 def test_the_connection_is_reused(store: Store, authority: Path) -> None:
-    """What TLS sends by itself, its session tickets, does not make a connection look used up."""
+    """Session tickets, which TLS sends without a request, do not end a connection's reuse."""
 
     def connections() -> int:
         return cache._servers[0].do(lambda memcached: int(memcached.stats()[b"total_connections"]))
@@ -80,7 +80,7 @@ def test_the_connection_is_reused(store: Store, authority: Path) -> None:
 
 
 def test_a_native_client_brings_its_context(store: Store, context: ssl.SSLContext) -> None:
-    """What its owner trusts is what we trust."""
+    """A pymemcache client's TLS context is used."""
     client = Client(("localhost", store.port), tls_context=context)
     with closing(MemcachedTokenCache.from_client(client, timeout=20)) as cache:
         cache.set("native", b"value", 60)
@@ -88,7 +88,7 @@ def test_a_native_client_brings_its_context(store: Store, context: ssl.SSLContex
 
 
 def test_a_server_that_is_not_trusted(store: Store) -> None:
-    """Nothing is sent to a server whose certificate is signed by somebody else."""
+    """The cache refuses a server whose certificate an unknown authority signed."""
     context = ssl.create_default_context()
     with (
         closing(MemcachedTokenCache(store.address, timeout=20, tls_context=context)) as cache,
@@ -98,7 +98,7 @@ def test_a_server_that_is_not_trusted(store: Store) -> None:
 
 
 def test_a_server_that_says_nothing(context: ssl.SSLContext) -> None:
-    """One that stays silent during the handshake costs no more than the deadline."""
+    """A server that is silent during the handshake costs at most the deadline."""
     over = threading.Event()
 
     def silent(_: object) -> None:
@@ -119,7 +119,7 @@ def test_a_server_that_says_nothing(context: ssl.SSLContext) -> None:
 
 
 def test_without_tls(store: Store) -> None:
-    """A cache that does not speak TLS to a server that does gets a fault, in time."""
+    """A cache without TLS at a server with TLS raises CacheUnavailable within the deadline."""
     with closing(MemcachedTokenCache(store.address, timeout=0.2)) as cache:
 
         def ask() -> None:

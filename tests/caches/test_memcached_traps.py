@@ -1,4 +1,4 @@
-"""memcached's traps, each on a real server: noreply, release, whole seconds, dates, large values, counters."""
+"""Traps of memcached, each on a real server: noreply, release, whole seconds, dates, large values, counters."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def key() -> str:
 
 
 def seconds_left(store: Store, key: str) -> int:
-    """The server's own word (its command ``mg`` with the flag ``t``); -1 is for ever."""
+    """The remaining time to live by the server (command ``mg``, flag ``t``); -1 means no end."""
     with raw_client(store) as client:
         answer: bytes = client.raw_command(f"mg {key} t")
     found = re.fullmatch(rb"HD t(-?\d+)", answer)
@@ -51,7 +51,7 @@ def seconds_left(store: Store, key: str) -> int:
 
 @pytest.mark.parametrize("ttl", [0.001, 0.999, 1.0, 1.5, 60, 86_399.5, 29 * DAY])
 def test_a_time_to_live_is_rounded_up(cache: MemcachedTokenCache, store: Store, key: str, ttl: float) -> None:
-    """The server keeps an entry for at least its time to live, and at most two seconds more."""
+    """The server keeps an entry for its time to live, and at most two seconds longer."""
     for keep in (cache.set, cache.add):
         name = f"{keep.__name__[0]}{key[1:]}"
         sent = time.monotonic()
@@ -63,7 +63,7 @@ def test_a_time_to_live_is_rounded_up(cache: MemcachedTokenCache, store: Store, 
 
 @pytest.mark.parametrize("ttl", [30 * DAY, 30 * DAY + 1, 400 * DAY, 2e9])
 def test_a_long_time_to_live_is_no_date(cache: MemcachedTokenCache, store: Store, key: str, ttl: float) -> None:
-    """More than 30 days would be a date, mostly one in 1970: it is kept for 30 days."""
+    """A time to live above 30 days, a date to memcached, becomes 30 days."""
     cache.set(key, b"value", ttl)
     assert cache.get(key) == b"value"
     assert 30 * DAY - 60 < seconds_left(store, key) <= 30 * DAY
@@ -71,14 +71,14 @@ def test_a_long_time_to_live_is_no_date(cache: MemcachedTokenCache, store: Store
 
 @pytest.mark.parametrize("ttl", [0.0, -5.0])
 def test_no_time_to_live_is_not_for_ever(cache: MemcachedTokenCache, store: Store, key: str, ttl: float) -> None:
-    """0 would be for ever: it is one second."""
+    """A time to live of 0, no end to memcached, becomes one second."""
     with raw_client(store) as client:
         cache.set(key, b"value", ttl)
         assert client.raw_command(f"mg {key} t") in (b"HD t1", b"HD t0", b"EN")
 
 
 def test_no_lease_lapses_early(cache: MemcachedTokenCache, key: str) -> None:
-    """Wherever between two ticks of the server's clock it was taken, a lease of one second lasts one second."""
+    """A lease of one second lasts one second, at any moment between two ticks of the server's clock."""
     lasted: list[float] = []
 
     def hold(number: int) -> None:
@@ -99,7 +99,7 @@ def test_no_lease_lapses_early(cache: MemcachedTokenCache, key: str) -> None:
 
 
 def test_a_release_frees_the_lease_at_once(cache: MemcachedTokenCache, store: Store, key: str) -> None:
-    """200 owners in a row take one lease, each right after the one before let go; the last leaves nothing behind."""
+    """200 owners take one lease in turn, each right after the previous release; nothing is left afterwards."""
     with closing(cache_on(store.port)) as other:
         for turn in range(200):
             owner = str(turn).encode()
@@ -111,7 +111,7 @@ def test_a_release_frees_the_lease_at_once(cache: MemcachedTokenCache, store: St
 
 
 def test_only_the_holder_releases(store: Store, key: str) -> None:
-    """Four threads take and release one lease, and try to release it when it is another's: there is one holder."""
+    """Four threads take and release one lease, and try to release it for others: there is always one holder."""
     holders = 0
     most = 0
     turns = 0
@@ -150,7 +150,7 @@ def test_only_the_holder_releases(store: Store, key: str) -> None:
 
 
 def test_a_lease_that_changes_hands_during_a_release(store: Store, key: str) -> None:
-    """A lease that lapsed and was taken after the release has looked at it is the next owner's: the release fails."""
+    """A release fails if the next owner took the lease between its two commands."""
 
     def change_hands_after_the_look(connection: socket.socket) -> None:
         with socket.create_connection(("127.0.0.1", store.port)) as server, raw_client(store) as other:
@@ -169,7 +169,7 @@ def test_a_lease_that_changes_hands_during_a_release(store: Store, key: str) -> 
 
 @pytest.mark.parametrize("size", [1 << 20, 3 << 20])
 def test_a_value_too_large(cache: MemcachedTokenCache, key: str, size: int) -> None:
-    """More than the server takes (1 MB) is a fault: no part of it is served, and the next operation works."""
+    """A value above the server's limit (1 MB) raises CacheUnavailable, and the next operation works."""
     cache.set(key, b"before", 60)
     with pytest.raises(CacheUnavailable, match="Error"):
         cache.set(key, b"x" * size, 60)
@@ -179,7 +179,7 @@ def test_a_value_too_large(cache: MemcachedTokenCache, key: str, size: int) -> N
 
 
 def test_a_value_that_just_fits(cache: MemcachedTokenCache, key: str) -> None:
-    """A value of a megabyte less 1 KB comes back whole."""
+    """A value of 1 MB minus 1 KB comes back unchanged."""
     value = secrets.token_bytes((1 << 20) - 1024)
     cache.set(key, value, 60)
     assert cache.get(key) == value
@@ -187,7 +187,7 @@ def test_a_value_that_just_fits(cache: MemcachedTokenCache, key: str) -> None:
 
 @pytest.mark.parametrize("bad", ["k" * 251, "a b", "a\r\nset b 0 0 1\r\nx", "a\x00b", "ä"])
 def test_a_key_that_memcached_does_not_take(cache: MemcachedTokenCache, key: str, bad: str) -> None:
-    """Such a key is refused before anything is sent: it must not become a command of its own."""
+    """A key that could become a command is refused before anything is sent."""
     with pytest.raises(CacheUnavailable):
         cache.set(bad, b"x", 60)
     with pytest.raises(CacheUnavailable):
@@ -198,14 +198,14 @@ def test_a_key_that_memcached_does_not_take(cache: MemcachedTokenCache, key: str
 
 
 def test_counting_does_not_prolong_a_counter(cache: MemcachedTokenCache, store: Store, key: str) -> None:
-    """The time to live is the first increment's, also after the counter has grown by a digit."""
+    """The time to live is that of the first increment, also after the counter gets another digit."""
     assert cache.increment(key, 100) == 1
     assert [cache.increment(key, 5000) for _ in range(10)] == list(range(2, 12))
     assert 90 < seconds_left(store, key) <= 101
 
 
 def test_what_is_no_counter_is_not_counted(cache: MemcachedTokenCache, key: str) -> None:
-    """Another kind of value under the counter's key is a fault, and stays as it is."""
+    """increment raises CacheUnavailable for a value that is not a counter, and does not change it."""
     cache.set(key, b"token", 60)
     with pytest.raises(CacheUnavailable, match="non-numeric"):
         cache.increment(key, 60)

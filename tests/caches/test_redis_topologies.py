@@ -19,7 +19,7 @@ from m2m_auth.errors import CacheUnavailable
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[tuple[Store, str]]:
-    """A Redis server that speaks TLS only, and the file with its authority's certificate."""
+    """A Redis server with TLS only, and the file of its authority's certificate."""
     authority = trustme.CA()
     certificate = authority.issue_cert("localhost", "127.0.0.1")
     names = {name: str(tmp_path / f"{name}.pem") for name in ("ca", "cert", "key")}
@@ -33,7 +33,7 @@ def tls(tmp_path: Path) -> Iterator[tuple[Store, str]]:
 
 
 def test_tls(tls: tuple[Store, str]) -> None:
-    """rediss:// by URL and by client; the server's certificate is checked, and its name."""
+    """TLS by URL and by client; the server's certificate and name are checked."""
     store, authority = tls
     cache = RedisTokenCache(f"rediss://127.0.0.1:{store.port}/0?ssl_ca_certs={authority}", timeout=2.0)
     cache.set("key", b"value", 60)
@@ -52,7 +52,7 @@ def test_tls(tls: tuple[Store, str]) -> None:
 
 @pytest.mark.slow
 def test_sentinel_follows_the_primary() -> None:
-    """After a fail-over the same cache writes to the new primary; from a client for replicas it takes the primary."""
+    """After a fail-over the same cache writes to the new primary; a client for replicas also leads to the primary."""
     with contextlib.ExitStack() as stack:
         primary = stack.enter_context(start_valkey())
         replica = stack.enter_context(start_valkey("--replicaof", f"127.0.0.1 {primary.port}"))
@@ -74,7 +74,7 @@ def test_sentinel_follows_the_primary() -> None:
 
 @pytest.mark.slow
 def test_cluster_finds_each_keys_node() -> None:
-    """Keys on all nodes work, scripts too; with a node gone its keys are faults, and the others go on."""
+    """Keys on all nodes work, scripts too. Without a node its keys raise CacheUnavailable, and the others work."""
     nodes = start_cluster(3)
     try:
         client: Any = redis.RedisCluster("127.0.0.1", nodes[0].port)
@@ -110,7 +110,7 @@ def stored(store: Store, key: str) -> bool:
 
 
 def eventually(condition: Any, timeout: float = 30.0) -> None:
-    """Waits until the condition holds; a fault counts as no."""
+    """Waits until the condition holds; CacheUnavailable counts as false."""
     until = time.monotonic() + timeout
     while True:
         with contextlib.suppress(CacheUnavailable, redis.RedisError):

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from m2m_auth import RenewalPolicy, TokenSource, TokenUnavailable
 from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.protocol import release_thread
 from m2m_auth.http.transports import as_transport
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
 from m2m_auth.source.token_source import engine_of
@@ -92,7 +93,7 @@ class StoppingCache:
 
     def release_thread(self) -> None:
         """See :class:`m2m_auth.caches.disk.DiskTokenCache`."""
-        getattr(self._inner, "release_thread", lambda: None)()
+        release_thread(self._inner)
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """A token request; its point is ``mint.mint``."""

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +17,13 @@ from m2m_auth.testing import FakeAuthorizationServer
 HERE = Path(__file__).parent
 QUICK = RenewalPolicy(lease=2.0, mint_deadline=1.5)
 """Leases of 2 s."""
-EARLY = QUICK._replace(window=0.95, margin=0.05, jitter=0.0)
+EARLY = replace(QUICK, window=0.95, margin=0.05, jitter=0.0)
 """The same; and a token is stale after a twentieth of its life, and good for nearly all the rest."""
 
 
 def changed(policy: RenewalPolicy) -> str:
     """The policy as JSON."""
-    return json.dumps(policy._asdict())
+    return json.dumps(asdict(policy))
 
 
 class Process:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ MODES: tuple[FailureMode, ...] = ("reset", "truncated", "500", "not_json", "hang
 def test_a_held_token_is_served_through_every_failure(server: FakeAuthorizationServer, folder: Path) -> None:
     """Seven ways to fail, one after the other: one attempt each, a backoff apart, for the fleet; no failed call."""
     server.lifetime = 16
-    policy = EARLY._replace(mint_deadline=1.0)
+    policy = replace(EARLY, mint_deadline=1.0)
     with Fleet(server, folder, 4, 4, policy) as fleet:
         while not server.api_calls:  # the first token request has been answered
             time.sleep(0.01)
@@ -43,7 +44,7 @@ def test_without_a_token_calls_fail_fast_and_recover(
     server: FakeAuthorizationServer, folder: Path, mode: FailureMode
 ) -> None:
     """It fails from the start: calls fail by the shared record, attempts keep a distance; then all is well."""
-    policy = QUICK._replace(mint_deadline=1.0)
+    policy = replace(QUICK, mint_deadline=1.0)
     server.fail(mode)
     with Fleet(server, folder, 4, 4, policy) as fleet:
         server.wait_for_token_requests(3)

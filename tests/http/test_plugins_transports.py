@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_callers_do_not_wait_for_a_head_that_drips(caller: Caller, server: FakeA
     server.fail("slow_drip", interval=0.2)
     began = time.monotonic()
     with pytest.raises(caller.error):
-        caller.get(api, auth=caller.auth(server, policy=HASTY._replace(max_wait=1.0)))
+        caller.get(api, auth=caller.auth(server, policy=replace(HASTY, max_wait=1.0)))
     assert time.monotonic() - began < 10
     assert server.api_calls == []
 

@@ -10,12 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2m_auth.errors import TokenEndpointUnavailable, TokenRequestRejected, TokenUnavailable
-from m2m_auth.lifecycle.failure import Failure, Kind
+from m2m_auth.lifecycle.failure import Failure, FailureKind
 
 FACTS = {"status": 401, "error": "invalid_client", "error_description": None, "error_uri": None}
-REJECTED = Failure(Kind.CREDENTIALS, "TokenRequestRejected", "no", "invalid_client", None, 3, FACTS)
-DOWN = Failure(Kind.THROTTLED, "TokenEndpointUnavailable", "busy", "http_429", 7.5, 1, {"status": 429})
-PLAIN = Failure(Kind.UNAVAILABLE, "TokenUnavailable", "none", "internal_error")
+REJECTED = Failure(FailureKind.CREDENTIALS, "TokenRequestRejected", "no", "invalid_client", None, 3, FACTS)
+DOWN = Failure(FailureKind.THROTTLED, "TokenEndpointUnavailable", "busy", "http_429", 7.5, 1, {"status": 429})
+PLAIN = Failure(FailureKind.UNAVAILABLE, "TokenUnavailable", "none", "internal_error")
 
 
 def over_the_wire(failure: Failure) -> Any:
@@ -62,15 +62,38 @@ def test_each_caller_gets_an_exception_of_its_own() -> None:
         {"facts": []},
     ],
 )
-def test_a_record_that_is_none_is_refused(change: dict[str, Any]) -> None:
-    """From a newer version, or from nobody knows whom: an error that the caller expects, and nothing is run."""
+def test_a_record_that_is_no_failure_is_refused(change: dict[str, Any]) -> None:
+    """A newer version or a stranger may have written it: it raises what the reader expects, and no class is called."""
     with pytest.raises((ValueError, TypeError, KeyError)):
         Failure.from_json({**over_the_wire(REJECTED), **change})
 
 
+@pytest.mark.parametrize("name", ["ConfigurationError", "CacheUnavailable", "nearest", "NoSuchError", "__name__"])
+def test_only_the_errors_of_a_missing_token_are_failures(name: str) -> None:
+    """Another class or function of the errors is not called."""
+    with pytest.raises(ValueError, match=r"^not a failure's class$"):
+        Failure.from_json({**over_the_wire(PLAIN), "error_class": name})
+
+
+@pytest.mark.parametrize("change", [{"attempts": 1.5}, {"attempts": None}, {"retry_after": "soon"}])
+def test_the_numbers_of_a_failure_are_numbers(change: dict[str, Any]) -> None:
+    """Text would break the arithmetic of the next attempt, on the thread of a caller."""
+    with pytest.raises(TypeError, match=r"^not a failure's numbers$"):
+        Failure.from_json({**over_the_wire(PLAIN), **change})
+
+
+def test_attempts_are_counted_while_the_kind_stays() -> None:
+    """Another kind begins again; so does the first failure."""
+    first = PLAIN.following(None)
+    assert first.attempts == 1
+    assert PLAIN.following(first).attempts == 2
+    assert PLAIN.following(PLAIN.following(first)) == PLAIN._replace(attempts=3)
+    assert PLAIN.following(REJECTED) is PLAIN
+
+
 @pytest.mark.parametrize("field", Failure._fields)
 def test_a_record_with_a_missing_field_is_refused(field: str) -> None:
-    """Half a record is none."""
+    """Every field is needed."""
     data = over_the_wire(REJECTED)
     del data[field]
     with pytest.raises((ValueError, TypeError, KeyError)):

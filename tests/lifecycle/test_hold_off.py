@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from m2m_auth.lifecycle.failure import Failure, Kind, hold_off
+from m2m_auth.lifecycle.failure import Failure, FailureKind, hold_off
 from m2m_auth.lifecycle.policy import RenewalPolicy
 
 
-def failure(kind: Kind, attempts: int = 1, retry_after: float | None = None) -> Failure:
+def failure(kind: FailureKind, attempts: int = 1, retry_after: float | None = None) -> Failure:
     """A failure of this kind."""
     return Failure(kind, "TokenEndpointUnavailable", "x", "x", retry_after, attempts)
 
@@ -17,25 +17,25 @@ def failure(kind: Kind, attempts: int = 1, retry_after: float | None = None) -> 
 def test_backoff_doubles_to_a_cap_that_suits_the_lifetime(lifetime: float, cap: float) -> None:
     """From 1 s, x2, cap clamp(W/10, 1 s, 60 s): a token of 5 s is retried often, one of a day is not."""
     lead = RenewalPolicy().lead(lifetime)
-    steps = [hold_off(failure(Kind.UNAVAILABLE, attempts), lead, 1.0) for attempts in range(1, 9)]
+    steps = [hold_off(failure(FailureKind.UNAVAILABLE, attempts), lead, 1.0) for attempts in range(1, 9)]
     assert steps == [min(2.0**n, cap) for n in range(8)]
 
 
 @pytest.mark.parametrize(("fraction", "share"), [(0.0, 0.5), (0.5, 0.75), (1.0, 1.0)])
 def test_backoff_has_equal_jitter(fraction: float, share: float) -> None:
     """Half of each step is fixed, half random."""
-    assert hold_off(failure(Kind.UNAVAILABLE, 3), 3600.0, fraction) == 4.0 * share
+    assert hold_off(failure(FailureKind.UNAVAILABLE, 3), 3600.0, fraction) == 4.0 * share
 
 
 @pytest.mark.parametrize(("attempts", "hold"), [(1, 30.0), (2, 60.0), (3, 120.0), (4, 240.0), (5, 300.0), (999, 300.0)])
 def test_refused_credentials_double_from_30_s_to_5_min(attempts: int, hold: float) -> None:
     """The negative record of a wrong secret; no jitter shortens it."""
-    assert hold_off(failure(Kind.CREDENTIALS, attempts), 75.0, 0.0) == hold
+    assert hold_off(failure(FailureKind.CREDENTIALS, attempts), 75.0, 0.0) == hold
 
 
 def test_a_configuration_error_is_remembered_for_60_s() -> None:
     """invalid_scope and the like: 60 s, however often."""
-    assert {hold_off(failure(Kind.CONFIGURATION, n), 75.0, 0.3) for n in (1, 2, 50)} == {60.0}
+    assert {hold_off(failure(FailureKind.CONFIGURATION, n), 75.0, 0.3) for n in (1, 2, 50)} == {60.0}
 
 
 @pytest.mark.parametrize(
@@ -44,15 +44,15 @@ def test_a_configuration_error_is_remembered_for_60_s() -> None:
 )
 def test_a_429_is_obeyed_with_up_to_5_s_of_jitter(asked: float, fraction: float, hold: float) -> None:
     """What the server asked for, capped at an hour, plus the jitter that keeps a fleet from returning at once."""
-    assert hold_off(failure(Kind.THROTTLED, 1, asked), 75.0, fraction) == hold
+    assert hold_off(failure(FailureKind.THROTTLED, 1, asked), 75.0, fraction) == hold
 
 
 def test_the_server_of_a_5xx_has_no_say() -> None:
     """Retry-After of a 503 is told to the caller, but backoff decides: only a 429 sets the pace."""
-    assert hold_off(failure(Kind.UNAVAILABLE, 1, 900.0), 75.0, 1.0) == 1.0
+    assert hold_off(failure(FailureKind.UNAVAILABLE, 1, 900.0), 75.0, 1.0) == 1.0
 
 
 @pytest.mark.parametrize(("renews_in", "hold"), [(None, 0.0), (0.0, 0.0), (30.0, 30.0), (60.0, 60.0), (86400.0, 60.0)])
 def test_our_own_budget_is_looked_at_every_minute(renews_in: float | None, hold: float) -> None:
     """Until it renews, but an operator who raises it is not kept waiting for the month's end."""
-    assert hold_off(failure(Kind.BUDGET, 7, renews_in), 75.0, 1.0) == hold
+    assert hold_off(failure(FailureKind.BUDGET, 7, renews_in), 75.0, 1.0) == hold

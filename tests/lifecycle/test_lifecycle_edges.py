@@ -8,14 +8,14 @@ import math
 import pytest
 
 from m2m_auth.lifecycle.decision import Action, Decision, Pause, decide
-from m2m_auth.lifecycle.failure import Failure, Kind
+from m2m_auth.lifecycle.failure import Failure, FailureKind
 from m2m_auth.lifecycle.policy import RenewalPolicy
 from m2m_auth.lifecycle.schedule import Schedule, schedule, state_at
 
 POLICY = RenewalPolicy()
 START = 1_000.0
 LIFETIMES = [2.0, 5.0, 300.0, 3600.0, 86400.0]
-DOWN = Failure(Kind.UNAVAILABLE, "TokenEndpointUnavailable", "down", "timeout")
+DOWN = Failure(FailureKind.UNAVAILABLE, "TokenEndpointUnavailable", "down", "timeout")
 
 
 def before(time: float) -> float:

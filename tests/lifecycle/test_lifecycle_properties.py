@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2m_auth.lifecycle.decision import Action, Pause, decide
-from m2m_auth.lifecycle.failure import Failure, Kind, hold_off
+from m2m_auth.lifecycle.failure import Failure, FailureKind, hold_off
 from m2m_auth.lifecycle.policy import RenewalPolicy
 from m2m_auth.lifecycle.schedule import Schedule, schedule, state_at
 
@@ -22,12 +22,11 @@ def policies(draw: st.DrawFn) -> RenewalPolicy:
     margin = draw(st.floats(0.01, 0.99)) * window
     cap = draw(st.floats(1.0, 7200.0))
     jitter = draw(st.floats(0.0, 0.5))
-    policy = RenewalPolicy(window=window, margin=margin, window_cap=cap, margin_cap=cap * margin, jitter=jitter)
-    return policy.checked()
+    return RenewalPolicy(window=window, margin=margin, window_cap=cap, margin_cap=cap * margin, jitter=jitter)
 
 
 TIMELINES = st.builds(schedule, STARTS, LIFETIMES, policies(), FRACTIONS)
-KINDS = st.sampled_from(Kind)
+KINDS = st.sampled_from(FailureKind)
 RETRY = st.none() | st.floats(0.0, 3600.0)
 
 
@@ -99,13 +98,13 @@ def test_a_wait_is_short_and_for_a_good_token_only(edges: Schedule, share: float
 def test_hold_off_keeps_to_its_bounds(failure: Failure, lead: float, fraction: float) -> None:
     """BEHAVIOUR §3: no failure silences a process for longer than its row says, and none lets it hammer."""
     hold = hold_off(failure, lead, fraction)
-    if failure.kind is Kind.CREDENTIALS:
+    if failure.kind is FailureKind.CREDENTIALS:
         assert 30.0 <= hold <= 300.0
-    elif failure.kind is Kind.CONFIGURATION:
+    elif failure.kind is FailureKind.CONFIGURATION:
         assert hold == 60.0
-    elif failure.kind is Kind.THROTTLED and failure.retry_after is not None:
+    elif failure.kind is FailureKind.THROTTLED and failure.retry_after is not None:
         assert failure.retry_after <= hold <= min(failure.retry_after, 3600.0) + 5.0
-    elif failure.kind is Kind.BUDGET:
+    elif failure.kind is FailureKind.BUDGET:
         assert hold == min(failure.retry_after or 0.0, 60.0)
     else:
         assert 0.5 <= hold <= min(max(lead / 10, 1.0), 60.0)
@@ -113,7 +112,9 @@ def test_hold_off_keeps_to_its_bounds(failure: Failure, lead: float, fraction: f
 
 @settings(max_examples=100, deadline=None)
 @given(KINDS, st.integers(1, 50), st.floats(0.0, 3600.0), FRACTIONS)
-def test_another_failure_never_shortens_the_hold(kind: Kind, attempts: int, lead: float, fraction: float) -> None:
+def test_another_failure_never_shortens_the_hold(
+    kind: FailureKind, attempts: int, lead: float, fraction: float
+) -> None:
     """Backoff only grows with the attempts in a row."""
     first = Failure(kind, "TokenEndpointUnavailable", "x", "x", None, attempts)
     second = first._replace(attempts=attempts + 1)

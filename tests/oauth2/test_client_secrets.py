@@ -113,8 +113,14 @@ def test_an_object_by_the_protocol_is_taken_as_it_is() -> None:
     ("method", "words"),
     [
         ("client_secret_basik", ["'client_secret_basik'", "did you mean 'client_secret_basic'?", "client_secret_post"]),
-        ("mtls", ["'mtls' is not known", "Known: client_secret_basic, client_secret_post"]),
-        ("private_key_jwt", ["needs the key", "Fix: client_authentication=PrivateKeyJ", "from m2m_auth"]),
+        (
+            "mtls",
+            [
+                "'mtls' is not known",
+                "Known: client_secret_basic, client_secret_post, PrivateKeyJWT(key), or an object of your own",
+            ],
+        ),
+        ("private_key_jwt", ["needs arguments", "Fix: client_authentication=PrivateKeyJWT(key), from m2m_auth"]),
         (None, ["client_authentication=NoneType", "Fix: a name such as"]),
         (("id", "s3cr3t"), ["client_authentication=tuple", "ClientAuthentication protocol"]),
         (ClientSecretPost, ["client_authentication=type", "Fix: a name such as"]),

@@ -113,7 +113,8 @@ def test_keys_algorithms_and_audiences_are_told_apart() -> None:
         ("", "RS256", ["neither PEM text nor a file"]),
         (None, "RS256", ["neither PEM text nor a file", "TypeError"]),
         ("nul\x00byte", "RS256", ["neither PEM text nor a file"]),
-        (b"", "RS256", ["holds no '-----BEGIN"]),
+        (b"", "RS256", ["neither PEM text nor a file"]),
+        (b"\xff\x00", "RS256", ["neither PEM text nor a file", "ValueError"]),
     ],
 )
 def test_a_key_that_cannot_sign_is_refused_at_once(key: Any, algorithm: Any, words: list[str]) -> None:

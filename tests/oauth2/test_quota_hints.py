@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from answers import answer
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from token_answers import answer
 
 from m2m_auth.oauth2.rate_limit_headers import quota_is_low
-from m2m_auth.oauth2.token_response import TokenGrant
+from m2m_auth.oauth2.token_response import TokenResponse
 
 HEADER = "auth0-client-quota-limit"
 
@@ -39,7 +39,7 @@ def test_little_is_a_tenth_of_any_bucket(header: str, low: bool) -> None:
 def test_a_grant_carries_it(left: int) -> None:
     """With the token, so that optional renewals of this one are put off."""
     found = answer(200, {"access_token": "x"}, {"Auth0-Client-Quota-Limit": f"b=per_hour;q=100;r={left};t=60"})
-    assert isinstance(found, TokenGrant)
+    assert isinstance(found, TokenResponse)
     assert found.quota_low is (left == 3)
 
 

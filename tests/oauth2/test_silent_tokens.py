@@ -5,20 +5,24 @@ from __future__ import annotations
 import copy
 import pickle
 import traceback
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from canaries import shown_by_error
 
 from m2m_auth import AccessToken, ConfigurationError
-from m2m_auth.oauth2.secrets import Secret, checked_secret
+from m2m_auth.oauth2.client_authentication.private_key_jwt import PrivateKeyJWT
+from m2m_auth.oauth2.grants import RefreshToken
+from m2m_auth.oauth2.secrets import Secret, checked_secret, checked_secret_source, concealed
 from m2m_auth.oauth2.tokens import token_fingerprint
 
 CANARY = "canary-5ecret"
 
 
-def token(value: str = CANARY, mark: str = "0123456789abcdef") -> AccessToken:
+def token(value: str = CANARY, fingerprint: str = "0123456789abcdef") -> AccessToken:
     """A token with this value."""
-    return AccessToken(value, scope="a b", issued_at=100.0, expires_at=160.0, fingerprint=mark)
+    return AccessToken(value, scope="a b", issued_at=100.0, expires_at=160.0, fingerprint=fingerprint)
 
 
 def shown(thing: object) -> list[str]:
@@ -86,10 +90,10 @@ def test_a_token_cannot_be_changed(name: str) -> None:
 
 def test_tokens_are_equal_by_value() -> None:
     """When it was minted does not matter: reject() compares what was sent."""
-    assert token() == token(mark="ffff")
+    assert token() == token(fingerprint="ffff")
     assert token() != token("other")
     assert token() != CANARY
-    assert len({token(), token(mark="ffff"), token("other")}) == 2
+    assert len({token(), token(fingerprint="ffff"), token("other")}) == 2
 
 
 def test_secrets_are_equal_by_value() -> None:
@@ -120,9 +124,103 @@ def test_a_fingerprint_is_keyed() -> None:
 
 
 def test_a_checked_secret_is_kept_as_it_is() -> None:
-    """Inner white space and colons belong to it; what is wrong with another is said without showing it."""
-    assert checked_secret("s", "a b: c") == Secret("a b: c")
-    for wrong in (f" {CANARY}", f"{CANARY}\n", f"{CANARY}\ud800", CANARY.encode()):
-        with pytest.raises(ConfigurationError) as caught:
-            checked_secret("s", wrong)
-        assert CANARY not in str(caught.value)
+    """White space and colons inside belong to it, and a checked secret stays the object that it is."""
+    secret = checked_secret("s", "a b: c")
+    assert secret == Secret("a b: c")
+    assert checked_secret("s", secret) is secret
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (f" {CANARY}", "s begins or ends with white space (a line break from a file?). Fix: s.strip()"),
+        (f"{CANARY}\n", "s begins or ends with white space (a line break from a file?). Fix: s.strip()"),
+        (f"{CANARY}\ud800", "s has characters that are not UTF-8 (a lone surrogate: bytes from the environment?)."),
+        (f"\udfff{CANARY}", "s has characters that are not UTF-8 (a lone surrogate: bytes from the environment?)."),
+        (CANARY.encode(), "s must be a string or a callable that returns one, not bytes"),
+        ([CANARY], "s must be a string or a callable that returns one, not list"),
+        (None, "s must be a string or a callable that returns one, not NoneType"),
+        ("", "s is blank. Fix: set it; an unset environment variable is the usual cause"),
+        (" \t", "s is blank. Fix: set it; an unset environment variable is the usual cause"),
+    ],
+)
+@pytest.mark.parametrize("concealed_first", [False, True])
+def test_a_wrong_secret_is_explained(given: Any, words: str, concealed_first: bool) -> None:
+    """The message says what is wrong, concealed or not, and does not show it."""
+    with pytest.raises(ConfigurationError) as caught:
+        checked_secret("s", concealed(given) if concealed_first else given)
+    assert str(caught.value).startswith(words)
+    assert CANARY not in str(caught.value)
+
+
+@pytest.mark.parametrize("character", ["\ud7ff", "\ue000", "\U0010ffff", "\x7f", "\u00e9"])
+def test_every_character_with_a_utf8_form_may_be_in_a_secret(character: str) -> None:
+    """Only the code points between the two edges of the surrogates have none."""
+    assert checked_secret("s", f"a{character}b").reveal_bytes() == f"a{character}b".encode()
+
+
+def fetch() -> str:
+    """A callable that fetches a secret."""
+    return CANARY
+
+
+def test_a_source_of_secrets_stays_a_callable() -> None:
+    """None and callables are for later; everything else is checked at once, under the option's name."""
+    assert checked_secret_source(None) is None
+    assert checked_secret_source(fetch) is fetch
+    assert checked_secret_source(CANARY) == Secret(CANARY)
+    with pytest.raises(ConfigurationError, match=r"^client_secret is blank"):
+        checked_secret_source("")
+
+
+def test_concealed_wraps_once() -> None:
+    """None, callables and secrets stay as they are; anything else comes back as it was passed."""
+    secret, keys = Secret(CANARY), [CANARY, 7]
+    assert (concealed(None), concealed(fetch), concealed(secret)) == (None, fetch, secret)
+    assert concealed(fetch) is fetch
+    assert concealed(secret) is secret
+    assert concealed(keys).reveal() is keys
+    assert concealed(CANARY) == secret
+    assert CANARY not in repr(concealed(keys))
+
+
+def test_secrets_that_are_not_text_are_equal_as_objects() -> None:
+    """There is nothing to compare in constant time; text never equals them."""
+    one, other = [CANARY], [CANARY]
+    assert Secret(one) == Secret(one)
+    assert hash(Secret(one)) == hash(Secret(one))
+    assert Secret(one) != Secret(other)
+    assert Secret(CANARY) != Secret(other)
+
+
+def test_bytes_that_are_not_utf8_become_text_that_the_check_refuses() -> None:
+    """A binary secret from a file is an error with words, not an exception that carries it along."""
+    assert Secret(b"a\xff").reveal() == "a\udcff"
+    assert Secret(b"a\xff").reveal_bytes() == b"a\xff"
+    assert Secret("\ud800") == Secret("\ud800") != Secret("\ud801")
+    with pytest.raises(ConfigurationError, match="s has characters that are not UTF-8"):
+        checked_secret("s", Secret(b"a\xff").reveal())
+
+
+MISTAKES: dict[str, Callable[[], object]] = {
+    "secret": lambda: checked_secret("s", f"{CANARY} "),
+    "secret as bytes": lambda: checked_secret("s", CANARY.encode()),
+    "secret of a source": lambda: checked_secret_source(f"{CANARY}\ud800"),
+    "white space": lambda: RefreshToken(f"{CANARY} "),
+    "encoding": lambda: RefreshToken(CANARY, "xml"),  # type: ignore[arg-type]
+    "no PEM": lambda: PrivateKeyJWT(CANARY),
+    "public key": lambda: PrivateKeyJWT(f"-----BEGIN PUBLIC KEY-----\n{CANARY}"),
+    "bytes": lambda: PrivateKeyJWT(CANARY.encode()),
+    "no key in it": lambda: PrivateKeyJWT(f"-----BEGIN PRIVATE KEY-----\n{CANARY}\n-----END PRIVATE KEY-----"),
+    "algorithm": lambda: PrivateKeyJWT(CANARY, "HS256"),
+    "unknown algorithm": lambda: PrivateKeyJWT(f"-----BEGIN PRIVATE KEY-----\n{CANARY}", "RS257"),
+    "lifetime": lambda: PrivateKeyJWT(CANARY, lifetime=0),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_the_traceback_of_a_mistake_holds_no_secret(mistake: str) -> None:
+    """Error reporters print the locals of every frame: ours show only that there is a secret."""
+    with pytest.raises(ConfigurationError) as caught:
+        MISTAKES[mistake]()
+    assert [text for text in shown_by_error(caught.value, __file__) if CANARY in text] == []

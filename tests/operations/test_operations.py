@@ -172,7 +172,7 @@ def test_a_failure_elsewhere_is_seen(server: Server, clock: FakeClock) -> None:
     assert found.last_failure == str(raised.value)
     assert found.retry_in is not None
     assert 0 < found.retry_in <= 1
-    assert (found.mints, found.failed) == (MintCounts(0, 0, 0), MintCounts(1, 1, 1))
+    assert (found.mints, found.failed) == (MintCounts(), MintCounts(hour=1, day=1, month=1))
     clock.advance(5)
     assert only(elsewhere(server, clock, memory)).retry_in is None, "it is due"
 

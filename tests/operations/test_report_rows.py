@@ -24,8 +24,8 @@ def row(**changes: Any) -> Row:
 
 def budget(limit: int, used: int, at: float = NOW, reserve: float = 0.1) -> BudgetBar:
     """The bar of a monthly limit."""
-    spent = MintCounts(0, 0, used)
-    (bar,) = row(budget=MintBudget(limit, reserve=reserve), mints=spent, at=at).budgets
+    spent = MintCounts(month=used)
+    (bar,) = row(budget=MintBudget(per_month=limit, reserve=reserve), mints=spent, at=at).budgets
     return bar
 
 
@@ -119,6 +119,6 @@ def test_the_first_day_tells_nothing_of_a_month() -> None:
 
 def test_a_limit_by_the_hour() -> None:
     """A bar of its own, until the hour ends; none for a limit that there is not."""
-    (found,) = row(budget=MintBudget(None, per_hour=2)).budgets
+    (found,) = row(budget=MintBudget(per_month=None, per_hour=2)).budgets
     assert found == BudgetBar(50.0, 90.0, 0, "1 of 2 this hour; the next begins in 46 min 40 s", warns=False)
-    assert len(row(budget=MintBudget(100, per_hour=2)).budgets) == 2
+    assert len(row(budget=MintBudget(per_month=100, per_hour=2)).budgets) == 2

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict, is_dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -22,7 +23,7 @@ HOSTILE = st.text(min_size=1, max_size=40) | st.sampled_from(["\x1b[2Jgone", "a\
 
 def test_the_table() -> None:
     """What an operator reads, to the letter."""
-    mints = MintCounts(1, 5, 300)
+    mints = MintCounts(hour=1, day=5, month=300)
     table = as_table(
         [
             report(mints=mints, budget=MintBudget(per_month=1000, per_hour=10)),
@@ -98,6 +99,7 @@ def test_expiry_in_words(seconds: float, words: str) -> None:
 
 
 TIMES = st.none() | st.floats(0, 4e9)
+COUNT = st.integers(0, 10**6)
 REPORTS = st.builds(
     report,
     alias=HOSTILE,
@@ -106,17 +108,17 @@ REPORTS = st.builds(
     renew_at=TIMES,
     expiring_at=TIMES,
     expires_at=TIMES,
-    mints=st.builds(MintCounts, *[st.integers(0, 10**6)] * 3),
+    mints=st.builds(MintCounts, hour=COUNT, day=COUNT, month=COUNT),
     hosts=st.lists(st.builds(HostMints, HOSTILE, st.integers(0, 10**6), st.floats(0, 4e9)), max_size=3),
     hours=st.lists(st.builds(HourCounts, st.integers(0, 99), st.integers(0, 99)), max_size=3),
-    budget=st.none() | st.builds(MintBudget, st.integers(1, 10**6), st.none(), st.just(0.1)),
+    budget=st.none() | st.builds(MintBudget, per_month=st.integers(1, 10**6)),
     at=st.floats(0, 4e9),
 )
 
 
 def plain(found: ClientReport) -> dict[str, Any]:
     """The report as JSON values."""
-    nested = {name: value._asdict() for name, value in found._asdict().items() if hasattr(value, "_asdict")}
+    nested = {name: asdict(value) for name, value in found._asdict().items() if is_dataclass(value)}
     hosts = [{**each._asdict(), "last_at_iso": iso(each.last_at)} for each in found.hosts]
     return {**found._asdict(), **nested, "hosts": hosts, "hours": [each._asdict() for each in found.hours]}
 

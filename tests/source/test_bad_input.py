@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from m2m_auth import ConfigurationError, RenewalPolicy, TokenSource
+from m2m_auth import ConfigurationError, TokenSource
 from m2m_auth.errors import missing_extra, nearest
 from m2m_auth.oauth2.grants import ClientCredentials
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
@@ -88,7 +88,6 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
     ({"encryption_keys": []}, ["encryption_keys is empty", "Fix: leave it out"]),
     ({"encryption_keys": ["short-s3cr3t"]}, ["shorter than 16 bytes", "Fix: secrets.token_urlsafe(32)"]),
     ({"encryption_keys": ["0123456789abcdef", None]}, ["a key that is neither text nor bytes", "Fix: secrets."]),
-    ({"policy": RenewalPolicy(lease=9)}, ["policy.lease=9 s", "policy.mint_deadline=10 s", "Fix: lease="]),
     ({"transport": 5}, ["transport=int is neither a callable", "requests.Session"]),
     ({"audiance": "a"}, ["unknown option 'audiance'", "did you mean 'audience'?", "Known: token_endpoint, client_id"]),
     ({"scopes": "a"}, ["unknown option 'scopes'", "did you mean 'scope'?"]),

@@ -214,12 +214,12 @@ def test_every_tier_is_sealed(fleet: Fleet) -> None:
 @pytest.mark.parametrize(
     ("tiers", "words"),
     [
-        ((), "needs two caches"),
-        (("memory:",), "needs two caches"),
-        (("memory:", 5), "int is neither a cache nor a URL of one"),
+        ((), "needs at least two caches"),
+        (("memory:",), "needs at least two caches"),
+        (("memory:", 5), "int is neither a cache nor the URL of a cache"),
         (("memory:", "nonsense"), "no cache has this URL scheme"),
         (("memory:", TieredCache("memory:", "memory:")), "a tier is a single cache"),
-        (("redis://127.0.0.1:1", "memory:"), "name the nearest first"),
+        (("redis://127.0.0.1:1", "memory:"), "name the nearest tier first"),
     ],
 )
 def test_what_is_no_tier_is_explained(tiers: tuple[object, ...], words: str) -> None:

@@ -1,4 +1,4 @@
-"""Caches for the contract's own tests: two good ones, and broken ones with one fault each."""
+"""Caches for the tests of the contract: two correct ones, and broken ones with one fault each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from m2m_auth.caches.protocol import Capabilities
 
 
 class DictCache:
-    """A right cache in this process's memory."""
+    """A correct cache in this process's memory."""
 
     capabilities = Capabilities(shared=False)
 
@@ -60,9 +60,11 @@ class DictCache:
 
 
 class NothingShared(DictCache):
-    """A cache that says it can do nothing but store."""
+    """A cache without any capability: it only stores."""
 
-    capabilities = Capabilities(False, False, False, False, 0.05)
+    capabilities = Capabilities(
+        shared=False, atomic_add=False, compare_delete=False, atomic_increment=False, resolution=0.05
+    )
 
 
 class RacyAdd(DictCache):
@@ -78,7 +80,7 @@ class RacyAdd(DictCache):
 
 
 class WrongRelease(DictCache):
-    """Its delete_if deletes whatever is there."""
+    """Its delete_if deletes any value."""
 
     def delete_if(self, key: str, value: bytes) -> bool:
         """See TokenCache."""
@@ -108,15 +110,24 @@ class RacyCounter(DictCache):
 
 
 class Everlasting(DictCache):
-    """It knows no time to live."""
+    """It ignores the time to live."""
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """See TokenCache."""
         super().set(key, value, 3600)
 
 
+class KeptTimeToLive(DictCache):
+    """A second set keeps the time to live of the first."""
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        """See TokenCache."""
+        _, end = self.entries.get(key, (b"", time.monotonic() + ttl))
+        self.entries[key] = (value, end)
+
+
 class Impatient(DictCache):
-    """It forgets too early."""
+    """Its entries expire too early."""
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """See TokenCache."""
@@ -124,7 +135,7 @@ class Impatient(DictCache):
 
 
 class ShortKeys(DictCache):
-    """It cuts keys off at 63 characters."""
+    """It cuts keys after 63 characters."""
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """See TokenCache."""
@@ -136,7 +147,7 @@ class ShortKeys(DictCache):
 
 
 class CStrings(DictCache):
-    """It ends values at the first NUL, and answers with a bytearray."""
+    """It ends values at the first NUL, and returns a bytearray."""
 
     def get(self, key: str) -> bytes | None:
         """See TokenCache."""
@@ -145,7 +156,7 @@ class CStrings(DictCache):
 
 
 class LeftInFork(DictCache):
-    """It can only be used in the process that opened it."""
+    """It works only in the process that opened it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -159,6 +170,6 @@ class LeftInFork(DictCache):
 
 
 class OnlySaysShared(DictCache):
-    """It says that processes share it, but each has its own."""
+    """It says that it is shared, but each process has its own entries."""
 
     capabilities = Capabilities(shared=True)

@@ -1,4 +1,4 @@
-"""The contract over good and broken caches. Not collected with our tests: test_cache_contract.py runs it."""
+"""The contract over correct and broken caches. Only test_cache_contract.py collects this file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import sample_caches
-from documented_cache import SqliteCache, TestSqliteCache  # noqa: F401 - docs/own-cache.md's, to be collected here
+from documented_cache import SqliteCache, TestSqliteCache  # noqa: F401 - of docs/own-cache.md; pytest collects it with this file
 
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
@@ -28,33 +28,24 @@ class InThisProcess(CacheContract):
 
 for name in ("DictCache", "NothingShared", "RacyAdd", "WrongRelease", "ProlongedCounter", "RacyCounter", "Everlasting"):
     globals()[f"Test{name}"] = type(f"Test{name}", (InThisProcess,), {})
-for name in ("Impatient", "ShortKeys", "CStrings", "LeftInFork", "OnlySaysShared"):
+for name in ("Impatient", "KeptTimeToLive", "ShortKeys", "CStrings", "LeftInFork", "OnlySaysShared"):
     globals()[f"Test{name}"] = type(f"Test{name}", (InThisProcess,), {})
 
 
 class TestForgotten(CacheContract):
-    """It says nothing of its cache."""
-
-
-class TestOpenedApart(CacheContract):
-    """Each process gets a cache of its own."""
-
-    @pytest.fixture
-    def open_cache(self) -> Callable[[], TokenCache]:
-        """Opens another cache each time."""
-        return sample_caches.OnlySaysShared
+    """It overrides no fixture."""
 
 
 class TestLambda(CacheContract):
-    """It cannot be opened in another process."""
+    """Its callable cannot be sent to another process."""
 
     @pytest.fixture
     def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
-        """A callable that cannot be sent."""
+        """A lambda cannot be pickled."""
         return lambda: SqliteCache(tmp_path / "cache.db")
 
 
-class RacyAcrossProcesses(SqliteCache):
+class RacyLeases(SqliteCache):
     """Its add is get, then set."""
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
@@ -66,10 +57,32 @@ class RacyAcrossProcesses(SqliteCache):
         return True
 
 
-class TestRacyAcrossProcesses(CacheContract):
-    """See the cache."""
+class SeparateCounts(SqliteCache):
+    """Each process counts for itself."""
+
+    count = 0
+
+    def increment(self, key: str, ttl: float) -> int:
+        """See TokenCache."""
+        self.count += 1
+        return self.count
+
+
+class TestRacyLeases(CacheContract):
+    """One process gets the lease between get and set of another."""
 
     @pytest.fixture
     def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
         """One file."""
-        return partial(RacyAcrossProcesses, tmp_path / "cache.db")
+        return partial(RacyLeases, tmp_path / "cache.db")
+
+
+class TestSeparateCounts(CacheContract):
+    """Two processes see the same count."""
+
+    lease_rounds = 1
+
+    @pytest.fixture
+    def open_cache(self, tmp_path: Path) -> Callable[[], TokenCache]:
+        """One file."""
+        return partial(SeparateCounts, tmp_path / "cache.db")

@@ -1,4 +1,4 @@
-"""CacheContract passes right caches, skips what they cannot do, and fails each broken one where it is broken."""
+"""CacheContract passes correct caches, skips what they cannot do, and fails each broken cache at its fault."""
 
 from __future__ import annotations
 
@@ -13,28 +13,29 @@ from xml.etree import ElementTree
 HERE = Path(__file__).parent
 DOCUMENTATION = HERE.parents[1] / "docs" / "own-cache.md"
 
-# What each broken cache must fail, and what is said; of these tests nothing else may fail.
+# The tests that each broken cache fails, and a pattern of the message.
 FAILURES = {
     "TestRacyAdd": {"test_threads_race_for_one_lease": r"\d+ of 16 threads hold the lease"},
-    "TestWrongRelease": {"test_delete_if": "", "test_stale_release": ""},
+    "TestWrongRelease": {"test_delete_if": "", "test_lapsed_lease": ""},
     "TestProlongedCounter": {"test_increment_expiry": "each increment prolongs the counter"},
     "TestRacyCounter": {"test_threads_lose_no_increment": ""},
-    "TestEverlasting": {"test_expiry": "still there long after its 0.2 s to live", "test_add_after_expiry": ""},
-    "TestImpatient": {"test_expiry": "gone before its 0.2 s to live were over", "test_stale_release": ""},
-    "TestShortKeys": {"test_long_keys_are_told_apart": ""},
+    "TestEverlasting": {"test_expiry": "still there long after its time to live of 0.2 s", "test_lapsed_lease": ""},
+    "TestKeptTimeToLive": {"test_expiry": ""},
+    "TestImpatient": {"test_expiry": "gone before its time to live of 0.2 s was over", "test_lapsed_lease": ""},
+    "TestShortKeys": {"test_long_keys_differ": ""},
     "TestCStrings": {f"test_round_trip[{value}]": "" for value in ("text", "empty", "nul")},
     "TestLeftInFork": {"test_usable_after_fork": "RuntimeError: opened by another process"},
-    "TestOnlySaysShared": {"test_processes_race_for_leases": "shared is True: override the fixture open_cache"},
-    "TestForgotten": {"test_missing": "override the fixture open_cache, or cache"},
-    "TestOpenedApart": {"test_processes_lose_no_increment": ""},
-    "TestLambda": {"test_processes_race_for_leases": "cannot be sent to another process.*Fix: a module's function"},
-    "TestRacyAcrossProcesses": {"test_processes_race_for_leases": r"round \d+: \d of 4 processes hold the lease"},
+    "TestOnlySaysShared": {"test_processes_race": "shared is True: override the fixture open_cache"},
+    "TestForgotten": {"test_missing": "override the fixture open_cache; or the fixture cache"},
+    "TestLambda": {"test_processes_race": "cannot be sent to another process.*Fix: a module's function"},
+    "TestRacyLeases": {"test_processes_race": r"round \d+: \d of 4 processes hold the lease"},
+    "TestSeparateCounts": {"test_processes_race": "two processes saw the same count"},
 }
-PASSES = {"TestRacyAdd": "test_add_once", "TestOpenedApart": "test_delete_if", "TestLambda": "test_increment"}
+PASSES = {"TestRacyAdd": "test_add_once", "TestLambda": "test_increment"}
 
 
 class Outcomes(NamedTuple):
-    """What one run of pytest came to: messages by test name, for each class."""
+    """The outcome of one run of pytest: for each class, the tests, or the messages by test."""
 
     passed: dict[str, set[str]]
     skipped: dict[str, dict[str, str]]
@@ -43,7 +44,7 @@ class Outcomes(NamedTuple):
 
 
 def run_contracts(folder: Path, *selected: str) -> Outcomes:
-    """Runs sample contracts in a pytest of its own, with every warning an error."""
+    """Runs sample contracts in another pytest, with every warning an error."""
     for sample in ("sample_caches.py", "sample_contracts.py"):
         shutil.copy(HERE / sample, folder)
     blocks = re.findall(r"```python\n(.*?)```", DOCUMENTATION.read_text(), re.DOTALL)
@@ -72,15 +73,12 @@ def run_contracts(folder: Path, *selected: str) -> Outcomes:
 
 
 def test_right_caches_pass(tmp_path: Path) -> None:
-    """The documentation's cache passes everything; what others cannot do is skipped, naming the capability."""
+    """The cache of docs/own-cache.md passes everything; a skip names the capability that a cache lacks."""
     outcomes = run_contracts(tmp_path, "TestSqliteCache", "TestDictCache", "TestNothingShared")
     assert outcomes.failed == {}, outcomes.output
     assert "TestSqliteCache" not in outcomes.skipped
-    assert len(outcomes.passed["TestSqliteCache"]) > 25
-    assert outcomes.skipped["TestDictCache"] == {
-        "test_processes_race_for_leases": "capabilities.shared is False",
-        "test_processes_lose_no_increment": "capabilities.shared is False",
-    }
+    assert len(outcomes.passed["TestSqliteCache"]) > 20
+    assert outcomes.skipped["TestDictCache"] == {"test_processes_race": "capabilities.shared is False"}
     skipped = outcomes.skipped["TestNothingShared"]
     assert skipped["test_add_once"] == "capabilities.atomic_add is False"
     assert skipped["test_delete_if"] == "capabilities.compare_delete is False"
@@ -89,7 +87,7 @@ def test_right_caches_pass(tmp_path: Path) -> None:
 
 
 def test_broken_caches_fail(tmp_path: Path) -> None:
-    """Each broken cache fails where it is broken and only there, and the failure says what is wrong."""
+    """Each broken cache fails the tests of its fault and no other, and the failure says what is wrong."""
     selected = [f"{name}::{test}" for name, tests in FAILURES.items() for test in tests]
     selected += [f"{name}::{test}" for name, test in PASSES.items()]
     outcomes = run_contracts(tmp_path, *selected)

@@ -1,4 +1,4 @@
-"""FakeClock: which of its clocks moves when."""
+"""FakeClock: which clock each method moves."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_stands_still(clock: FakeClock) -> None:
 
 
 def test_advance_suspend_jump(clock: FakeClock) -> None:
-    """Passing time moves all clocks, a suspend not the monotonic one, a set clock only the wall."""
+    """advance moves all clocks, suspend all but the monotonic one, jump_wall only the wall clock."""
     clock.advance(5)
     assert readings(clock) == (5, 5, 5)
     clock.suspend(60)
@@ -41,7 +41,7 @@ def test_advance_suspend_jump(clock: FakeClock) -> None:
 
 
 def test_sleep_advances_and_is_noted(clock: FakeClock) -> None:
-    """An hour's sleep takes no time and can be read off afterwards."""
+    """sleep takes no real time and is recorded."""
     start = time.monotonic()
     clock.sleep(3600)
     clock.sleep(0.5)
@@ -51,7 +51,7 @@ def test_sleep_advances_and_is_noted(clock: FakeClock) -> None:
 
 
 def test_time_does_not_go_back(clock: FakeClock) -> None:
-    """Negative or impossible amounts are refused, with the way to set a clock back."""
+    """Negative and impossible numbers are refused; the message says how to set a clock back."""
     for move in (clock.advance, clock.suspend, clock.sleep):
         for seconds in (-1, float("nan")):
             with pytest.raises(ValueError, match="jump_wall"):

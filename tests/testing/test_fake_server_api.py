@@ -1,4 +1,4 @@
-"""The fake protected resource: tokens, challenges, bodies, redirects and streams."""
+"""The fake protected API: tokens, challenges, bodies, redirects and streams."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def bearer(server: FakeAuthorizationServer) -> dict[str, str]:
 
 
 def exchange(server: FakeAuthorizationServer, data: bytes) -> bytes:
-    """What comes back on a plain socket until the server closes."""
+    """The bytes of a plain socket until the server closes it."""
     host, port = server.base_url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(data)
@@ -42,7 +42,7 @@ def exchange(server: FakeAuthorizationServer, data: bytes) -> bytes:
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND"])
 def test_active_token(server: FakeAuthorizationServer, bearer: dict[str, str], method: str) -> None:
-    """Any method and path is answered with what arrived, and recorded."""
+    """Every method and path is answered with its facts, and recorded."""
     body = b"x" * 70_000
     response = requests.request(method, server.base_url + "/api/a/b%20c?q=1", data=body, headers=bearer, timeout=5)
     digest = hashlib.sha256(body).hexdigest()
@@ -56,7 +56,7 @@ def test_active_token(server: FakeAuthorizationServer, bearer: dict[str, str], m
 
 
 def test_head(server: FakeAuthorizationServer, bearer: dict[str, str]) -> None:
-    """HEAD has headers and no body, and the connection stays in step."""
+    """HEAD has headers and no body, and the connection can be used again."""
     with requests.Session() as session:
         assert session.head(server.base_url + "/api/x", headers=bearer, timeout=5).content == b""
         assert session.get(server.base_url + "/api/x", headers=bearer, timeout=5).json()["method"] == "GET"
@@ -64,7 +64,7 @@ def test_head(server: FakeAuthorizationServer, bearer: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("header", [None, "Bearer foreign", "Basic Zm9vOmJhcg=="])
 def test_no_good_token(server: FakeAuthorizationServer, header: str | None) -> None:
-    """No token, a foreign one and another scheme get a 401 with the challenge; the record says which it was."""
+    """Without a token, with a foreign one or another scheme: 401 with the challenge, and a record of it."""
     headers = {} if header is None else {"Authorization": header}
     response = requests.get(server.base_url + "/api/x", headers=headers, timeout=5)
     assert (response.status_code, response.headers["WWW-Authenticate"]) == (401, 'Bearer error="invalid_token"')
@@ -73,7 +73,7 @@ def test_no_good_token(server: FakeAuthorizationServer, header: str | None) -> N
 
 
 def test_revoked_token(server: FakeAuthorizationServer, bearer: dict[str, str]) -> None:
-    """A token that was revoked is refused from the next call on."""
+    """A revoked token is refused at the next call."""
     assert requests.get(server.base_url + "/api/x", headers=bearer, timeout=5).status_code == 200
     server.revoke_all()
     assert requests.get(server.base_url + "/api/x", headers=bearer, timeout=5).status_code == 401
@@ -84,13 +84,13 @@ def test_revoked_token(server: FakeAuthorizationServer, bearer: dict[str, str]) 
     [(None, None), ("Basic realm=x", "Basic realm=x"), (["Basic realm=x", "Bearer"], "Basic realm=x, Bearer")],
 )
 def test_challenges(server: FakeAuthorizationServer, challenge: str | list[str] | None, seen: str | None) -> None:
-    """The challenge is whatever the test says: none, any text, or several headers."""
+    """A test sets the challenge: none, any text, or several headers."""
     server.challenge = challenge
     assert requests.get(server.base_url + "/api/x", timeout=5).headers.get("WWW-Authenticate") == seen
 
 
 def test_overrides(server: FakeAuthorizationServer, bearer: dict[str, str]) -> None:
-    """An API may refuse every token, take every one, or answer any status with any headers."""
+    """A test makes the API refuse every token, accept every one, or answer with any status and headers."""
     url = server.base_url + "/api/x"
     server.accept_tokens = "none"
     assert requests.get(url, headers=bearer, timeout=5).status_code == 401
@@ -107,7 +107,7 @@ def test_overrides(server: FakeAuthorizationServer, bearer: dict[str, str]) -> N
 
 
 def test_chunked_upload(server: FakeAuthorizationServer, bearer: dict[str, str]) -> None:
-    """A generator's body arrives whole, and the connection stays usable after it."""
+    """A chunked body arrives completely, and the connection can be used again."""
     with requests.Session() as session:
         for _ in range(2):
             chunks = (b"%d" % number * 100 for number in range(50))
@@ -129,7 +129,7 @@ def test_chunked_upload(server: FakeAuthorizationServer, bearer: dict[str, str])
     ],
 )
 def test_malformed_uploads(server: FakeAuthorizationServer, request_bytes: bytes) -> None:
-    """Bad framing is a 400 and the end of the connection; nothing is recorded."""
+    """Invalid framing is a 400 and closes the connection; there is no record."""
     answer = exchange(server, b"POST /api/x HTTP/1.1\r\nHost: x\r\n" + request_bytes)
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"Connection: close" in answer
@@ -141,32 +141,32 @@ def test_malformed_uploads(server: FakeAuthorizationServer, request_bytes: bytes
     [b"Content-Length: 50\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n50\r\nhello"],
 )
 def test_upload_that_breaks_off(server: FakeAuthorizationServer, request_bytes: bytes) -> None:
-    """Half an upload is neither answered nor recorded as a call."""
+    """Half an upload gets no answer and no record."""
     assert exchange(server, b"POST /api/x HTTP/1.1\r\nHost: x\r\n" + request_bytes) == b""
     assert server.api_calls == []
 
 
 def test_trailers_and_extensions(server: FakeAuthorizationServer) -> None:
-    """Chunk extensions and trailers are read over."""
+    """Chunk extensions and trailers are ignored."""
     upload = b"5;name=value\r\nhello\r\n0\r\nX-Trailer: 1\r\n\r\n"
     head = b"POST /api/x HTTP/1.1\r\nHost: x\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
     assert b'"body_length": 5' in exchange(server, head + upload)
 
 
 def test_not_http(server: FakeAuthorizationServer) -> None:
-    """Something that is not HTTP gets a 400."""
+    """Bytes that are not HTTP get a 400."""
     assert exchange(server, b"nonsense\r\n\r\n").startswith(b"HTTP/1.1 400")
 
 
 def test_expect_100(server: FakeAuthorizationServer) -> None:
-    """A client that asks first is told to go on."""
+    """Expect: 100-continue is answered with 100."""
     head = b"PUT /api/x HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"
     answer = exchange(server, head)
     assert answer.startswith(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 401")
 
 
 def test_redirect(server: FakeAuthorizationServer, bearer: dict[str, str]) -> None:
-    """A redirect to another server arrives there, without the token; it needs a good token, like everything here."""
+    """A redirect needs a valid token. It leads to another server, which does not get the token."""
     with FakeAuthorizationServer() as other:
         url = f"{server.base_url}/api/redirect"
         query = {"to": other.base_url + "/api/there", "code": "308"}
@@ -181,7 +181,7 @@ def test_redirect(server: FakeAuthorizationServer, bearer: dict[str, str]) -> No
 
 
 def test_stream(server: FakeAuthorizationServer, bearer: dict[str, str]) -> None:
-    """A stream of a number of chunks ends by itself; an endless one, 401 or not, goes on until the client closes."""
+    """A stream with a number of chunks ends; one without, also with a 401, lasts until the client closes."""
     url = server.base_url + "/api/stream"
     whole = requests.get(url, params={"chunks": 3, "size": 10, "interval_ms": 0}, headers=bearer, timeout=5)
     assert whole.content == b"." * 30

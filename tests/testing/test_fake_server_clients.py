@@ -1,4 +1,4 @@
-"""FakeAuthorizationServer tells clients apart: how they authenticate, what is refused, what is remembered."""
+"""Clients of FakeAuthorizationServer: how they authenticate, what is refused, what is recorded."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ def server() -> Iterator[FakeAuthorizationServer]:
 
 
 def ask(server: FakeAuthorizationServer, auth: Any = CLIENT, **parameters: Any) -> requests.Response:
-    """A token request by the default client, unless told otherwise."""
+    """A token request, by default of the default client."""
     return requests.post(server.token_endpoint, data={**GRANT, **parameters}, auth=auth, timeout=5)
 
 
 @pytest.mark.parametrize("style", ["basic", "post", "json"])
 def test_client_authentication_and_body_forms(server: FakeAuthorizationServer, style: str) -> None:
-    """HTTP Basic, posted credentials and a JSON body all work, and the record names the method."""
+    """HTTP Basic, credentials in the body and a JSON body work, and the record names the method."""
     posted = {**GRANT, "client_id": "client", "client_secret": "secret"}
     if style == "basic":
         response = ask(server)
@@ -83,7 +83,7 @@ def test_not_a_token_request(server: FakeAuthorizationServer) -> None:
 
 
 def test_special_characters_in_basic(server: FakeAuthorizationServer) -> None:
-    """By default Basic is percent-decoded, as RFC 6749 says; the raw server takes the characters as they are."""
+    """By default Basic is percent-decoded (RFC 6749 §2.3.1); with ``raw`` it is not."""
     secret = "p%41 ü:+/"
     server.clients["my app"] = secret
     encoded = tuple(urllib.parse.quote(part, safe="") for part in ("my app", secret))
@@ -96,7 +96,7 @@ def test_special_characters_in_basic(server: FakeAuthorizationServer) -> None:
 
 
 def test_any_client() -> None:
-    """accept_any_client takes unknown ids, wrong secrets and unverified assertions, and still needs a name."""
+    """accept_any_client accepts unknown ids, wrong secrets and any assertion; a client id is still needed."""
     with FakeAuthorizationServer(accept_any_client=True) as server:
         assert ask(server, auth=("anyone", "anything")).status_code == 200
         assertion = "e30." + base64.urlsafe_b64encode(b'{"sub": "signer"}').decode().rstrip("=") + ".c2ln"
@@ -107,14 +107,14 @@ def test_any_client() -> None:
 
 
 def test_rotated_secret(server: FakeAuthorizationServer) -> None:
-    """The clients are a plain dict: a test changes a secret and the old one is refused at once."""
+    """When a test changes a secret in ``clients``, the old one is refused at once."""
     server.clients["client"] = "new"
     assert ask(server).status_code == 401
     assert ask(server, auth=("client", "new")).status_code == 200
 
 
 def test_records_show_no_secret(server: FakeAuthorizationServer) -> None:
-    """A record has parameters, repeated resources as a list, and headers; its repr hides what is secret."""
+    """A record has parameters, repeated resources as a list, and headers; its repr shows no secret."""
     requests.post(
         server.token_endpoint,
         data={**GRANT, "client_id": "client", "client_secret": "secret", "resource": ["urn:a", "urn:b", "urn:c"]},

@@ -1,4 +1,4 @@
-"""FakeAuthorizationServer's bad side: each failure mode as a client sees it, and the queue of failures."""
+"""Failures of FakeAuthorizationServer: each mode as a client sees it, and the queue."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ask(server: FakeAuthorizationServer, timeout: float = 5) -> requests.Respons
 
 
 def raw(server: FakeAuthorizationServer) -> bytes:
-    """What comes back on a plain socket until the server closes."""
+    """The bytes of a plain socket until the server closes it."""
     host, port = server.base_url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=5) as connection:
         connection.sendall(REQUEST)
@@ -66,7 +66,7 @@ def raw(server: FakeAuthorizationServer) -> bytes:
 def test_pages(
     server: FakeAuthorizationServer, mode: FailureMode, details: dict[str, Any], status: int, body: str
 ) -> None:
-    """Error pages, sign-in pages and empty answers: the status and the body are as documented, nothing is minted."""
+    """Error pages, sign-in pages and empty answers have the documented status and body, and mint nothing."""
     server.fail(mode, **details)
     response = ask(server)
     assert (response.status_code, response.text) == (status, body)
@@ -75,14 +75,14 @@ def test_pages(
 
 
 def test_redirect(server: FakeAuthorizationServer) -> None:
-    """A redirect goes where it is told, with the status it is told."""
+    """A redirect has the given location and status."""
     server.fail("redirect", location="https://elsewhere.example/token", status=307)
     response = ask(server)
     assert (response.status_code, response.headers["Location"]) == (307, "https://elsewhere.example/token")
 
 
 def test_oauth_errors(server: FakeAuthorizationServer) -> None:
-    """Errors of RFC 6749 §5.2 carry exactly what the test says."""
+    """Errors of RFC 6749 §5.2 have exactly the given members."""
     server.fail("invalid_client", 1)
     server.fail(
         "oauth_error", 1, error="invalid_scope", description="no such scope", uri="https://x.example", status=422
@@ -119,7 +119,7 @@ def test_429(server: FakeAuthorizationServer) -> None:
 
 
 def test_huge(server: FakeAuthorizationServer) -> None:
-    """The huge answer is a good token answer but for its 2 MiB."""
+    """The huge answer is valid except for its 2 MiB."""
     server.fail("huge")
     response = ask(server)
     assert len(response.content) == 2 * 1024 * 1024
@@ -128,7 +128,7 @@ def test_huge(server: FakeAuthorizationServer) -> None:
 
 
 def test_reset(server: FakeAuthorizationServer) -> None:
-    """The client sees a TCP reset, not an orderly end."""
+    """The client sees a TCP reset."""
     server.fail("reset")
     with pytest.raises(ConnectionResetError):
         raw(server)
@@ -136,7 +136,7 @@ def test_reset(server: FakeAuthorizationServer) -> None:
 
 
 def test_truncated(server: FakeAuthorizationServer) -> None:
-    """Half of the promised body comes, then an orderly end; the token was minted and lost."""
+    """Half of the announced body arrives, then the connection ends; the token was minted."""
     server.fail("truncated")
     head, _, body = raw(server).partition(b"\r\n\r\n")
     assert b"HTTP/1.1 200" in head
@@ -146,7 +146,7 @@ def test_truncated(server: FakeAuthorizationServer) -> None:
 
 
 def test_slow_drip(server: FakeAuthorizationServer) -> None:
-    """The real answer comes in single bytes that beat any read timeout, and is whole in the end."""
+    """The answer arrives byte by byte, without a read timeout, and is complete."""
     server.fail("slow_drip", 1, interval=0.001)
     start = time.monotonic()
     response = ask(server, timeout=0.5)
@@ -180,7 +180,7 @@ def test_hanging_client_that_gave_up(server: FakeAuthorizationServer) -> None:
 
 
 def test_queue(server: FakeAuthorizationServer) -> None:
-    """Failures queue up; one for ever lasts until recover() or until the next call of fail()."""
+    """Failures form a queue; one without a count lasts until recover() or the next fail()."""
     server.fail("500", 2)
     server.fail("empty_403", 1)
     server.fail("503")
@@ -216,7 +216,7 @@ def test_every_mode_is_known(server: FakeAuthorizationServer) -> None:
 
 
 def test_mistakes_are_refused(server: FakeAuthorizationServer) -> None:
-    """An unknown mode, an unknown detail and a useless count are refused with what is known instead."""
+    """An unknown mode, an unknown detail and a count below 1 are refused; the message names the known ones."""
     with pytest.raises(
         ValueError, match=r"unknown failure mode 'redirekt' \(did you mean 'redirect'\?\). Known: 500, 503"
     ):
@@ -233,7 +233,7 @@ def test_mistakes_are_refused(server: FakeAuthorizationServer) -> None:
 
 
 def test_failures_are_for_the_token_endpoint_only(server: FakeAuthorizationServer) -> None:
-    """The API and introspection work on while the token endpoint fails."""
+    """The API and introspection work while the token endpoint fails."""
     token = ask(server).json()["access_token"]
     server.fail("500")
     call = requests.get(server.base_url + "/api/x", headers={"Authorization": f"Bearer {token}"}, timeout=5)

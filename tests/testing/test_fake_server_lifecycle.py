@@ -1,4 +1,4 @@
-"""FakeAuthorizationServer starts and stops cleanly, whatever its clients are doing."""
+"""FakeAuthorizationServer starts and stops cleanly, with any state of its clients."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ GRANT = {"grant_type": "client_credentials"}
 
 
 def fake_threads() -> list[threading.Thread]:
-    """The fake servers' threads that are still there."""
+    """The threads of fake servers that still run."""
     return [thread for thread in threading.enumerate() if thread.name.startswith("m2m-auth-fake")]
 
 
@@ -28,7 +28,7 @@ def test_stop_and_start_again() -> None:
     with pytest.raises(RuntimeError, match="no address yet"):
         _ = server.token_endpoint
     assert server.start() is server
-    with pytest.raises(RuntimeError, match="running already"):
+    with pytest.raises(RuntimeError, match="already running"):
         server.start()
     url = server.token_endpoint
     token = requests.post(url, data=GRANT, auth=("client", "secret"), timeout=5).json()["access_token"]
@@ -46,7 +46,7 @@ def test_stop_and_start_again() -> None:
 
 @pytest.mark.parametrize("trouble", ["idle", "hang", "latency", "slow_drip", "stream", "half a request"])
 def test_stop_does_not_wait_for_clients(trouble: str) -> None:
-    """Connections that idle, hang, drip, stream or stall are cut: stop() takes no time and leaves no thread."""
+    """stop() closes idle, hanging, slow and streaming connections at once and leaves no thread."""
     with FakeAuthorizationServer() as server:
         host, port = server.base_url.removeprefix("http://").split(":")
         body = b"grant_type=client_credentials&client_id=client&client_secret=secret"
@@ -80,14 +80,17 @@ def test_stop_does_not_wait_for_clients(trouble: str) -> None:
 
 
 def test_wait_for_token_requests() -> None:
-    """Waiting for a request that does not come ends with the numbers."""
-    with FakeAuthorizationServer() as server, pytest.raises(TimeoutError, match=r"0 of 2 token requests came within"):
+    """wait_for_token_requests ends with a TimeoutError that has the numbers."""
+    with (
+        FakeAuthorizationServer() as server,
+        pytest.raises(TimeoutError, match=r"0 of 2 token requests arrived within"),
+    ):
         server.wait_for_token_requests(2, timeout=0.01)
 
 
 @pytest.mark.parametrize("keep_alive", [True, False])
 def test_keep_alive(keep_alive: bool) -> None:
-    """Connections are reused, unless the server is told to close them."""
+    """Connections are reused, unless keep_alive is False."""
     with FakeAuthorizationServer() as server, requests.Session() as session:
         server.keep_alive = keep_alive
         ports = set()
@@ -125,7 +128,7 @@ left_running.stop()
 
 
 def test_clean_under_dev_mode() -> None:
-    """With every warning an error and python -X dev nothing is printed but our own word; no requests, no pytest."""
+    """With python -X dev and every warning an error there is no warning; requests and pytest are not loaded."""
     run = subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", PROGRAM], capture_output=True, text=True, timeout=30
     )
@@ -133,7 +136,7 @@ def test_clean_under_dev_mode() -> None:
 
 
 def test_a_forgotten_server_does_not_keep_the_program_alive() -> None:
-    """A program that never stops its server ends all the same."""
+    """A program that does not stop its server can end."""
     program = "from m2m_auth.testing import FakeAuthorizationServer as F; server = F().start(); print('end')"
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
     assert (run.stdout, run.returncode) == ("end\n", 0)

@@ -1,4 +1,4 @@
-"""FakeAuthorizationServer's good side: what it issues, to whom, in which form, and what it remembers."""
+"""Tokens of FakeAuthorizationServer: their form, their lifetime and their counts."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ def server() -> Iterator[FakeAuthorizationServer]:
 
 
 def ask(server: FakeAuthorizationServer, auth: Any = CLIENT, **parameters: Any) -> requests.Response:
-    """A token request by the default client, unless told otherwise."""
+    """A token request, by default of the default client."""
     return requests.post(server.token_endpoint, data={**GRANT, **parameters}, auth=auth, timeout=5)
 
 
 def claims(token: str) -> dict[str, Any]:
-    """What a JWT says."""
+    """The claims of a JWT."""
     payload = token.split(".")[1]
     return json.loads(base64.urlsafe_b64decode(payload + "=="))
 
 
 def test_a_token_is_issued_and_counted(server: FakeAuthorizationServer) -> None:
-    """The answer is RFC 6749 §5.1's, each token is new, and both counters see it."""
+    """The answer follows RFC 6749 §5.1, each token is new, and both counters count it."""
     first, second = ask(server, scope="read write"), ask(server)
     assert first.status_code == 200
     assert first.headers["Cache-Control"] == "no-store"
@@ -52,7 +52,7 @@ def test_a_token_is_issued_and_counted(server: FakeAuthorizationServer) -> None:
 
 @pytest.mark.parametrize(("lifetime", "said"), [(5, 5), (2.5, 2.5), (86_400.0, 86_400)])
 def test_lifetime(server: FakeAuthorizationServer, lifetime: float, said: float) -> None:
-    """expires_in is the lifetime, a whole number where it is one."""
+    """expires_in is the lifetime, as a whole number if possible."""
     server.lifetime = lifetime
     assert ask(server).json()["expires_in"] == said
 
@@ -88,7 +88,7 @@ def test_jwt(server: FakeAuthorizationServer) -> None:
 
 
 def test_same_token() -> None:
-    """With same_token the last one comes back with its remaining lifetime until it has expired; each counts."""
+    """With same_token the latest token comes again with its remaining lifetime until it expires; each answer counts."""
     clock = FakeClock()
     with FakeAuthorizationServer(same_token=True, lifetime=10, clock=clock) as server:
         first = ask(server).json()
@@ -126,7 +126,7 @@ def test_expiry_and_revocation() -> None:
 
 
 def test_introspection(server: FakeAuthorizationServer) -> None:
-    """RFC 7662: facts for an active token, nothing but active=false for another, for clients only."""
+    """RFC 7662: claims of an active token, only active=false for another one, and only for clients."""
     token = ask(server, scope="a").json()["access_token"]
 
     def introspect(value: str, auth: Any = CLIENT) -> requests.Response:
@@ -143,7 +143,7 @@ def test_introspection(server: FakeAuthorizationServer) -> None:
 
 
 def test_many_at_once(server: FakeAuthorizationServer) -> None:
-    """64 clients at the same moment are all served, and every mint is counted."""
+    """64 clients at once are all served, and every mint is counted."""
     barrier = threading.Barrier(64)
     statuses: list[int] = []
 

@@ -1,4 +1,4 @@
-"""FaultyCache is its inner cache until it is told to be down, slow, lying or forgetful."""
+"""FaultyCache works as its inner cache until a test makes it fail."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from m2m_auth.testing import FaultyCache
 
 @pytest.fixture
 def cache() -> FaultyCache:
-    """A dict's faulty double."""
+    """A FaultyCache over a dictionary."""
     return FaultyCache(DictCache())
 
 
 def use(cache: FaultyCache) -> list[object]:
-    """One call of everything."""
+    """One call of each operation."""
     cache.delete("counter")
     cache.set("key", b"value", 60)
     return [
@@ -32,7 +32,7 @@ def use(cache: FaultyCache) -> list[object]:
 
 
 def test_is_its_inner_cache(cache: FaultyCache) -> None:
-    """Without a fault it does what the inner cache does, declares the same, and counts the calls."""
+    """Without a fault it has the results and capabilities of the inner cache, and records the calls."""
     assert isinstance(cache, TokenCache)
     assert cache.capabilities == DictCache.capabilities
     assert use(cache) == [b"value", False, True, None, 1]
@@ -42,7 +42,7 @@ def test_is_its_inner_cache(cache: FaultyCache) -> None:
 
 
 def test_passes_on_the_end_of_a_flight() -> None:
-    """An inner cache with connections per thread is told when a thread is done with it."""
+    """release_thread() reaches the inner cache."""
 
     class PerThread(DictCache):
         """It counts."""
@@ -81,7 +81,7 @@ def test_down(cache: FaultyCache) -> None:
 
 
 def test_slow(cache: FaultyCache) -> None:
-    """Each operation takes the delay longer, also one that then fails."""
+    """Each operation takes longer by the delay, also one that fails."""
     cache.delay = 0.05
     cache.down = {"get"}
     start = time.monotonic()
@@ -92,7 +92,7 @@ def test_slow(cache: FaultyCache) -> None:
 
 
 def test_lies(cache: FaultyCache) -> None:
-    """Get answers with noise, or add says what it likes; the inner cache stays as it was."""
+    """Lies change what get or add return; the inner cache stays the same."""
     cache.set("key", b"value", 60)
     cache.lie = "garbage"
     assert cache.get("key") not in (None, b"value", cache.get("key"))
@@ -106,7 +106,7 @@ def test_lies(cache: FaultyCache) -> None:
 
 
 def test_loses_everything(cache: FaultyCache) -> None:
-    """After lose() it is as empty as a cache server after a restart, and works on."""
+    """After lose() it has no entries and works."""
     use(cache)
     cache.add("lease", b"owner", 60)
     cache.lose()

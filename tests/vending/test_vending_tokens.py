@@ -128,12 +128,13 @@ def test_workers_that_share_a_cache_share_each_callers_token_and_no_other(shop: 
 
 def test_one_callers_entry_put_in_anothers_place_is_a_miss(shop: Shop, tmp_path: Path) -> None:
     """Who can write to the cache cannot give bob's page the token of ada: each is sealed with a key of its own."""
+    from m2m_auth.caches import Capabilities
     from m2m_auth.caches.memory import MemoryTokenCache
 
     class Swapped(MemoryTokenCache):
         """Every token entry under one name, whoever asks: the thief's dream."""
 
-        capabilities = MemoryTokenCache().capabilities._replace(shared=True)
+        capabilities = Capabilities(shared=True)
 
         def get(self, key: str) -> bytes | None:
             return super().get("m2m1.t" if key.startswith("m2m1.t") else key)

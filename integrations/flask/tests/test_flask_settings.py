@@ -39,7 +39,7 @@ IN_CLIENT: list[tuple[dict[str, Any], str]] = [
     ({"RESOURCE": "orders"}, r"resource='orders' must be an absolute URI"),
     ({"AUDIENCE": ""}, r"audience is blank"),
     ({"CLIENT_AUTHENTICATION": "client_secret_pots"}, r"did you mean 'client_secret_post'"),
-    ({"CLIENT_AUTHENTICATION": "private_key_jwt"}, r"needs the key"),
+    ({"CLIENT_AUTHENTICATION": "private_key_jwt"}, r"needs arguments"),
     ({"ALLOWED_ORIGINS": ["https://api.example/v1"]}, r"has more than an origin\. Fix: 'https://api\.example'"),
     ({"ALLOWED_ORIGINS": []}, r"allowed_origins is empty"),
     (

@@ -1,6 +1,6 @@
-"""In front of a platform's small key-value store: what does not fit is kept in this process's memory.
+"""A platform's small key-value store as a token cache: what does not fit stays in this process's memory.
 
-Such stores take, say, 20 entries of 4 kB, 8 kB in all, and say no, or forget something else, beyond that.
+Such a store takes, for example, 20 entries of 4 kB, 8 kB in all. Beyond that it refuses an entry or drops another one.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import math
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from ..errors import CacheUnavailable, ConfigurationError
 from ..runtime.fork_safety import on_fork
-from ..shared_cache.mint_history import HISTORY
 from .memory import MemoryTokenCache
-from .protocol import Capabilities, TokenCache
+from .protocol import OPTIONAL_KEY_PREFIX, Capabilities, TokenCache, release_thread
 
 __all__ = ["BoundedCache", "Store"]
 
@@ -26,37 +26,37 @@ _T = TypeVar("_T")
 
 
 class Store(Protocol):
-    """The least that a key-value store can do. Its methods may raise anything."""
+    """The three methods that a key-value store needs. They may raise anything."""
 
     def get(self, key: str) -> bytes | str | None:
         """The live value, or None."""
         ...
 
     def set(self, key: str, value: Any, ttl: Any) -> object:
-        """Stores bytes (text with ``text=True``) for ``ttl`` whole seconds; may return False if it has not."""
+        """Stores bytes (text with ``text=True``) for ``ttl`` whole seconds; False says that it did not."""
         ...
 
     def delete(self, key: str) -> object:
-        """Forgets a key; a missing one is no error."""
+        """Deletes a key; a missing one is no error."""
         ...
 
 
 class BoundedCache:
-    """A small store as a token cache; never more in it from this process than it takes.
+    """A small store as a token cache. This process never puts more into it than the limits allow.
 
-    A token that does not fit is served from this process's memory, with one warning; each process then mints its own.
-    The ledger stays in memory, so that it does not push out the tokens, and so do leases unless ``inner`` is a
-    TokenCache with an atomic ``add``: ``capabilities`` says so. What other processes put into the store is not counted.
+    A token that does not fit stays in this process's memory, and one warning says so; each process then mints its own.
+    The ledger stays in memory, so that it takes no room from tokens. Leases stay in memory too, unless ``inner`` is a
+    TokenCache with an atomic ``add``. ``capabilities`` says what is shared. Entries of other processes are not counted.
 
     Args:
         inner: a :class:`TokenCache`, or any object with ``get(key)``, ``set(key, value, ttl)`` and ``delete(key)``.
-        max_key: the longest key that it takes, in bytes.
-        max_value: the largest value that it takes, in bytes; of text, with ``text=True``.
-        max_total: how much it takes in all, keys and values together, in bytes.
-        max_entries: how many entries it takes.
-        max_ttl: the longest time to live that it takes, in seconds; longer ones are cut.
-        text: store text (base64), for a store that takes nothing else.
-        monotonic: the clock that entries expire by here, in seconds.
+        max_key: bytes of the longest key that the store takes.
+        max_value: bytes of the largest value that it takes; with ``text=True``, of the text.
+        max_total: bytes of all keys and values together.
+        max_entries: the number of entries that it takes.
+        max_ttl: seconds of the longest time to live that it takes; a longer one is cut.
+        text: store text (base64), for a store that takes only text.
+        monotonic: the clock, in seconds, by which this process knows when its entries expire.
 
     Raises:
         ConfigurationError: ``inner`` lacks a method, or a limit is not above 0.
@@ -76,7 +76,10 @@ class BoundedCache:
     ) -> None:
         missing = [name for name in ("get", "set", "delete") if not callable(getattr(inner, name, None))]
         if missing:
-            raise ConfigurationError(f"BoundedCache({type(inner).__name__}): it has no {missing[0]}(). Fix: wrap it")
+            raise ConfigurationError(
+                f"BoundedCache({type(inner).__name__}): it has no {missing[0]}(). "
+                "Fix: pass an object with get, set and delete"
+            )
         limits = {"max_key": max_key, "max_value": max_value, "max_total": max_total, "max_entries": max_entries}
         for name, limit in {**limits, "max_ttl": max_ttl}.items():
             if not limit > 0:
@@ -88,14 +91,14 @@ class BoundedCache:
         can = getattr(inner, "capabilities", None)
         if self._cache is None or not isinstance(can, Capabilities):
             shared = getattr(can, "shared", True)
-            can = Capabilities(bool(shared), atomic_add=False, compare_delete=False, resolution=1.0)
+            can = Capabilities(shared=bool(shared), atomic_add=False, compare_delete=False, resolution=1.0)
         self._leases = can.atomic_add
-        self.capabilities = can._replace(atomic_increment=not can.shared)
-        self._here = MemoryTokenCache()
-        """What is never in the store: the ledger, and leases where it has none."""
+        self.capabilities = replace(can, atomic_increment=not can.shared)
+        self._in_memory = MemoryTokenCache()
+        """Entries that never go into the store: the ledger, and leases where it cannot hold them."""
         self._overflow = MemoryTokenCache()
         self._stored: dict[str, tuple[int, float]] = {}
-        """What this process has put into the store: bytes, and until when, by the monotonic clock."""
+        """Entries that this process put into the store: bytes, and until when by the monotonic clock."""
         self._warned = False
         self._lock = threading.Lock()
         on_fork(self)
@@ -108,13 +111,13 @@ class BoundedCache:
         )
 
     def after_fork(self) -> None:
-        """A lock that another thread held is never released in the child."""
+        """In a forked child: another thread of the parent may have held the lock."""
         self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes | None:
-        """The live value, or None. What the store has is newer than what did not fit: another process put it there."""
-        value = self._here.get(key)
-        if value is None and len(key) <= self._limits["max_key"] and not key.startswith(HISTORY):
+        """The live value, or None. One in the store is newer than one that did not fit: another process stored it."""
+        value = self._in_memory.get(key)
+        if value is None and len(key) <= self._limits["max_key"] and not key.startswith(OPTIONAL_KEY_PREFIX):
             try:
                 value = self._decoded(self._do(lambda store: store.get(key)))
             except CacheUnavailable:
@@ -125,32 +128,32 @@ class BoundedCache:
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """Stores a value for ``ttl`` seconds, or keeps it in memory."""
-        if key.startswith(HISTORY):
-            self._here.set(key, value, ttl)
+        if key.startswith(OPTIONAL_KEY_PREFIX):
+            self._in_memory.set(key, value, ttl)
             return
         with self._lock:
-            self._here.delete(key)
+            self._in_memory.delete(key)
             done = self._into_store(key, value, ttl, lambda stored, cut: self._store.set(key, stored, cut))
             if not done:
                 if done is False:
-                    self._warn_once("the store says that it has not taken an entry")
+                    self._warn_once("the store refused an entry")
                 self._overflow.set(key, value, ttl)
-                self._remove(key)  # an older value there would be read as the newer one
+                self._remove(key)  # an older value in the store would be read as the newer one
             else:
                 self._overflow.delete(key)
 
     def delete(self, key: str) -> None:
-        """Forgets a key."""
+        """Deletes a key."""
         with self._lock:
-            self._here.delete(key)
+            self._in_memory.delete(key)
             self._overflow.delete(key)
             self._remove(key)
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
-        """Stores the value unless a live one is there; in memory where ``inner`` has no atomic ``add``."""
+        """Stores the value unless the key has a live one; in memory where ``inner`` has no atomic ``add``."""
         cache = self._cache
         if cache is None or not self._leases:
-            return self._here.add(key, value, ttl)
+            return self._in_memory.add(key, value, ttl)
         with self._lock:
             if self._overflow.get(key) is not None:
                 return False
@@ -161,7 +164,7 @@ class BoundedCache:
         """Deletes the key if it still holds this value; False where ``inner`` cannot compare."""
         cache = self._cache
         with self._lock:
-            if self._here.delete_if(key, value) or self._overflow.delete_if(key, value):
+            if self._in_memory.delete_if(key, value) or self._overflow.delete_if(key, value):
                 return True
             if cache is None or not self.capabilities.compare_delete or len(key) > self._limits["max_key"]:
                 return False
@@ -172,22 +175,20 @@ class BoundedCache:
 
     def increment(self, key: str, ttl: float) -> int:
         """Adds one and returns the count of this process."""
-        return self._here.increment(key, ttl)
+        return self._in_memory.increment(key, ttl)
 
     def close(self) -> None:
-        """Closes ``inner`` if it is a TokenCache. What is in memory stays until it expires."""
+        """Closes ``inner`` if it is a TokenCache. Entries in memory stay until they expire."""
         cache = self._cache
         if cache is not None:
             self._do(lambda _: cache.close())
 
     def release_thread(self) -> None:
-        """At the end of a flight: lets ``inner`` close what it opened for this thread."""
-        release = getattr(self._store, "release_thread", None)
-        if release is not None:
-            release()
+        """Lets ``inner`` close what it opened for the calling thread."""
+        release_thread(self._store)
 
     def _into_store(self, key: str, value: bytes, ttl: float, put: Callable[[Any, float], object]) -> bool | None:
-        """Puts the entry in place of the key's own: True, or False if ``put`` says so; None if it does not fit."""
+        """Stores the entry: True, or False if ``put`` says so; None if it does not fit beside other keys' entries."""
         now = self._monotonic()
         self._stored = {name: entry for name, entry in self._stored.items() if entry[1] > now}
         stored: Any = self._encoded(value)
@@ -198,7 +199,7 @@ class BoundedCache:
         try:
             done = self._do(lambda _: put(stored, cut)) is not False
         except CacheUnavailable:
-            # It may hold the old entry or the new one: until both are over, the larger counts.
+            # The store may hold the old entry or the new one: until both have expired, the larger one counts.
             known, until = before or (0, 0.0)
             self._stored[key] = (max(size, known), max(self._monotonic() + cut, until))
             raise
@@ -219,7 +220,7 @@ class BoundedCache:
         if not self._warned:
             self._warned = True
             _log.warning(
-                "%r: %s; what does not fit stays in this process's memory, and each process mints its own. "
+                "%r: %s; what does not fit stays in this process's memory, so each process mints its own. "
                 "Fix: a larger limit if the store takes more, shorter tokens, or a cache without such limits",
                 *(self, what),
             )
@@ -230,7 +231,7 @@ class BoundedCache:
         self._stored.pop(key, None)
 
     def _do(self, operation: Callable[[Any], _T]) -> _T:
-        """One operation of the store. Whatever it has to say is a CacheUnavailable; its words may hold secrets."""
+        """Runs one operation. Every error becomes CacheUnavailable, without its message, which may hold secrets."""
         try:
             return operation(self._store)
         except CacheUnavailable:
@@ -240,7 +241,7 @@ class BoundedCache:
         raise CacheUnavailable(problem)
 
     def _cut(self, ttl: float) -> float:
-        """No longer than the store takes; whole seconds for one that is no TokenCache."""
+        """At most ``max_ttl``; in whole seconds unless the store is a TokenCache."""
         cut = min(ttl, self._max_ttl)
         return cut if self._cache is not None else max(1, min(math.ceil(cut), int(self._max_ttl)))
 
@@ -248,7 +249,7 @@ class BoundedCache:
         return base64.b64encode(value).decode("ascii") if self._as_text else value
 
     def _decoded(self, stored: object) -> bytes | None:
-        """What ``_encoded`` has made; anything else is a miss."""
+        """The value behind ``_encoded``; None for anything else."""
         if self._as_text and isinstance(stored, str):
             try:
                 return base64.b64decode(stored, validate=True)

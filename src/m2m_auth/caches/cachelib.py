@@ -1,8 +1,8 @@
-"""cachelib's caches, and with them Flask-Caching's: whatever an application already has.
+"""The caches of cachelib and Flask-Caching that an application already uses.
 
-Where cachelib stands on a client that we know (Redis, Valkey, memcached by pymemcache), its client's address is taken
-and our own cache talks to that server. The others are used through cachelib, in a private copy that shares the user's
-data and has a serializer of ours: cachelib's own unpickles whatever it finds, before anybody could look at it.
+If a cachelib cache stands on a client of Redis, Valkey or pymemcache, the token cache for that server is opened at the
+client's address. Every other cache is used through cachelib: a private copy of the cache object, on the same data, with
+another serializer. cachelib's own serializer unpickles every value before the caller can check it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import cachelib
 
 from ..errors import CacheUnavailable, ConfigurationError
 from ..runtime.fork_safety import delaying_forks
-from .cachelib_private_client import Fault, private_copy
+from .cachelib_private_copy import Fault, private_copy
 from .opening import from_client
 from .protocol import Capabilities, TokenCache
 
@@ -34,26 +34,26 @@ _T = TypeVar("_T")
 class CachelibTokenCache:
     """A cachelib cache as a token cache.
 
-    cachelib counts whole seconds, and most of its caches from the beginning of the current one: times to live are
-    rounded up so that none is shorter than asked, and an entry may stay two seconds longer.
+    cachelib counts whole seconds, most of its caches from the start of the current second. Times to live are rounded
+    up so that none is too short; an entry may stay two seconds longer.
 
     ========================= ======= ===== ======= ====================================================
     cache                     shared  lease release ledger
     ========================= ======= ===== ======= ====================================================
-    SimpleCache               no      yes   yes     yes; all under a lock of ours, since cachelib < 0.16 has none
-    DynamoDbCache             yes     yes   no      counts of processes that write together may be lost
-    all others                yes     no    no      counts of processes that write together may be lost
+    SimpleCache               no      yes   yes     yes; under this module's lock, since cachelib < 0.16 has none
+    DynamoDbCache             yes     yes   no      counts may be lost when two processes write at once
+    all others                yes     no    no      counts may be lost when two processes write at once
     ========================= ======= ===== ======= ====================================================
 
-    A lease that cannot be released lapses. Connections, and how long they wait, are the user's own.
+    A lease that cannot be released lapses. The user's cache determines the connections and their timeouts.
 
     Args:
-        cache: a cachelib cache or an instance of a subclass, such as Flask-Caching's. It is not changed. A class of
-            somebody's own that has no ``serializer`` gets text to store, and should not unpickle it.
+        cache: a cachelib cache or an instance of a subclass, such as Flask-Caching's. It is not changed. A user's own
+            class without a ``serializer`` receives text to store, and should not unpickle values.
 
     Raises:
-        ConfigurationError: it stores nothing (NullCache), it is no cachelib cache, or it stands on a client of Redis
-            or memcached, which :meth:`from_client` takes.
+        ConfigurationError: it stores nothing (NullCache), it is not a cachelib cache, or it stands on a client of
+            Redis or memcached: :meth:`from_client` accepts these.
     """
 
     def __init__(self, cache: cachelib.BaseCache) -> None:
@@ -61,7 +61,7 @@ class CachelibTokenCache:
         if _native(cache) is not None:
             name = type(cache).__name__
             raise ConfigurationError(
-                f"CachelibTokenCache({name}): its server can do more. Fix: pass cache=<the {name}>"
+                f"CachelibTokenCache({name}): its server has more capabilities. Fix: pass cache=<the {name}>"
             )
         self._name = type(cache).__name__
         self._cache = private_copy(cache)
@@ -77,12 +77,12 @@ class CachelibTokenCache:
 
     @classmethod
     def from_client(cls, client: object) -> TokenCache:
-        """The cache over a cachelib cache; for Redis, Valkey and memcached, our own over its server.
+        """The token cache over a cachelib cache; for Redis, Valkey and memcached, the token cache of that server.
 
-        A ``key_prefix`` is left out there: our keys begin with ``m2m1.``.
+        That one ignores the cachelib cache's ``key_prefix``: all keys of m2m-auth begin with ``m2m1.``.
 
         Raises:
-            ConfigurationError: it stores nothing, or its client unpickles what it reads and cannot be kept from it.
+            ConfigurationError: it stores nothing, or its client always unpickles what it reads.
         """
         cache = _refuse_useless(client)
         native = _native(cache)
@@ -92,7 +92,7 @@ class CachelibTokenCache:
         if found is None:
             raise ConfigurationError(
                 f"cache={type(cache).__name__}(…): its client, {type(native).__module__}.{type(native).__name__}, "
-                "unpickles what it reads, or is not known. Fix: pass the server's URL, such as "
+                "unpickles what it reads, or is unknown. Fix: pass the server's URL, such as "
                 "cache='memcached://host:port' or 'redis://host', or a client of pymemcache, redis or valkey"
             )
         return found
@@ -101,7 +101,7 @@ class CachelibTokenCache:
         return f"CachelibTokenCache({self._name})"
 
     def get(self, key: str) -> bytes | None:
-        """The live value, or None; what somebody else has put there is None, too."""
+        """The live value, or None. A value that m2m-auth did not store reads as None."""
         text = self._do(lambda cache: cache.get(key))
         counter = _counter(text)
         return str(counter[0]).encode() if counter else _value(text)
@@ -111,25 +111,25 @@ class CachelibTokenCache:
         self._do(lambda cache: self._put(cache, key, _text(value), ttl))
 
     def delete(self, key: str) -> None:
-        """Forgets a key."""
+        """Deletes a key."""
         self._do(lambda cache: self._remove(cache, key))
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
-        """Stores the value unless a live one is there; atomic where ``capabilities`` says so."""
+        """Stores the value unless the key has a live one; atomic where ``capabilities`` says so."""
 
-        def look_and_put(cache: cachelib.BaseCache) -> bool:
+        def get_and_put(cache: cachelib.BaseCache) -> bool:
             if self._adds:
                 return bool(cache.add(key, _text(value), _timeout(ttl)))
-            # Not cache.add: some take an expired entry for a live one.
+            # Not cache.add: in some caches an expired entry makes it return False.
             if cache.get(key) is not None:
                 return False
             self._put(cache, key, _text(value), ttl)
             return True
 
-        return self._do(look_and_put)
+        return self._do(get_and_put)
 
     def delete_if(self, key: str, value: bytes) -> bool:
-        """Deletes the key if it still holds this value. Where that is not atomic: False, and the key lapses."""
+        """Deletes the key if it still holds this value. Where this is not atomic: False, and the key lapses."""
 
         def compare(cache: cachelib.BaseCache) -> bool:
             if not self._local or _value(cache.get(key)) != value:
@@ -142,7 +142,7 @@ class CachelibTokenCache:
     def increment(self, key: str, ttl: float) -> int:
         """Adds one and returns the count; atomic in a SimpleCache, a read and a write elsewhere.
 
-        Not ``inc``, which would give the counter the cache's default time to live.
+        ``inc`` is not used: it would give the counter the cache's default time to live.
         """
 
         def count(cache: cachelib.BaseCache) -> int:
@@ -154,20 +154,20 @@ class CachelibTokenCache:
         return self._do(count)
 
     def close(self) -> None:
-        """Nothing to let go of: the connections are the user's."""
+        """Does nothing: the connections belong to the user's cache."""
 
     def _put(self, cache: cachelib.BaseCache, key: str, text: str, ttl: float) -> None:
         stored = cache.set(key, text, _timeout(ttl))
         if stored is False or (stored is None and isinstance(cache, cachelib.UWSGICache)):
-            raise CacheUnavailable(f"{self!r}: it did not store the value; its own log may say why")
+            raise CacheUnavailable(f"{self!r}: it did not store the value. Its log may say why")
 
     def _remove(self, cache: cachelib.BaseCache, key: str) -> None:
-        # Of the others, some say False where nothing was there.
+        # Some of the other caches return False for a missing key.
         if cache.delete(key) is False and isinstance(cache, cachelib.FileSystemCache):
-            raise CacheUnavailable(f"{self!r}: it did not delete the value; its own log may say why")
+            raise CacheUnavailable(f"{self!r}: it did not delete the value. Its log may say why")
 
     def _do(self, operation: Callable[[cachelib.BaseCache], _T]) -> _T:
-        """One operation. Whatever the backend has to say is a CacheUnavailable; its words may hold addresses."""
+        """Runs one operation. Every error becomes CacheUnavailable, without its message, which may hold addresses."""
         try:
             with _one_at_a_time() if self._local else contextlib.nullcontext():
                 return operation(self._cache)
@@ -183,7 +183,7 @@ _lock = threading.Lock()
 
 @contextlib.contextmanager
 def _one_at_a_time() -> Generator[None, None, None]:
-    """For all caches of this process's memory: several of ours may stand on one of them. A fork waits."""
+    """One lock for all SimpleCaches: several token caches may use the same one. Delays forks."""
     with delaying_forks(), _lock:
         yield
 
@@ -191,23 +191,23 @@ def _one_at_a_time() -> Generator[None, None, None]:
 def _refuse_useless(cache: object) -> cachelib.BaseCache:
     name = type(cache).__name__
     if not isinstance(cache, cachelib.BaseCache):
-        raise ConfigurationError(f"cache={name}(…) is no cachelib cache. Fix: pass one, such as FileSystemCache")
+        raise ConfigurationError(f"cache={name}(…) is not a cachelib cache. Fix: pass one, such as FileSystemCache")
     if type(cache).get is cachelib.BaseCache.get:
         raise ConfigurationError(
-            f"cache={name}(…) stores nothing, so every process would mint for itself. "
-            "Fix: cache=None for this process's memory alone, or a real cache"
+            f"cache={name}(…) stores nothing, so each process would mint its own token. "
+            "Fix: cache=None to use only this process's memory, or a cache that stores values"
         )
     return cache
 
 
 def _native(cache: cachelib.BaseCache) -> Any:
-    """The client of Redis, Valkey or memcached that the cache stands on, or None."""
+    """The client of Redis, Valkey or memcached that the cache uses, or None."""
     name = "_client" if isinstance(cache, cachelib.MemcachedCache) else "_write_client"
     return getattr(cache, name, None)
 
 
 def _timeout(ttl: float) -> int:
-    """Whole seconds; one more, since most count from the beginning of the current one. Never 0, which is for ever."""
+    """Whole seconds, plus one: most caches count from the start of the current second. Never 0, which has no end."""
     return max(math.ceil(ttl), 0) + 1
 
 
@@ -225,7 +225,7 @@ def _value(text: object) -> bytes | None:
 
 
 def _counter(text: object) -> tuple[int, float] | None:
-    """The count, and until when it lives as Unix time."""
+    """The count, and the Unix time at which it expires."""
     if not isinstance(text, str) or not text.startswith(_COUNTER):
         return None
     count, _, until = text[len(_COUNTER) :].partition("@")

@@ -1,8 +1,8 @@
-"""The memcached cache, on pymemcache: one server, or several with each key on a server of its own.
+"""memcached, on pymemcache: one server, or several that each hold a part of the keys.
 
-Our commands wait for their answers, values are raw bytes (nothing is unpickled), and a lease is given back by `gets`
-and `cas` to an entry that has already expired, which is atomic. Two limits to know: memcached drops what it has no
-room for, a lease like everything else; and hosts that list different servers share nothing.
+Every command waits for its answer, and values are raw bytes, so nothing is unpickled. A lease is released atomically:
+``gets``, then ``cas`` to an entry that has already expired. Two limits: memcached drops entries when it has no room,
+leases too; and hosts that list different servers share nothing.
 """
 
 # pymemcache has no types, so what it returns is unknown here.
@@ -22,9 +22,9 @@ from pymemcache.client.retrying import RetryingClient
 
 from ..errors import CacheUnavailable, ConfigurationError, nearest
 from ..runtime.fork_safety import on_fork
-from .memcached_server import Connecting, Connection, Server
-from .opening import shown
+from .memcached_connections import Connecting, Connection, Server
 from .protocol import Capabilities
+from .urls import without_password
 
 if TYPE_CHECKING:
     import ssl
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 _PORT = 11211
 _MAX_SECONDS = 30 * 86400
-"""memcached takes more for a date (its protocol.txt, "Expiration times")."""
+"""A larger number is a date to memcached (its protocol.txt, "Expiration times")."""
 _MAX_PREFIX = 250 - 64
 _ADDRESS = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/@\[\]]+))(?::([0-9]{1,5}))?")
 _URL_OPTIONS = ("timeout", "key_prefix")
@@ -45,19 +45,19 @@ _URL_OPTIONS = ("timeout", "key_prefix")
 class MemcachedTokenCache:
     """One memcached server, or several, as a shared cache.
 
-    Of several servers each key has one of its own, by a hash of the server's name and the key. A server that is down
-    is a fault, never a miss, and its keys do not move: two lease holders would be the price. Every host must name
-    the servers alike; their order is free.
+    Each key belongs to one of the servers, by a hash of the server's name and the key. When a server is down, its keys
+    do not move and its operations fail: another server would grant the same lease a second time. All hosts must use
+    the same names for the servers; their order does not matter.
 
     Args:
-        servers: ``"host:port"``, ``(host, port)``, or a list of them. The port is 11211 unless it is named.
-        timeout: seconds that one operation may take, connecting included (but for the look-up of the host's name).
-        tls_context: for servers that speak TLS; None is plain TCP.
-        key_prefix: stands in front of each key: at most 186 printable ASCII characters without blanks.
-        max_idle: seconds after which an unused connection is not used again: firewalls forget idle ones in silence.
+        servers: ``"host:port"``, ``(host, port)``, or a list of these. The default port is 11211.
+        timeout: seconds that one operation may take, connecting included; resolving the host's name is not.
+        tls_context: for servers with TLS; None is plain TCP.
+        key_prefix: put in front of each key: at most 186 printable ASCII characters without blanks.
+        max_idle: seconds after which an idle connection is closed: a firewall may drop it without notice.
 
     Raises:
-        ConfigurationError: an argument is not as described.
+        ConfigurationError: an argument is wrong.
     """
 
     capabilities = Capabilities(resolution=1.0)
@@ -87,9 +87,9 @@ class MemcachedTokenCache:
         """``memcached://host:port``, ``memcached://a:11211,b:11211``; options ``?timeout=0.2&key_prefix=app:``.
 
         Raises:
-            ConfigurationError: the URL says anything else.
+            ConfigurationError: the URL is wrong, or has an unknown option.
         """
-        what = f"cache={shown(url)!r}" if "//" in url else "cache='memcached:…'"
+        what = f"cache={without_password(url)!r}" if "//" in url else "cache='memcached:…'"
         try:
             parts = urlsplit(url)
             options = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
@@ -100,7 +100,7 @@ class MemcachedTokenCache:
         for name in options:
             if name not in _URL_OPTIONS:
                 raise ConfigurationError(
-                    f"{what}: no option {name!r}{nearest(name, _URL_OPTIONS)}. Known: {', '.join(_URL_OPTIONS)}"
+                    f"{what}: unknown option {name!r}{nearest(name, _URL_OPTIONS)}. Known: {', '.join(_URL_OPTIONS)}"
                 )
         try:
             timeout = float(options.get("timeout", "0.1"))
@@ -110,10 +110,10 @@ class MemcachedTokenCache:
 
     @classmethod
     def from_client(cls, client: Any, *, timeout: float = 0.1) -> MemcachedTokenCache:
-        """The servers, TLS and key prefix of a pymemcache client; the connections, and ``timeout``, are our own.
+        """The servers, TLS and key prefix of a pymemcache client; the cache opens its own connections.
 
         Raises:
-            ConfigurationError: it has ``ignore_exc=True``, or is none of pymemcache's clients.
+            ConfigurationError: it has ``ignore_exc=True``, or it is not a client of pymemcache.
         """
         if isinstance(client, RetryingClient):
             client = client._client  # pyright: ignore[reportPrivateUsage]
@@ -123,7 +123,7 @@ class MemcachedTokenCache:
             )
         if client.ignore_exc:
             raise ConfigurationError(
-                f"cache={type(client).__name__}(…, ignore_exc=True) takes a server that is down for an empty one, and "
+                f"cache={type(client).__name__}(…, ignore_exc=True) hides that a server is down, so that "
                 "two hosts would mint at once. Fix: ignore_exc=False, or cache='memcached://host:port'"
             )
         nodes: list[Any] = list(client.clients.values()) if isinstance(client, HashClient) else [client]
@@ -148,15 +148,15 @@ class MemcachedTokenCache:
         self._do(key, lambda memcached: memcached.set(key, value, _seconds(ttl)))
 
     def delete(self, key: str) -> None:
-        """Forgets a key."""
+        """Deletes a key."""
         self._do(key, lambda memcached: memcached.delete(key))
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
-        """Stores the value unless a live one is there."""
+        """Stores the value unless the key has a live one."""
         return self._do(key, lambda memcached: bool(memcached.add(key, value, _seconds(ttl))))
 
     def delete_if(self, key: str, value: bytes) -> bool:
-        """Replaces this very value by one that has expired: memcached has no delete that compares."""
+        """Replaces this value by one that has expired: memcached has no command that compares and deletes."""
 
         def release(memcached: Connection) -> bool:
             held, unique = memcached.gets(key)
@@ -168,7 +168,7 @@ class MemcachedTokenCache:
         """Adds one and returns the count."""
 
         def count(memcached: Connection) -> int:
-            while True:  # again if the counter expires between the two; the deadline ends it
+            while True:  # once more if the counter expires between the two commands; the deadline ends the loop
                 number: int | None = memcached.incr(key, 1)
                 if number is not None:
                     return number
@@ -183,7 +183,7 @@ class MemcachedTokenCache:
             server.close()
 
     def after_fork(self) -> None:
-        """The child opens connections of its own."""
+        """In a forked child: the next operation opens new connections."""
         for server in self._servers:
             server.after_fork()
 
@@ -191,17 +191,17 @@ class MemcachedTokenCache:
         server = self._servers[0] if len(self._servers) == 1 else self._server_of(key)
         try:
             return server.do(operation)
-        except Exception as error:  # OSError, pymemcache's errors, and what a damaged answer makes it do
+        except Exception as error:  # OSError, pymemcache's errors, and any error from a damaged answer
             reason = f"memcached {server.name}: {type(error).__name__}: {str(error)[:200]}"
             raise CacheUnavailable(reason) from error
 
     def _server_of(self, key: str) -> Server:
-        """The same one in every process. pymemcache's HashClient moves a key away from a server that fails."""
+        """The same server in every process. pymemcache's HashClient would move keys away from a failed server."""
         return max(self._servers, key=lambda server: hashlib.sha256(f"{server.name} {key}".encode()).digest())
 
 
 def _seconds(ttl: float) -> int:
-    """Whole seconds, and one more: memcached counts its clock's ticks, the first of which may come at once."""
+    """Whole seconds, plus one: memcached counts ticks of its clock, and the first tick may come at once."""
     return min(max(math.ceil(ttl), 0) + 1, _MAX_SECONDS)
 
 
@@ -213,7 +213,7 @@ def _addresses(servers: Address | Iterable[Address]) -> list[tuple[str, int]]:
     else:
         named = list(servers)
     if not named:
-        raise ConfigurationError("MemcachedTokenCache: no server is named. Fix: MemcachedTokenCache('host:11211')")
+        raise ConfigurationError("MemcachedTokenCache: there is no server. Fix: MemcachedTokenCache('host:11211')")
     return [_address(server) for server in named]
 
 
@@ -224,7 +224,7 @@ def _address(server: object) -> tuple[str, int]:
     found = _ADDRESS.fullmatch(server) if isinstance(server, str) else None
     if found is None or not 0 < int(found[3] or _PORT) < 65536:
         raise ConfigurationError(
-            f"MemcachedTokenCache: {re.sub('.*@', '***@', str(server))!r} is no server. Fix: 'host:port', "
-            "'[IPv6 address]:port' or (host, port), without a login; Unix sockets are not supported"
+            f"MemcachedTokenCache: {re.sub('.*@', '***@', str(server))!r} is not a server. Fix: 'host:port', "
+            "'[IPv6 address]:port' or (host, port), without a user; Unix sockets are not supported"
         )
     return (found[1] or found[2]).lower(), int(found[3] or _PORT)

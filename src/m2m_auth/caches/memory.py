@@ -1,12 +1,12 @@
-"""A cache in this process's memory: for tests, and to keep one source's token to itself."""
+"""A cache in this process's memory: for tests, and for a source that must not share its token."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections import OrderedDict
 
 from ..errors import ConfigurationError
+from ..runtime.bounded_map import BoundedMap
 from ..runtime.fork_safety import on_fork
 from .protocol import Capabilities
 
@@ -14,9 +14,9 @@ __all__ = ["MemoryTokenCache"]
 
 
 class MemoryTokenCache:
-    """Holds at most ``max_entries`` entries; the least recently written goes first. Nothing leaves the process.
+    """Holds at most ``max_entries`` entries; the least recently used one is evicted first.
 
-    Each instance is a world of its own: a source with a private one shares its token with nobody.
+    Only sources that have the same instance share tokens.
 
     Raises:
         ConfigurationError: ``max_entries`` is not at least 1.
@@ -27,76 +27,69 @@ class MemoryTokenCache:
     def __init__(self, max_entries: int = 10_000) -> None:
         if max_entries < 1:
             raise ConfigurationError(f"MemoryTokenCache: max_entries={max_entries} must be at least 1")
-        self._max_entries = max_entries
-        self._entries: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
+        self._entries: BoundedMap[str, tuple[bytes, float]] = BoundedMap(max_entries)
+        """Each value, and until when it lives by the monotonic clock."""
         self._lock = threading.Lock()
         on_fork(self)
 
     @classmethod
     def from_url(cls, url: str) -> MemoryTokenCache:
-        """``memory:``, one per process."""
+        """``memory:``, without anything after the colon."""
         if not url.endswith(":"):
-            raise ConfigurationError(f"cache={url!r}: nothing may follow 'memory:'")
+            raise ConfigurationError(f"cache={url!r}: 'memory:' takes nothing after the colon. Fix: cache='memory:'")
         return cls()
 
     def after_fork(self) -> None:
-        """A lock that another thread held is never released in the child."""
+        """In a forked child: another thread of the parent may have held the lock."""
         self._lock = threading.Lock()
 
-    def _live(self, key: str) -> bytes | None:
+    def _live(self, key: str) -> tuple[bytes, float] | None:
         entry = self._entries.get(key)
-        if entry is None:
+        if entry is not None and entry[1] <= time.monotonic():
+            self._entries.pop(key)
             return None
-        if entry[1] <= time.monotonic():
-            del self._entries[key]
-            return None
-        return entry[0]
-
-    def _put(self, key: str, value: bytes, expires_at: float) -> None:
-        self._entries[key] = (value, expires_at)
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._max_entries:
-            self._entries.popitem(last=False)
+        return entry
 
     def get(self, key: str) -> bytes | None:
         """The live value, or None."""
         with self._lock:
-            return self._live(key)
+            entry = self._live(key)
+            return None if entry is None else entry[0]
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """Stores a value for ``ttl`` seconds."""
         with self._lock:
-            self._put(key, value, time.monotonic() + ttl)
+            self._entries.set(key, (value, time.monotonic() + ttl))
 
     def delete(self, key: str) -> None:
-        """Forgets a key."""
+        """Deletes a key."""
         with self._lock:
-            self._entries.pop(key, None)
+            self._entries.pop(key)
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
-        """Stores the value unless a live one is there."""
+        """Stores the value unless the key has a live one."""
         with self._lock:
             if self._live(key) is not None:
                 return False
-            self._put(key, value, time.monotonic() + ttl)
+            self._entries.set(key, (value, time.monotonic() + ttl))
             return True
 
     def delete_if(self, key: str, value: bytes) -> bool:
         """Deletes the key if it still holds this value."""
         with self._lock:
-            if self._live(key) != value:
+            entry = self._live(key)
+            if entry is None or entry[0] != value:
                 return False
-            del self._entries[key]
+            self._entries.pop(key)
             return True
 
     def increment(self, key: str, ttl: float) -> int:
         """Adds one and returns the count."""
         with self._lock:
-            old = self._live(key)
-            expires_at = time.monotonic() + ttl if old is None else self._entries[key][1]
-            count = int(old or b"0") + 1
-            self._put(key, str(count).encode(), expires_at)
+            digits, expires_at = self._live(key) or (b"0", time.monotonic() + ttl)
+            count = int(digits) + 1
+            self._entries.set(key, (str(count).encode(), expires_at))
             return count
 
     def close(self) -> None:
-        """Nothing to let go of: the entries stay until they expire."""
+        """Does nothing: the entries stay until they expire."""

@@ -1,39 +1,46 @@
-"""Shared token caches: the protocol, :func:`from_url` and :func:`from_client`.
+"""From a URL or a native client to its token cache. One table lists the caches.
 
-A cache holds opaque, already sealed bytes; it never sees a token in the clear. Each client library is
-imported only when its cache is opened.
+A new cache is one more file beside this one, one more row in the table, and a subclass of ``CacheContract`` in its
+tests. If it needs a client library: an extra in pyproject.toml, and the library's name in ``tests/test_rooms.py``. The
+file may import the library at its top, since it is imported only when its cache is opened.
 """
 
 from __future__ import annotations
 
 import importlib
-import re
+from typing import NamedTuple
 
 from ..errors import ConfigurationError, missing_extra, nearest
 from .protocol import TokenCache
+from .urls import without_password
 
-__all__ = ["from_client", "from_url", "shown"]
+__all__ = ["from_client", "from_url"]
 
 
-_SCHEMES = {
-    "memory": "memory:MemoryTokenCache",
-    "disk": "disk:DiskTokenCache",
-    "redis": "redis:RedisTokenCache",
-    "rediss": "redis:RedisTokenCache",
-    "valkey": "redis:RedisTokenCache",
-    "valkeys": "redis:RedisTokenCache",
-    "memcached": "memcached:MemcachedTokenCache",
-    "dynamodb": "dynamodb:DynamoDBTokenCache",
-}
-_CLIENTS = {
-    "diskcache": "disk:DiskTokenCache",
-    "redis": "redis:RedisTokenCache",
-    "valkey": "redis:RedisTokenCache",
-    "pymemcache": "memcached:MemcachedTokenCache",
-    "boto3": "dynamodb:DynamoDBTokenCache",
-    "cachelib": "cachelib:CachelibTokenCache",
-}
-"""By the package that a native client's class, or one of its base classes, comes from."""
+class _KnownCache(NamedTuple):
+    """One cache. Its class has ``from_url`` if the cache has schemes, ``from_client`` if it has client packages."""
+
+    module: str
+    """The file or sub-folder beside this file."""
+    class_name: str
+    extra: str
+    """The extra of ``pip install 'm2m-auth[…]'`` that brings the client library."""
+    schemes: str = ""
+    """Of URLs, separated by blanks."""
+    client_packages: str = ""
+    """The packages that classes of native clients, or their base classes, come from; separated by blanks."""
+
+
+_CACHES = (  # module, class, extra, URL schemes, client packages
+    _KnownCache("memory", "MemoryTokenCache", "", "memory"),
+    _KnownCache("disk", "DiskTokenCache", "disk", "disk", "diskcache"),
+    _KnownCache("redis", "RedisTokenCache", "redis", "redis rediss valkey valkeys", "redis valkey"),
+    _KnownCache("memcached", "MemcachedTokenCache", "memcached", "memcached", "pymemcache"),
+    _KnownCache("dynamodb", "DynamoDBTokenCache", "dynamodb", "dynamodb", "boto3"),
+    _KnownCache("cachelib", "CachelibTokenCache", "cachelib", "", "cachelib"),
+)
+_BY_SCHEME = {scheme: row for row in _CACHES for scheme in row.schemes.split()}
+_BY_PACKAGE = {package: row for row in _CACHES for package in row.client_packages.split()}
 
 
 def from_url(url: str) -> TokenCache:
@@ -43,13 +50,13 @@ def from_url(url: str) -> TokenCache:
         ConfigurationError: the scheme is unknown, the extra is not installed, or the cache refuses the URL.
     """
     scheme, colon, _ = url.partition(":")
-    target = _SCHEMES.get(scheme.lower())
-    if not colon or target is None:
+    row = _BY_SCHEME.get(scheme.lower())
+    if not colon or row is None:
         raise ConfigurationError(
-            f"cache={shown(url)!r}: no cache has this URL scheme{nearest(scheme, _SCHEMES)}. "
-            f"Known: {', '.join(f'{known}:' for known in _SCHEMES)}; or pass an object with the TokenCache protocol."
+            f"cache={without_password(url)!r}: no cache has this URL scheme{nearest(scheme, _BY_SCHEME)}. "
+            f"Known: {', '.join(f'{known}:' for known in _BY_SCHEME)}; or pass an object with the TokenCache protocol."
         )
-    return _made(target, "from_url", url, f"cache={shown(url)!r}")
+    return _opened(row, "from_url", url, f"cache={without_password(url)!r}")
 
 
 def from_client(client: object) -> TokenCache | None:
@@ -59,26 +66,16 @@ def from_client(client: object) -> TokenCache | None:
         ConfigurationError: the cache refuses the client, or its extra is not installed.
     """
     packages = [base.__module__.partition(".")[0] for base in type(client).__mro__]
-    target = next((_CLIENTS[package] for package in packages if package in _CLIENTS), None)
-    if target is None:
+    row = next((_BY_PACKAGE[package] for package in packages if package in _BY_PACKAGE), None)
+    if row is None:
         return None
-    return _made(target, "from_client", client, f"cache={type(client).__name__}(…)")
+    return _opened(row, "from_client", client, f"cache={type(client).__name__}(…)")
 
 
-def shown(url: str) -> str:
-    """A cache's URL without the password in it."""
-    place, _, options = url.partition("?")
-    if "@" in options:  # or is the "?" in a password? Nobody can tell.
-        place = re.sub(r"(?s)(?<=:)(//)?.*", r"\1***", place)
-    return re.sub(r"(?s)^([A-Za-z][A-Za-z0-9+.-]*:(?://)?|://)?.*@", r"\1***@", place)
-
-
-def _made(target: str, constructor: str, given: object, what: str) -> TokenCache:
-    module, _, name = target.partition(":")
+def _opened(row: _KnownCache, constructor: str, given: object, setting: str) -> TokenCache:
     try:
-        cache: TokenCache = getattr(getattr(importlib.import_module(f"{__package__}.{module}"), name), constructor)(
-            given
-        )
+        cache_class = getattr(importlib.import_module(f"{__package__}.{row.module}"), row.class_name)
+        cache: TokenCache = getattr(cache_class, constructor)(given)
     except ImportError as error:
-        raise ConfigurationError(missing_extra(what, error, module)) from None
+        raise ConfigurationError(missing_extra(setting, error, row.extra)) from None
     return cache

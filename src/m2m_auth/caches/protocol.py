@@ -1,38 +1,49 @@
-"""The protocol between the engine and a cache."""
+"""The protocol between the engine and a cache.
+
+A cache stores opaque bytes. They are sealed before they reach a shared cache, so a cache never sees a token.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+import contextlib
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
-__all__ = ["Capabilities", "TokenCache"]
+__all__ = ["OPTIONAL_KEY_PREFIX", "Capabilities", "TokenCache", "release_thread"]
+
+OPTIONAL_KEY_PREFIX = "m2m1.h."
+"""Keys with this prefix hold entries that no call needs, such as the history of mints that a status page shows.
+
+A small store does without them first.
+"""
 
 
-class Capabilities(NamedTuple):
-    """What a cache can do. The engine degrades in the open where something is missing."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capabilities:
+    """What a cache can do. The engine works without what is missing, and a warning names it."""
 
     shared: bool = True
-    """Other processes see it. Values are sealed before they are stored."""
+    """Other processes see the entries. Values are sealed before they are stored."""
     atomic_add: bool = True
-    """``add`` has exactly one winner: the lease is a real lease."""
+    """``add`` has exactly one winner, so that it can serve as a lease."""
     compare_delete: bool = True
-    """``delete_if`` is atomic: a lease can be given back early."""
+    """``delete_if`` is atomic: a lease can be released before it lapses."""
     atomic_increment: bool = True
     """``increment`` loses no count."""
     resolution: float = 0.001
-    """The smallest time to live it can keep, in seconds."""
+    """The shortest time to live that the cache can keep, in seconds."""
 
 
 @runtime_checkable
 class TokenCache(Protocol):
-    """The whole protocol between the engine and a cache (see ``CacheContract`` in ``m2m_auth.testing``).
+    """A cache of tokens, leases and counters. ``CacheContract`` in ``m2m_auth.testing`` tests an implementation.
 
-    Keys are at most 64 ASCII characters, values are bytes, times to live are seconds (fractions allowed;
-    a cache with a coarser ``resolution`` rounds up). Every method may raise
-    :class:`m2m_auth.errors.CacheUnavailable`, and nothing else: a fault of the cache never fails a call.
-    Methods are called from several threads at once.
+    Keys are at most 64 ASCII characters, values are bytes, times to live are seconds (fractions allowed; a cache
+    with a coarser ``resolution`` rounds up). Every method may raise :class:`m2m_auth.errors.CacheUnavailable` and
+    nothing else; the engine then goes on without the cache. Several threads call the methods at once.
 
-    A cache that keeps a connection per thread may also define ``release_thread()``: it is called at the end
-    of each flight, on the flight's thread.
+    One more method is optional: ``release_thread()``, for a cache that keeps a connection per thread. The engine
+    calls it on each of its threads that ends.
     """
 
     @property
@@ -49,11 +60,11 @@ class TokenCache(Protocol):
         ...
 
     def delete(self, key: str) -> None:
-        """Forgets a key; a missing one is no error."""
+        """Deletes a key; a missing key is no error."""
         ...
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
-        """Stores the value unless a live one is there. Atomic: True for exactly one caller."""
+        """Stores the value unless the key has a live one. Atomic: True for exactly one caller."""
         ...
 
     def delete_if(self, key: str, value: bytes) -> bool:
@@ -65,5 +76,16 @@ class TokenCache(Protocol):
         ...
 
     def close(self) -> None:
-        """Lets go of connections. The cache opens them again when it is used again."""
+        """Closes connections. The next operation opens them again."""
         ...
+
+
+def release_thread(cache: object) -> None:
+    """Calls the cache's ``release_thread()``, if it defines one, so that it closes this thread's connections.
+
+    Never raises: a user's own cache may raise anything, and a thread that ends has no caller to report it to.
+    """
+    release = getattr(cache, "release_thread", None)
+    if release is not None:
+        with contextlib.suppress(Exception):
+            release()

@@ -10,35 +10,36 @@ __all__ = ["TieredCache"]
 
 
 class TieredCache:
-    """Tokens are read from the nearest tier that has one; whatever processes agree on is kept in the farthest.
+    """The engine reads a token from the nearest tier that has one. Leases, counters and failures are in the farthest.
 
-    A token that is found in a farther tier is put into the nearer ones. Before a token is minted the farthest tier is
-    asked, so that one which another host has renewed is taken from there. While the farthest tier is down the next
-    nearer one stands in for it, the lease included: one mint per host.
+    A token from a farther tier is copied into the nearer ones. Before a mint the engine reads the farthest tier, since
+    another host may have renewed the token. While the farthest tier is down, the next nearer one replaces it, the lease
+    included: then each host mints once.
 
-    The engine knows the tiers by :attr:`tiers`; as a cache by itself this is the farthest one.
+    The engine uses the caches in :attr:`tiers`. The methods of this object use the farthest tier, except where they say
+    otherwise.
 
     Args:
         tiers: the caches, the nearest first: URLs, TokenCache objects or native clients; two or more.
 
     Raises:
-        ConfigurationError: fewer than two tiers, or something that is no cache.
+        ConfigurationError: there are fewer than two tiers, or one of them is not a cache.
     """
 
     def __init__(self, *tiers: object) -> None:
         if len(tiers) < 2:
-            raise ConfigurationError("TieredCache needs two caches at least, the nearest first")
+            raise ConfigurationError("TieredCache needs at least two caches, the nearest first")
         self.tiers: tuple[TokenCache, ...] = tuple(_opened(tier) for tier in tiers)
         self._far = self.tiers[-1]
         if not self._far.capabilities.shared and any(tier.capabilities.shared for tier in self.tiers):
             raise ConfigurationError(
-                f"{self!r}: the last tier is what processes agree by, and this one is seen by one process only. "
-                "Fix: name the nearest first"
+                f"{self!r}: processes coordinate through the last tier, and only one process sees this one. "
+                "Fix: name the nearest tier first"
             )
 
     @property
     def capabilities(self) -> Capabilities:
-        """The farthest tier's."""
+        """The capabilities of the farthest tier."""
         return self._far.capabilities
 
     def __repr__(self) -> str:
@@ -54,12 +55,12 @@ class TieredCache:
             tier.set(key, value, ttl)
 
     def delete(self, key: str) -> None:
-        """Forgets a key in every tier."""
+        """Deletes a key in every tier."""
         for tier in reversed(self.tiers):
             tier.delete(key)
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
-        """Stores the value unless a live one is there, in the farthest tier."""
+        """Stores the value in the farthest tier unless the key has a live one."""
         return self._far.add(key, value, ttl)
 
     def delete_if(self, key: str, value: bytes) -> bool:
@@ -79,7 +80,7 @@ class TieredCache:
 def _opened(tier: object) -> TokenCache:
     cache = tier if isinstance(tier, TokenCache) else from_url(tier) if isinstance(tier, str) else from_client(tier)
     if cache is None:
-        raise ConfigurationError(f"TieredCache: {type(tier).__name__} is neither a cache nor a URL of one")
+        raise ConfigurationError(f"TieredCache: {type(tier).__name__} is neither a cache nor the URL of a cache")
     if hasattr(cache, "tiers"):
         raise ConfigurationError("TieredCache: a tier is a single cache. Fix: name all tiers in one TieredCache")
     return cache

@@ -13,31 +13,33 @@ __all__ = ["Action", "Decision", "Pause", "decide"]
 
 
 class Pause(NamedTuple):
-    """Nobody asks the server before ``until``; ``failure`` says why, None if nothing went wrong.
+    """A time in which no token is requested: backoff, Retry-After, a lease that another process holds, a ban.
 
-    Backoff, Retry-After, a lease that another process holds, a server that gives the same token again: all
-    are a pause.
+    A server that gives the same token again is a reason, too.
     """
 
     until: float
+    """The end of the pause, on the caller's clock."""
     failure: Failure | None = None
+    """Why there is a pause; None if nothing went wrong."""
 
 
 class Action(Enum):
-    """What a call does next."""
+    """What a call does next; each value says it in words."""
 
     USE = "use the held token"
-    RENEW = "use the held token, and have a flight renew it"
-    WAIT = "wait for the flight, then use the held token: it is still good"
+    RENEW = "use the held token, and start a flight that renews it"
+    WAIT = "wait for the flight, then use the held token, which is still good"
     NEED = "wait for the flight: there is no usable token"
     FAIL = "raise the recorded failure"
 
 
 class Decision(NamedTuple):
-    """An action, and until when to wait for the flight (WAIT only)."""
+    """An action."""
 
     action: Action
     until: float = 0.0
+    """The time at which a call that waits for the flight stops waiting; for WAIT only."""
 
 
 _USE, _RENEW, _NEED, _FAIL = (Decision(action) for action in (Action.USE, Action.RENEW, Action.NEED, Action.FAIL))
@@ -46,7 +48,15 @@ _USE, _RENEW, _NEED, _FAIL = (Decision(action) for action in (Action.USE, Action
 def decide(
     token: Schedule | None, now: float, policy: RenewalPolicy, pause: Pause | None, flight_started: float | None
 ) -> Decision:
-    """What a call at ``now`` does, given the held token, the pause and the running flight (None: there is none)."""
+    """Return what a call does.
+
+    Args:
+        token: the edges of the held token's life; None: no token is held.
+        now: the time of the call, on the same clock as all other times.
+        policy: how long a call waits.
+        pause: the current or last pause; None: there is none.
+        flight_started: when the running flight started; None: no flight is running.
+    """
     paused = pause is not None and now < pause.until
     if token is None or now >= token.expires_at:
         failed = paused and pause is not None and pause.failure is not None
@@ -57,7 +67,7 @@ def decide(
         return _USE
     if now < token.expiring_at:
         return _RENEW if flight_started is None else _USE
-    # Of a token that lives for seconds, two are half its life: a quarter of M is enough to wait.
+    # Two seconds are half the life of a token that lives for four, so the wait is a quarter of M at most.
     patience = min(policy.expiring_wait, (token.expires_at - token.expiring_at) / 4)
     until = (now if flight_started is None else flight_started) + patience
     return Decision(Action.WAIT, until) if now < until else _USE

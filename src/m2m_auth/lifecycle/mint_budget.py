@@ -1,12 +1,9 @@
-"""The ledger's names and the budget's arithmetic: how many mints there were, and whether there may be another.
-
-No I/O: the counts come from the shared cache and are an argument (BEHAVIOUR §4).
-"""
+"""The mint budget: how many mints there were, and whether there may be another. The counts are an argument."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
 
 from ..errors import ConfigurationError
 from .utc_periods import period_ends_in
@@ -14,7 +11,8 @@ from .utc_periods import period_ends_in
 __all__ = ["MintBudget", "MintCounts", "Spending"]
 
 
-class MintCounts(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MintCounts:
     """How many tokens one client has minted in the current UTC hour, day and month, by the ledger."""
 
     hour: int = 0
@@ -26,17 +24,22 @@ class Spending(Enum):
     """What the budget allows now."""
 
     FREE = "mint as usual"
-    LOW = "mint as usual, and tell: 80 % are used"
-    RESERVED = "mint only for callers who would otherwise have no token"
+    LOW = "mint as usual, and warn: 80 % are used"
+    RESERVED = "mint only for callers that would otherwise have no token"
     EXHAUSTED = "do not mint"
 
 
-class MintBudget(NamedTuple):
-    """How many tokens a client may mint. At 80 % there is an event; the reserve is kept for cold callers.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MintBudget:
+    """How many tokens a client may mint.
 
-    Within the reserve nothing is renewed early and no mint is forced, so tokens live to their end; at 100 % there
-    is no mint, and :class:`~m2m_auth.errors.MintBudgetExhausted` once no token is held. Counted by the ledger in
-    the shared cache, per token endpoint and client, so it survives restarts; without a shared cache, per process.
+    At 80 % of a limit there is an event. In the reserve no token is renewed early and no mint is forced, so tokens
+    live to their end. At 100 % there is no mint, and :class:`~m2m_auth.errors.MintBudgetExhausted` once no token is
+    held. The ledger counts per token endpoint and client in the shared cache, so the count survives restarts; without
+    a shared cache each process counts on its own.
+
+    Raises:
+        ConfigurationError: a field makes no sense; the message names it and the fix.
     """
 
     per_month: int | None = 1000
@@ -46,8 +49,7 @@ class MintBudget(NamedTuple):
     reserve: float = 0.1
     """The share of each limit that is kept for callers without a token."""
 
-    def checked(self) -> MintBudget:
-        """Return this budget, or raise a ConfigurationError that names the field and the fix."""
+    def __post_init__(self) -> None:
         for name, limit in (("per_month", self.per_month), ("per_hour", self.per_hour)):
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
                 raise ConfigurationError(f"budget.{name}={limit!r} must be a whole number of at least 1, or None")
@@ -55,10 +57,9 @@ class MintBudget(NamedTuple):
             raise ConfigurationError("budget has no limit. Fix: per_month= or per_hour=, or leave budget= out")
         if not 0 <= self.reserve < 1:
             raise ConfigurationError(f"budget.reserve={self.reserve!r} must be at least 0 and less than 1")
-        return self
 
     def spending(self, counts: MintCounts) -> Spending:
-        """Return what is allowed after so many mints: the strictest of the two limits."""
+        """Return what is allowed after these mints, by the stricter of the two limits."""
         worst = Spending.FREE
         for limit, used in ((self.per_month, counts.month), (self.per_hour, counts.hour)):
             if limit is None:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ..errors import ConfigurationError
 
 __all__ = ["DEFAULT_POLICY", "RenewalPolicy"]
 
 
-class RenewalPolicy(NamedTuple):
-    """When tokens are renewed and how long anybody waits. Times in seconds, the rest are fractions.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RenewalPolicy:
+    """When a token is renewed and how long a call waits. Times are in seconds, the other numbers are shares.
 
-    The defaults suit lifetimes from 2 s to 24 h; it is checked when a source is built.
+    The defaults suit lifetimes from 2 s to 24 h.
+
+    Raises:
+        ConfigurationError: a field makes no sense; the message names it and the fix.
     """
 
     window: float = 0.25
@@ -25,11 +29,11 @@ class RenewalPolicy(NamedTuple):
     margin_cap: float = 60.0
     """The longest such margin."""
     jitter: float = 0.5
-    """The share of the window over which processes spread their renewals, from its start."""
+    """The share of the window, from its start, over which processes spread their renewals."""
     max_wait: float = 20.0
     """How long a caller without a usable token waits."""
     expiring_wait: float = 2.0
-    """How old a flight may get before callers who still hold a good token stop waiting for it; ``M/4`` if shorter."""
+    """The age of a flight at which callers that hold a good token stop waiting for it; ``M/4`` if that is shorter."""
     mint_deadline: float = 10.0
     """How long one token request may take, from connecting to the last byte."""
     lease: float = 15.0
@@ -39,26 +43,11 @@ class RenewalPolicy(NamedTuple):
     max_lifetime: float = 86400.0
     """Longer lifetimes are cut to this."""
     require_scope: bool = False
-    """True: a token with less than the requested scope is an error, not a warning."""
+    """True: a token with less than the requested scope is an error; False: it is a warning."""
 
-    def lead(self, lifetime: float) -> float:
-        """``W``: how long before its end a token becomes stale."""
-        return min(lifetime * self.window, self.window_cap)
-
-    def last_stretch(self, lifetime: float) -> float:
-        """``M``: how long before its end a token is expiring."""
-        return min(lifetime * self.margin, self.margin_cap)
-
-    @property
-    def flight_deadline(self) -> float:
-        """Seconds after which a flight that has not landed is given up on: it waited for a lease, and minted."""
-        return self.lease + self.mint_deadline
-
-    def checked(self) -> RenewalPolicy:
-        """The policy itself, or a ConfigurationError that names the field and the fix."""
-        for name, value in self._asdict().items():
-            if name == "require_scope":
-                continue
+    def __post_init__(self) -> None:
+        for name in _NUMBERS:
+            value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
                 raise ConfigurationError(f"policy.{name}={value!r} must be a number of at least 0")
         if not 0 < self.margin < self.window < 1:
@@ -77,7 +66,24 @@ class RenewalPolicy(NamedTuple):
                 f"policy.lease={self.lease:g} s must be longer than policy.mint_deadline={self.mint_deadline:g} s, "
                 "or another process mints while this one still does. Fix: lease=mint_deadline+5"
             )
-        return self
 
+    def lead(self, lifetime: float) -> float:
+        """``W``: how long before its end a token of this lifetime becomes stale."""
+        return min(lifetime * self.window, self.window_cap)
+
+    def last_stretch(self, lifetime: float) -> float:
+        """``M``: how long before its end a token of this lifetime is expiring."""
+        return min(lifetime * self.margin, self.margin_cap)
+
+    @property
+    def flight_deadline(self) -> float:
+        """Seconds after which a flight that has not landed is given up: it has waited for a lease, and minted."""
+        return self.lease + self.mint_deadline
+
+
+_NUMBERS = (
+    *("window", "window_cap", "margin", "margin_cap", "jitter", "max_wait", "expiring_wait", "mint_deadline"),
+    *("lease", "default_lifetime", "max_lifetime"),
+)
 
 DEFAULT_POLICY = RenewalPolicy()

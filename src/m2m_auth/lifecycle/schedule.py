@@ -1,8 +1,8 @@
 """The life cycle of a token, as arithmetic: no I/O, no clock, no lock, no randomness.
 
-Time is an argument, and so is the random fraction behind every jitter; so every rule here is tested with
-tables and properties, and the same code runs in the library, in its tests and in the simulation. All times
-are seconds on one clock; the caller says which.
+Time is an argument, and so is the random fraction behind every jitter. So tables and properties test every rule, and
+the same code runs in the library, in its tests and in the simulation. All times are seconds on one clock, which the
+caller chooses.
 
 For a token of lifetime ``L`` that ends at ``E``: ``W = min(L/4, 3600)``, ``M = min(L/10, 60)``.
 
@@ -22,17 +22,26 @@ __all__ = ["Schedule", "schedule", "state_at"]
 
 
 class Schedule(NamedTuple):
-    """The three edges of a token's life, on the clock that its start was given on."""
+    """The three edges of a token's life, on the clock of its start."""
 
     renew_at: float
+    """From then on the token is stale: a flight renews it in the background."""
     expiring_at: float
+    """From then on calls wait a moment for the flight."""
     expires_at: float
+    """From then on the token must not be used."""
 
 
 def schedule(start: float, lifetime: float, policy: RenewalPolicy, fraction: float) -> Schedule:
-    """The edges for a token requested at ``start``; ``fraction`` (0 to 1) is this process's draw of the jitter.
+    """Return the edges of a token's life.
 
-    Jitter goes late into the window, so it never eats the half of the window kept for retries.
+    The jitter delays the renewal, by half the window at most: the other half is for retries.
+
+    Args:
+        start: when the token was requested.
+        lifetime: how long it lives, in seconds.
+        policy: the window, the margin and the jitter.
+        fraction: this process's draw of the jitter, 0 to 1.
     """
     end = start + lifetime
     lead = policy.lead(lifetime)
@@ -42,7 +51,7 @@ def schedule(start: float, lifetime: float, policy: RenewalPolicy, fraction: flo
 
 
 def state_at(token: Schedule | None, now: float) -> str:
-    """The name of the token's state at ``now``: none, fresh, stale, expiring or expired."""
+    """Return the name of the token's state at ``now``: none, fresh, stale, expiring or expired."""
     if token is None:
         return "none"
     if now < token.renew_at:

@@ -1,19 +1,30 @@
-"""How long a token lives, by what its server says (BEHAVIOUR §1)."""
+"""How long a token lives, by what its server says: ``expires_in`` (RFC 6749 §5.1) and a JWT's own claims."""
 
 from __future__ import annotations
 
+import base64
+import json
 import math
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["granted_lifetime", "jwt_claims"]
 
 
 def granted_lifetime(expires_in: object, claims: Mapping[str, Any], sent_at: float, default: float) -> float:
-    """Seconds a token lives: ``expires_in``, else the JWT's ``exp - iat``, else ``default``.
+    """Return the seconds that a token lives: ``expires_in``, else the JWT's ``exp - iat``, else ``default``.
 
-    A JWT's ``exp`` may only shorten what ``expires_in`` says. Numeric strings are numbers, as some servers
-    send them. Raises ValueError for an ``expires_in`` that is not a positive number (RFC 6749 §5.1).
+    A JWT's ``exp`` shortens what ``expires_in`` says, and never lengthens it. A numeric string is a number: some
+    servers send one.
+
+    Args:
+        expires_in: the field of the response, or None.
+        claims: the token's claims, as :func:`jwt_claims` gives them.
+        sent_at: when the request was sent: Unix time in seconds.
+        default: seconds.
+
+    Raises:
+        ValueError: ``expires_in`` is not a positive number (RFC 6749 §5.1).
     """
     by_jwt = _jwt_lifetime(claims, sent_at)
     if expires_in is None:
@@ -27,7 +38,7 @@ def granted_lifetime(expires_in: object, claims: Mapping[str, Any], sent_at: flo
 
 
 def _number(value: object) -> float | None:
-    """A JSON number, or the string of one, as a finite float; None for anything else, a bool included."""
+    """A JSON number, or the string of one, as a finite float; None for anything else. A bool is not a number."""
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -38,10 +49,10 @@ def _number(value: object) -> float | None:
 
 
 def _jwt_lifetime(claims: Mapping[str, Any], sent_at: float) -> float | None:
-    """``exp - iat``: both by the server's clock, so ours does not matter; without ``iat``, ours must do.
+    """``exp - iat``, both by the server's clock. Without ``iat``, ``exp`` counts from the request, by our clock.
 
-    Servers cut ``iat`` to whole seconds, which makes a token look up to a second longer than it is: where the
-    two clocks agree anyhow, ``exp`` counts from the moment of the request.
+    Servers cut ``iat`` to whole seconds, which makes a token look up to a second longer than it is. So ``exp`` counts
+    from the request where ``iat`` is less than a second before it: there the two clocks agree.
     """
     exp, iat = _number(claims.get("exp")), _number(claims.get("iat", sent_at))
     if exp is None or iat is None:
@@ -50,16 +61,20 @@ def _jwt_lifetime(claims: Mapping[str, Any], sent_at: float) -> float | None:
     return lifetime if lifetime > 0 else None
 
 
+_LONGEST_CLAIMS = 65_536
+"""Characters of a JWT's encoded claims that are read. Access tokens are shorter: servers cut headers at 8 to 64 kB."""
+
+
 def jwt_claims(token: str) -> dict[str, Any]:
-    """The claims of a token that is a signed JWT; of any other token, none. The signature is the API's to check."""
-    if token.count(".") != 2 or not token.startswith("eyJ"):
+    """Return the claims of a token that is a signed JWT (RFC 7519 §7.2); of any other token, none.
+
+    Nothing is raised, and the signature is not verified: the API does that.
+    """
+    parts = token.split(".", 3)
+    if len(parts) != 3 or not token.startswith("eyJ") or len(parts[1]) > _LONGEST_CLAIMS:
         return {}
     try:
-        import jwt
-    except ImportError:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+    except (ValueError, RecursionError):
         return {}
-    try:
-        claims: dict[str, Any] = jwt.decode(token, options={"verify_signature": False})
-    except (jwt.PyJWTError, ValueError, RecursionError):
-        return {}
-    return claims
+    return cast("dict[str, Any]", claims) if isinstance(claims, dict) else {}

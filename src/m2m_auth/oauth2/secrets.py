@@ -1,4 +1,8 @@
-"""Secrets that do not show themselves, and the checks of those that a user passes."""
+"""Secrets that do not show themselves, and the check of those that a user passes.
+
+Error reporters print the locals of every frame of a traceback. So a constructor that takes a secret begins with
+``client_secret = concealed(client_secret)``, and from there on no local holds the secret itself.
+"""
 
 from __future__ import annotations
 
@@ -8,40 +12,53 @@ from typing import Any, NoReturn
 
 from ..errors import ConfigurationError
 
-__all__ = ["Concealed", "Secret", "SecretSource", "checked_secret", "checked_secret_source", "concealed", "encodable"]
+__all__ = ["Secret", "SecretSource", "checked_secret", "checked_secret_source", "concealed", "encodable"]
 
 SecretSource = Callable[[], str]
 """A callable that fetches the client secret, e.g. from a secret manager."""
 
 
-def checked_secret_source(client_secret: str | SecretSource | None) -> Secret | SecretSource | None:
-    """A secret, a callable that fetches one later, or None."""
-    if client_secret is None or callable(client_secret):
-        return client_secret
-    return checked_secret("client_secret", client_secret)
-
-
 class Secret:
-    """A string that does not show itself: in repr, str, format, pickles and error reporters' locals."""
+    """A value that does not show itself: in repr, str, format, pickles and error reporters' locals.
+
+    Two secrets are equal if their text is equal, bytes being UTF-8; the comparison takes constant time. A secret that
+    is not text, such as a list of keys, equals another secret of the same object only.
+
+    Args:
+        value: the secret: text, bytes, or whatever a user passed in its place.
+    """
 
     __slots__ = ("_value",)
 
-    def __init__(self, value: str | bytes) -> None:
-        self._value = value.encode() if isinstance(value, str) else value
+    def __init__(self, value: Any) -> None:
+        self._value = value
 
-    def reveal(self) -> str:
-        """The secret itself. Do not keep it in a variable longer than needed: error reporters print locals."""
-        return self._value.decode()
+    def reveal(self) -> Any:
+        """Return the value itself, bytes as text. Call it in the expression that needs the value.
+
+        Bytes that are not UTF-8 become lone surrogates (PEP 383), which :func:`checked_secret` refuses.
+        """
+        return self._value.decode(errors="surrogateescape") if isinstance(self._value, bytes) else self._value
 
     def reveal_bytes(self) -> bytes:
-        """The secret's UTF-8 bytes."""
-        return self._value
+        """Return the UTF-8 bytes of a secret that is text.
+
+        Raises:
+            UnicodeEncodeError: the text has no UTF-8 form; see :func:`encodable`.
+        """
+        value: bytes = self._value.encode() if isinstance(self._value, str) else self._value
+        return value
+
+    def _comparable(self) -> bytes:
+        if isinstance(self._value, str):
+            return self._value.encode(errors="surrogatepass")
+        return self._value if isinstance(self._value, bytes) else b"object %d" % id(self._value)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Secret) and hmac.compare_digest(self._value, other._value)
+        return isinstance(other, Secret) and hmac.compare_digest(self._comparable(), other._comparable())
 
     def __hash__(self) -> int:
-        return hash((Secret, self._value))
+        return hash((Secret, self._comparable()))
 
     def __repr__(self) -> str:
         return "Secret(…)"
@@ -53,39 +70,40 @@ class Secret:
         raise TypeError("a Secret is not pickled: it would leave the process in the clear")
 
 
-class Concealed:
-    """What a user passed as a secret, of whatever type, out of sight of error reporters that print locals."""
-
-    __slots__ = ("reveal",)
-
-    def __init__(self, given: Any) -> None:
-        self.reveal: Callable[[], Any] = lambda: given  # an attribute could be printed
-
-    def __repr__(self) -> str:
-        return "<concealed>"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a secret is not pickled: it would leave the process in the clear")
-
-
 def concealed(given: Any) -> Any:
-    """``given`` out of sight, for the first line of a constructor; None and callables stay as they are."""
-    return given if given is None or callable(given) or isinstance(given, Concealed) else Concealed(given)
+    """Return what a user passed as a :class:`Secret`; None, callables and secrets stay as they are."""
+    return given if given is None or callable(given) or isinstance(given, Secret) else Secret(given)
 
 
-def checked_secret(name: str, secret: object) -> Secret:
-    """A secret that a user typed, or the ConfigurationError that says what is wrong with it."""
-    hidden: Any = concealed(secret)
-    secret = hidden
-    problem = _problem(name, hidden)
+def checked_secret(name: str, given: Any) -> Secret:
+    """Return the secret that a user passed as ``name``, concealed or not.
+
+    Raises:
+        ConfigurationError: it is not text, it is blank, it has white space around it, or it has no UTF-8 form.
+    """
+    given = concealed(given)
+    problem = _problem(name, given)
     if problem:
         raise ConfigurationError(problem)
-    return Secret(hidden.reveal())
+    secret: Secret = given
+    return secret
+
+
+def checked_secret_source(client_secret: object) -> Secret | SecretSource | None:
+    """Return a client secret that a user passed, checked; a callable that fetches it, and None, as they are.
+
+    Raises:
+        ConfigurationError: as for :func:`checked_secret`.
+    """
+    client_secret = concealed(client_secret)
+    if client_secret is None or callable(client_secret):
+        return client_secret
+    return checked_secret("client_secret", client_secret)
 
 
 def _problem(name: str, secret: Any) -> str:
-    """What is wrong with it, in words; a function of its own, so that no frame of the traceback holds the secret."""
-    given = secret.reveal() if isinstance(secret, Concealed) else secret
+    """What is wrong with a secret, in words. This frame holds it, so this function raises nothing."""
+    given = secret._value if isinstance(secret, Secret) else secret
     if not isinstance(given, str):
         return f"{name} must be a string or a callable that returns one, not {type(given).__name__}"
     if not given.strip():
@@ -101,5 +119,5 @@ def _problem(name: str, secret: Any) -> str:
 
 
 def encodable(text: str) -> bool:
-    """True if ``text`` has a UTF-8 form; the exception of one that has not would carry the text along."""
+    """Return whether ``text`` has a UTF-8 form. The exception of ``str.encode`` would carry the text along."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)

@@ -1,8 +1,7 @@
-"""The token request and its response (RFC 6749 §4.4, §5), without I/O.
+"""The answer to a token request, read (RFC 6749 §5). What an answer means for the next request is not decided here.
 
-:func:`build` turns parameters into an :class:`HttpRequest`; a transport answers with an
-:class:`HttpResponse`; :func:`parse` makes a :class:`TokenGrant` of it, or a failure.
-Nothing of a response body is ever shown, except an OAuth error's own fields in RFC 6749's characters.
+:func:`parse_token_response` gives a :class:`TokenResponse`, a :class:`TokenErrorResponse` or an
+:class:`UnusableTokenResponse`. Of a response body they show an OAuth error's own fields only, in RFC 6749's characters.
 """
 
 from __future__ import annotations
@@ -11,61 +10,99 @@ import json
 import re
 from typing import Any, NamedTuple, cast
 
-from ..lifecycle.failure import Failure, Kind
 from .lifetimes import granted_lifetime, jwt_claims
+from .rate_limit_headers import quota_is_low, retry_after
 from .secrets import Secret
 from .transport import HttpResponse
 
-__all__ = ["TokenGrant", "parse"]
+__all__ = ["TokenErrorResponse", "TokenResponse", "UnusableTokenResponse", "parse_token_response"]
 
 
-class TokenGrant(NamedTuple):
-    """A usable answer of the token endpoint. ``lifetime`` is in seconds, counted from sending the request."""
+class TokenResponse(NamedTuple):
+    """A successful response (RFC 6749 §5.1) with a Bearer token that can be used."""
 
     access_token: str
     token_type: str
     scope: str | None
+    """The granted scopes, or None if the server did not say."""
     lifetime: float
+    """Seconds, counted from the moment when the request was sent."""
     refresh_token: Secret | None = None
-    """What replaces the refresh token that was sent."""
+    """The refresh token that replaces the one that was sent."""
     quota_low: bool = False
-    """The server said that little is left of its quota: renew late."""
+    """True if the server said that little is left of its quota."""
 
     def __repr__(self) -> str:
-        return f"<TokenGrant {self.token_type} lifetime={self.lifetime:g}>"
+        return f"<TokenResponse {self.token_type} lifetime={self.lifetime:g}>"
 
 
-def parse(
+class TokenErrorResponse(NamedTuple):
+    """A response without a token: an OAuth error (RFC 6749 §5.2), or another status than 200."""
+
+    status: int
+    """The HTTP status."""
+    error: str | None = None
+    """The server's code, e.g. ``invalid_client``, 60 characters at most; None if it sent none."""
+    error_description: str | None = None
+    """The server's words, 200 characters at most, or None."""
+    error_uri: str | None = None
+    """The server's page about the error, 200 characters at most, or None."""
+    media_type: str | None = None
+    """The media type of the body, e.g. ``text/html``; None if it is missing or not one."""
+    retry_after: float | None = None
+    """Seconds that the server asks to wait, 3600 at most, or None."""
+
+
+class UnusableTokenResponse(NamedTuple):
+    """A response with status 200 and no OAuth error, whose token cannot be used or is missing."""
+
+    why: str
+    """What is wrong, as the end of a sentence; nothing of the body is in it."""
+
+
+def parse_token_response(
     response: HttpResponse,
     *,
     sent_at: float,
     default_lifetime: float,
     max_lifetime: float,
     keep_refresh_token: bool = False,
-) -> TokenGrant | Failure:
-    """The answer's token, or what went wrong. ``sent_at`` is Unix time in seconds; unknown fields are ignored."""
-    content_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
+) -> TokenResponse | TokenErrorResponse | UnusableTokenResponse:
+    """Read the answer to a token request. Unknown fields are ignored, and nothing is raised.
+
+    Args:
+        response: the answer.
+        sent_at: when the request was sent: Unix time in seconds.
+        default_lifetime: the lifetime in seconds of a token whose server does not say.
+        max_lifetime: longer lifetimes are cut to this many seconds.
+        keep_refresh_token: False drops a refresh token: a client-credentials response has none (RFC 6749 §4.4.3).
+    """
     data = _json_object(response.body)
-    error = data.get("error") if data else None
     if response.status == 200 and data is not None and "access_token" in data:
-        grant = _grant(data, sent_at, default_lifetime, max_lifetime)
-        if isinstance(grant, Failure):
-            return grant
-        from .rate_limit_headers import quota_is_low
-
-        grant = grant._replace(quota_low=quota_is_low(response.headers))
-        return grant if keep_refresh_token else grant._replace(refresh_token=None)
+        return _token(data, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token)
+    error = data.get("error") if data else None
+    media_type = _media_type(response)
     if response.status == 200 and not (isinstance(error, str) and error):
-        shown = content_type if re.fullmatch(_MEDIA_TYPE, content_type) else "no or an odd content type"
-        return _malformed(f"it is not a JSON object with an access_token ({len(response.body)} bytes, {shown})")
-    return _refusal(response, data or {}, content_type, sent_at)
+        shown = media_type or "missing or invalid Content-Type"
+        return UnusableTokenResponse(
+            f"it is not a JSON object with an access_token ({len(response.body)} bytes, {shown})"
+        )
+    fields = data or {}
+    return TokenErrorResponse(
+        response.status,
+        _shown(error, 60),
+        _shown(fields.get("error_description"), 200),
+        _shown(fields.get("error_uri"), 200),
+        media_type,
+        retry_after(response.headers, sent_at),
+    )
 
 
-# Compiled when first needed, by re: an import should not pay for it.
+# Strings: re compiles them when they are first used, which keeps the import cheap.
 _MEDIA_TYPE = r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}"
-_SHOWN = r"[^\x20-\x21\x23-\x5b\x5d-\x7e]"
-_HEADER_SAFE = re.compile(r"[\x21-\x7e]+")
-_TYPE_NAME = re.compile(r"[A-Za-z0-9_-]{1,20}")
+_NOT_SHOWN = r"[^\x20-\x21\x23-\x5b\x5d-\x7e]"
+_HEADER_SAFE = r"[\x21-\x7e]+"
+_TYPE_NAME = r"[A-Za-z0-9_-]{1,20}"
 
 
 def _json_object(body: bytes) -> dict[str, Any] | None:
@@ -76,91 +113,42 @@ def _json_object(body: bytes) -> dict[str, Any] | None:
     return cast("dict[str, Any]", data) if isinstance(data, dict) else None
 
 
-def _malformed(why: str) -> Failure:
-    message = f"The token endpoint answered 200, but {why}. Is token_endpoint the URL of a token endpoint?"
-    return Failure(Kind.UNAVAILABLE, "MalformedTokenResponse", message, "malformed_response")
+def _media_type(response: HttpResponse) -> str | None:
+    """The media type of the Content-Type (RFC 9110 §8.3.1), in lower case; None for anything that is not one."""
+    media_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
+    return media_type if re.fullmatch(_MEDIA_TYPE, media_type) else None
 
 
-def _grant(data: dict[str, Any], sent_at: float, default_lifetime: float, max_lifetime: float) -> TokenGrant | Failure:
+def _token(
+    data: dict[str, Any],
+    response: HttpResponse,
+    sent_at: float,
+    default_lifetime: float,
+    max_lifetime: float,
+    keep_refresh_token: bool,
+) -> TokenResponse | UnusableTokenResponse:
     value, token_type, scope = data["access_token"], data.get("token_type", "Bearer"), data.get("scope")
-    if not isinstance(value, str) or not _HEADER_SAFE.fullmatch(value):
-        return _malformed("its access_token is empty or has characters that no header may carry")
+    if not isinstance(value, str) or not re.fullmatch(_HEADER_SAFE, value):
+        return UnusableTokenResponse("its access_token is empty or has characters that no header may carry")
     if not isinstance(token_type, str) or token_type.lower() != "bearer":
-        shown = repr(token_type) if isinstance(token_type, str) and _TYPE_NAME.fullmatch(token_type) else "an odd one"
-        return _malformed(f"its token_type is {shown}, and only a Bearer token may be sent as one")
+        named = isinstance(token_type, str) and re.fullmatch(_TYPE_NAME, token_type)
+        shown = repr(token_type) if named else "not a valid name"
+        return UnusableTokenResponse(f"its token_type is {shown}, and only a Bearer token may be sent as one")
     try:
         lifetime = granted_lifetime(data.get("expires_in"), jwt_claims(value), sent_at, default_lifetime)
     except ValueError as error:
-        return _malformed(str(error))
-    refresh = data.get("refresh_token")
-    return TokenGrant(
+        return UnusableTokenResponse(str(error))
+    refresh = data.get("refresh_token") if keep_refresh_token else None
+    return TokenResponse(
         value,
         "Bearer",
         scope if isinstance(scope, str) else None,
         min(lifetime, max_lifetime),
         Secret(refresh) if isinstance(refresh, str) and refresh else None,
+        quota_is_low(response.headers),
     )
-
-
-_CREDENTIAL_ERRORS = {"invalid_client", "invalid_grant"}
-_PASSING_ERRORS = {"server_error", "temporarily_unavailable"}
-
-
-def _refusal(response: HttpResponse, data: dict[str, Any], content_type: str, now: float) -> Failure:
-    status = response.status
-    error = _shown(data.get("error"), 60)
-    description, uri = _shown(data.get("error_description"), 200), _shown(data.get("error_uri"), 200)
-    if status == 429 or status == 408 or status >= 500 or error in _PASSING_ERRORS:
-        from .rate_limit_headers import retry_after
-
-        after = retry_after(response.headers, now) if status in (429, 503) else None
-        kind = Kind.THROTTLED if status == 429 else Kind.UNAVAILABLE
-        what = f"The token endpoint answered {status}" + (f" {error}" if error else "")
-        if kind is Kind.THROTTLED:
-            after = 60.0 if after is None else after
-            what += f": too many token requests; it asks to wait {after:.0f} s"
-        return Failure(kind, "TokenEndpointUnavailable", what, f"http_{status}", after, facts={"status": status})
-    bare = error is None and status in (400, 401, 403)
-    kind = Kind.CREDENTIALS if bare or error in _CREDENTIAL_ERRORS else Kind.CONFIGURATION
-    facts = {"status": status, "error": error, "error_description": description, "error_uri": uri}
-    return Failure(
-        kind,
-        "TokenRequestRejected",
-        _refusal_message(status, error, description, content_type),
-        error or f"http_{status}",
-        facts=facts,
-    )
-
-
-_FIXES = {
-    "invalid_client": "Check client_id, client_secret and client_authentication",
-    "invalid_grant": "The refresh token was used, revoked or has ended: get a new one",
-    "invalid_scope": "Ask only for scopes that this client is allowed",
-    "unauthorized_client": "Allow this client the client-credentials grant at the server",
-    "unsupported_grant_type": "Allow this client the client-credentials grant at the server",
-    "invalid_target": "Check audience and resource (RFC 8707)",
-    "access_denied": "Check the client's rights at the server, and audience",
-}
-
-
-def _refusal_message(status: int, error: str | None, description: str | None, content_type: str) -> str:
-    if error is not None:
-        said = f": {description}" if description else ""
-        return f"The token endpoint answered {status} {error}{said}. {_FIXES.get(error, 'Check the token request')}."
-    if 300 <= status < 400:
-        return (
-            f"The token endpoint answered {status}, a redirect; a secret is never sent on. "
-            "Fix: set token_endpoint to its target."
-        )
-    kind = content_type if re.fullmatch(_MEDIA_TYPE, content_type) else "no content type"
-    fix = (
-        "Check client_id and client_secret"
-        if status in (400, 401, 403)
-        else "Is token_endpoint the URL of a token endpoint?"
-    )
-    return f"The token endpoint answered {status} without an OAuth error ({kind}). {fix}."
 
 
 def _shown(value: object, limit: int) -> str | None:
     """The server's words in RFC 6749 §5.2's characters, cut to ``limit``."""
-    return re.sub(_SHOWN, "?", value)[:limit] if isinstance(value, str) and value else None
+    return re.sub(_NOT_SHOWN, "?", value)[:limit] if isinstance(value, str) and value else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from ..presentation.wording import iso, plain, when
@@ -82,7 +83,7 @@ _TIMES = ("issued_at", "renew_at", "expiring_at", "expires_at", "at")
 def _object(report: ClientReport) -> dict[str, Any]:
     found: dict[str, Any] = report._asdict()
     for name in ("mints", "failed", "budget"):
-        found[name] = None if found[name] is None else found[name]._asdict()
+        found[name] = None if found[name] is None else asdict(found[name])
     found["hosts"] = [{**each._asdict(), "last_at_iso": iso(each.last_at)} for each in report.hosts]
     found["hours"] = [each._asdict() for each in report.hours]
     return {**found, **{f"{name}_iso": iso(found[name]) for name in _TIMES}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import NamedTuple
 
@@ -124,7 +125,8 @@ def rows(reports: Iterable[ClientReport]) -> list[Row]:
 
 
 def _row(report: ClientReport) -> Row:
-    counts = zip(("hour", "day", "month"), report.mints, report.failed, strict=True)
+    minted, failed = asdict(report.mints), asdict(report.failed)
+    counts = [(period, count, failed[period]) for period, count in minted.items()]
     reasons = [f"{count:,} {reason}" for reason, count in report.reasons.items() if count]
     return Row(
         alias=plain(report.alias),

@@ -6,13 +6,12 @@ Also :class:`Allowance`: so many of something in a UTC minute, hour or month, ne
 from __future__ import annotations
 
 import base64
-import contextlib
 import hmac
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import NamedTuple, TypeVar, cast
 
-from ..caches.protocol import TokenCache
+from ..caches.protocol import TokenCache, release_thread
 from ..events import EventEmitter
 from ..lifecycle.utc_periods import period_ends_in
 from ..runtime.clock import SYSTEM_CLOCK, Clock
@@ -115,10 +114,7 @@ class Counters:
     def release(self) -> None:
         """Lets the cache close what it opened for this thread; for threads that end."""
         for guard in self._guards:
-            release = getattr(guard.cache, "release_thread", None)
-            if release is not None:
-                with contextlib.suppress(Exception):  # a user's own cache may raise anything
-                    release()
+            release_thread(guard.cache)
 
 
 class Taken(NamedTuple):

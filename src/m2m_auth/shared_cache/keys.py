@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from datetime import datetime, timezone
 
-from ..lifecycle.utc_periods import _FORMATS, _KEPT
-from .mint_history import HISTORY
+from ..caches.protocol import OPTIONAL_KEY_PREFIX
+from ..lifecycle.utc_periods import utc_period
 
 __all__ = ["CacheKeys", "FAILED", "LedgerKeys"]
 
@@ -48,7 +47,7 @@ class CacheKeys:
     @property
     def history(self) -> str:
         """That of the record which host minted, and when."""
-        return f"{HISTORY}{self.digest}"
+        return f"{OPTIONAL_KEY_PREFIX}{self.digest}"
 
 
 FAILED = "failed"
@@ -66,5 +65,5 @@ class LedgerKeys:
 
     def counter(self, period: str, what: str, now: float) -> tuple[str, float]:
         """Return the key and the time to live of a counter: ``what`` is a reason, ``all`` or ``failed``."""
-        when = datetime.fromtimestamp(now, timezone.utc).strftime(_FORMATS[period])
-        return f"m2m1.n.{self._client}.{when}.{what}", _KEPT[period]
+        counted = utc_period(period, now)
+        return f"m2m1.n.{self._client}.{counted.key_suffix}.{what}", counted.kept

@@ -9,10 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
 
-__all__ = ["HISTORY", "HostMints", "HourCounts", "MintHistory"]
-
-HISTORY = "m2m1.h."
-"""What its cache keys begin with."""
+__all__ = ["HostMints", "HourCounts", "MintHistory"]
 
 _HOSTS = 16
 _HOURS = 24

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, missing_extra
-from ..oauth2.secrets import Concealed, Secret, concealed, encodable
+from ..oauth2.secrets import Secret, concealed, encodable
 from ..runtime.fork_safety import delaying_forks
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def checked_keys(encryption_keys: object) -> tuple[Secret, ...]:
 
 def _problem(hidden: Any) -> str:
     """What is wrong with the keys, in words; a function of its own, so that no frame of the traceback holds them."""
-    given = hidden.reveal() if isinstance(hidden, Concealed) else hidden
+    given = hidden.reveal() if isinstance(hidden, Secret) else hidden
     if given is None:
         return ""
     if isinstance(given, (str, bytes)) or not isinstance(given, Sequence):

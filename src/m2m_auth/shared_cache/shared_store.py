@@ -9,7 +9,6 @@ tokens are also kept in the nearer tiers.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ from collections.abc import Callable, Sequence
 from operator import methodcaller
 from typing import Any, Protocol, TypeVar, cast
 
-from ..caches.protocol import TokenCache
+from ..caches.protocol import TokenCache, release_thread
 from ..events import EventEmitter
 from ..lifecycle.failure import Failure
 from ..lifecycle.forced_mint_ban import ForcedMintBan
@@ -270,10 +269,7 @@ class SharedStore:
     def release_thread(self) -> None:
         """At the end of a flight: lets the cache close what it opened for this thread."""
         for breaker in self._farthest_first:
-            release = getattr(breaker.cache, "release_thread", None)
-            if release is not None:
-                with contextlib.suppress(Exception):  # a user's own cache may raise anything
-                    release()
+            release_thread(breaker.cache)
 
     def _read(self, name: str, events: EventEmitter) -> dict[str, Any] | None:
         """An entry of the farthest tier that answers, opened."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from ..caches.protocol import TokenCache
 from ..errors import ConfigurationError
-from ..lifecycle.failure import Failure, Kind
+from ..lifecycle.failure import Failure, FailureKind
 from ..lifecycle.policy import RenewalPolicy
 from ..oauth2.secrets import Secret, SecretSource, checked_secret
 from ..oauth2.token_request import TokenRequest
@@ -96,4 +96,6 @@ class CredentialSource:
             problem = str(error)
         except Exception as error:
             problem = f"the client_secret callable raised {type(error).__name__}"
-        return Failure(Kind.UNAVAILABLE, "TokenUnavailable", f"No client secret: {problem}", "secret_unavailable")
+        return Failure(
+            FailureKind.UNAVAILABLE, "TokenUnavailable", f"No client secret: {problem}", "secret_unavailable"
+        )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from ..caches.protocol import TokenCache
 from ..errors import TokenUnavailable
 from ..lifecycle.decision import Action, Pause, decide
-from ..lifecycle.failure import Failure, Kind, hold_off
+from ..lifecycle.failure import Failure, FailureKind, hold_off
 from ..lifecycle.forced_mint_ban import YOUNG, next_ban
 from ..lifecycle.schedule import state_at
 from ..oauth2.tokens import AccessToken
@@ -192,7 +192,7 @@ class Engine:
     def _may_ask_again(self, pause: Pause) -> bool:
         """True once per recorded refusal of the credentials, if the secret can be fetched anew."""
         failure = pause.failure
-        refused = failure is not None and failure.kind is Kind.CREDENTIALS
+        refused = failure is not None and failure.kind is FailureKind.CREDENTIALS
         return refused and self.credentials.can_fetch and self._asked_for is not pause
 
     def changed_secret(self, credential: Credential) -> Credential | None:

@@ -82,11 +82,11 @@ class Ledger:
 
     def counts(self, shared: SharedStore, events: EventEmitter) -> MintCounts:
         """Return the mints of the current hour, day and month."""
-        return MintCounts(*(self._count(period, _ALL, shared, events) for period in PERIODS))
+        return MintCounts(**{period: self._count(period, _ALL, shared, events) for period in PERIODS})
 
     def read(self, shared: SharedStore, events: EventEmitter) -> LedgerReport:
         """Return the whole page."""
-        failed = MintCounts(*(self._count(period, FAILED, shared, events) for period in PERIODS))
+        failed = MintCounts(**{period: self._count(period, FAILED, shared, events) for period in PERIODS})
         reasons = {reason: self._count("month", reason, shared, events) for reason in _REASONS}
         shared_history, now = shared.read_history(events), self._wall()
         history = self._own_history() if shared_history is None else shared_history

@@ -6,12 +6,13 @@ import json
 from functools import partial
 from urllib.parse import quote
 
-from ..lifecycle.failure import Failure, Kind
+from ..lifecycle.failure import Failure, FailureKind
+from ..lifecycle.refusals import failure_of
 from ..oauth2.client_authentication.protocol import ASSERTION_TYPE
 from ..oauth2.grants import first_refresh_token
 from ..oauth2.secrets import Secret
 from ..oauth2.token_request import build
-from ..oauth2.token_response import TokenGrant, parse
+from ..oauth2.token_response import TokenResponse, parse_token_response
 from ..oauth2.transport import HttpRequest, HttpResponse, TransportError
 from ..runtime.fork_safety import delaying_forks
 from .refresh_token_rotation import refreshed
@@ -20,7 +21,7 @@ from .renewal_context import Credential, RenewalContext
 __all__ = ["ask"]
 
 
-def ask(context: RenewalContext, credential: Credential, sent_wall: float) -> TokenGrant | Failure:
+def ask(context: RenewalContext, credential: Credential, sent_wall: float) -> TokenResponse | Failure:
     """One token request, and what its answer is worth."""
     first = first_refresh_token(context.request.grant)
     if first is None:
@@ -32,7 +33,7 @@ def ask(context: RenewalContext, credential: Credential, sent_wall: float) -> To
 
 def _exchange(
     context: RenewalContext, credential: Credential, sent_wall: float, refresh_token: Secret | None
-) -> TokenGrant | Failure:
+) -> TokenResponse | Failure:
     """To the server and back. Whatever the transport raises is described, never kept: it holds the request."""
     secrets: list[Secret] = [secret for secret in (credential.secret, refresh_token) if secret is not None]
     request = _http_request(context, credential, sent_wall, refresh_token, secrets)
@@ -40,17 +41,18 @@ def _exchange(
     try:
         response = context.transport(request)
     except TransportError as error:
-        response = Failure(Kind.UNAVAILABLE, "TokenEndpointUnavailable", str(error), error.cause_code)
+        response = Failure(FailureKind.UNAVAILABLE, "TokenEndpointUnavailable", str(error), error.cause_code)
     if isinstance(response, Failure):
         return response
-    with delaying_forks():  # PyJWT is imported for the first JWT
-        return parse(
+    with delaying_forks():  # the first Retry-After date imports a parser
+        answer = parse_token_response(
             _without(secrets, response),
             sent_at=sent_wall,
             default_lifetime=context.policy.default_lifetime,
             max_lifetime=context.policy.max_lifetime,
             keep_refresh_token=refresh_token is not None,
         )
+    return answer if isinstance(answer, TokenResponse) else failure_of(answer)
 
 
 def _http_request(
@@ -84,7 +86,7 @@ def _without(secrets: list[Secret], response: HttpResponse) -> HttpResponse:
     return HttpResponse(response.status, response.headers, body)
 
 
-def _check_scope(context: RenewalContext, grant: TokenGrant) -> TokenGrant | Failure:
+def _check_scope(context: RenewalContext, grant: TokenResponse) -> TokenResponse | Failure:
     """Less scope than asked is worth a warning (RFC 6749 §3.3); absent, more or reordered is fine."""
     granted = (grant.scope or "").split()
     missing = [scope for scope in context.request.scopes if granted and scope not in granted]
@@ -95,6 +97,6 @@ def _check_scope(context: RenewalContext, grant: TokenGrant) -> TokenGrant | Fai
             f"The server granted less scope than asked; missing: {' '.join(missing)}. "
             "Fix: allow this client the scope, or policy.require_scope=False"
         )
-        return Failure(Kind.CONFIGURATION, "TokenUnavailable", message, "scope_narrowed")
+        return Failure(FailureKind.CONFIGURATION, "TokenUnavailable", message, "scope_narrowed")
     context.events.emit("scope_narrowed", reason=" ".join(missing))
     return grant

@@ -9,25 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from ..lifecycle.failure import Failure, Kind
+from ..lifecycle.failure import Failure, FailureKind
 from ..oauth2.secrets import Secret
-from ..oauth2.token_response import TokenGrant
+from ..oauth2.token_response import TokenResponse
 from ..shared_cache.entries import RotatedRefreshToken
 from .renewal_context import Credential, RenewalContext
 
 __all__ = ["refreshed"]
 
-Exchange = Callable[[Secret], "TokenGrant | Failure"]
+Exchange = Callable[[Secret], "TokenResponse | Failure"]
 
 
 def refreshed(
     context: RenewalContext, credential: Credential, first: Secret, exchange: Exchange
-) -> TokenGrant | Failure:
+) -> TokenResponse | Failure:
     """The answer to sending the newest refresh token; ``first`` is the configured one."""
     newest = _newest(context, credential, first)
     if newest is None:
         what = "The shared cache that holds the newest refresh token cannot be read, and an older one must not be sent"
-        return Failure(Kind.UNAVAILABLE, "TokenUnavailable", what, "cache_fault")
+        return Failure(FailureKind.UNAVAILABLE, "TokenUnavailable", what, "cache_fault")
     answer = _exchanged(context, credential, newest, exchange)
     if isinstance(answer, Failure) and answer.cause_code == "invalid_grant":
         # Somebody whose lease had lapsed may have rotated it in the meantime.
@@ -50,9 +50,9 @@ def _newest(context: RenewalContext, credential: Credential, first: Secret) -> R
 
 def _exchanged(
     context: RenewalContext, credential: Credential, sent: RotatedRefreshToken, exchange: Exchange
-) -> TokenGrant | Failure:
+) -> TokenResponse | Failure:
     answer = exchange(sent.refresh_token)
-    given = answer.refresh_token if isinstance(answer, TokenGrant) else None
+    given = answer.refresh_token if isinstance(answer, TokenResponse) else None
     if given is not None and given != sent.refresh_token:
         rotation = RotatedRefreshToken(sent.generation + 1, given)
         credential.state.rotation = rotation

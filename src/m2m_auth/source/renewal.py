@@ -13,7 +13,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..lifecycle.decision import Pause
-from ..lifecycle.failure import Failure, Kind, hold_off
+from ..lifecycle.failure import Failure, FailureKind, hold_off
 from ..lifecycle.forced_mint_ban import LONGEST_BAN, ForcedMintBan, next_ban
 from ..lifecycle.mint_budget import Spending
 from ..lifecycle.schedule import Schedule, schedule
@@ -187,7 +187,7 @@ class Renewal:
         if held is not None and self._usable(held):  # not beyond what is left of the token to find the next one in
             until = max(now + remaining, min(until, held.edges_at(now, self._wall()).expiring_at))
         self._state.pause = Pause(until, failure)
-        if failure.kind is Kind.CREDENTIALS:
+        if failure.kind is FailureKind.CREDENTIALS:
             self._try_changed_secret()
         return True
 
@@ -287,7 +287,7 @@ class Renewal:
             self._state.pause = Pause(min(held.edges.expires_at, now + renews_in))
             return True
         message = f"The mint budget is used up ({counts.month} this month, {counts.hour} this hour; {budget})"
-        failure = Failure(Kind.BUDGET, "MintBudgetExhausted", message, "budget_exhausted", renews_in)
+        failure = Failure(FailureKind.BUDGET, "MintBudgetExhausted", message, "budget_exhausted", renews_in)
         # A forced mint that is refused holds nobody up: the token is served on, and renew() tells its caller.
         self._state.pause = Pause(now if served_on else now + hold_off(failure, 0.0, 0.0), failure)
         return True
@@ -302,7 +302,7 @@ class Renewal:
             if took >= self._context.policy.mint_deadline and self._adopt(self._newest()):
                 return  # suspended while it waited: another process has taken over
             self._fail(answer, took)
-            if answer.kind is Kind.CREDENTIALS:
+            if answer.kind is FailureKind.CREDENTIALS:
                 self._try_changed_secret()
             return
         fingerprint = token_fingerprint(self._credential.fingerprint_key, answer.access_token)
@@ -331,7 +331,7 @@ class Renewal:
             state.forced_mint_ban = next_ban(state.forced_mint_ban, self._monotonic())
             if not self._put_back():
                 failure = Failure(
-                    Kind.UNAVAILABLE,
+                    FailureKind.UNAVAILABLE,
                     "TokenUnavailable",
                     "The server gives back a token that an API refuses",
                     "rejected",
@@ -400,9 +400,9 @@ def raised(error: BaseException) -> Failure:
     are enough to find it, and the message might hold a secret.
     """
     if isinstance(error, ConfigurationError):
-        return Failure(Kind.CONFIGURATION, "TokenUnavailable", str(error), "configuration")
+        return Failure(FailureKind.CONFIGURATION, "TokenUnavailable", str(error), "configuration")
     what = f"{type(error).__name__} while getting a token{_place(error)}"
-    return Failure(Kind.UNAVAILABLE, "TokenUnavailable", what, "internal_error")
+    return Failure(FailureKind.UNAVAILABLE, "TokenUnavailable", what, "internal_error")
 
 
 def _fingerprint(held: HeldToken | None) -> str | None:

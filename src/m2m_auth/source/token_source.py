@@ -104,7 +104,7 @@ class TokenSource:
         secret = checked_secret_source(client_secret)
         keys = checked_keys(encryption_keys)
         opened = checked_cache(cache)
-        policy = (policy or DEFAULT_POLICY).checked()
+        policy = policy or DEFAULT_POLICY
         self._engine = Engine(
             RenewalContext(
                 request,
@@ -112,7 +112,7 @@ class TokenSource:
                 transport_for(transport),
                 clock or SYSTEM_CLOCK,
                 EventEmitter(request.client_id, on_event, request.audience, checked_alias(alias)),
-                budget.checked() if budget is not None else None,
+                budget,
             ),
             CredentialSource(request, secret, keys, opened, policy, clock),
             opened,

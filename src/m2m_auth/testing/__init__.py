@@ -1,7 +1,7 @@
-"""For tests of services that use m2m-auth: a fake authorization server, a fake clock, the caches' contract.
+"""For tests of services that use m2m-auth: a fake authorization server, a fake clock, the contract of caches.
 
-Each name is imported when it is first used, so that pytest is needed only for :class:`CacheContract`. The
-pytest fixtures ``m2m_authorization_server`` and ``m2m_clock`` need no import at all. See ``docs/testing.md``.
+Each name is imported at its first use, so that only :class:`CacheContract` needs pytest. The pytest fixtures
+``m2m_authorization_server``, ``m2m_clock`` and ``m2m_forget_tokens`` need no import. See ``docs/testing.md``.
 """
 
 from __future__ import annotations
@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .cache_contract import CacheContract
-    from .fake_authorization_server import FakeAuthorizationServer
     from .fake_clock import FakeClock
+    from .fake_server.fake_authorization_server import FakeAuthorizationServer
+    from .fake_server.injected_failures import FailureMode
+    from .fake_server.protected_api import ApiCall
+    from .fake_server.token_requests import RecordedRequest
     from .faulty_cache import FaultyCache
-    from .injected_failures import FailureMode
-    from .records import ApiCall, RecordedRequest
 
 __all__ = [
     "ApiCall",
@@ -25,17 +26,29 @@ __all__ = [
     "FakeClock",
     "FaultyCache",
     "RecordedRequest",
+    "forget_tokens",
 ]
 
 _HOMES = {
-    "ApiCall": "records",
+    "ApiCall": "fake_server.protected_api",
     "CacheContract": "cache_contract",
-    "FailureMode": "injected_failures",
-    "FakeAuthorizationServer": "fake_authorization_server",
+    "FailureMode": "fake_server.injected_failures",
+    "FakeAuthorizationServer": "fake_server.fake_authorization_server",
     "FakeClock": "fake_clock",
     "FaultyCache": "faulty_cache",
-    "RecordedRequest": "records",
+    "RecordedRequest": "fake_server.token_requests",
 }
+
+
+def forget_tokens() -> None:
+    """Makes this process forget every token, failure and count, as if it had just started.
+
+    Token sources with equal parameters share one token for the life of the process, also across tests. Call this
+    between tests that count mints. Sources that exist keep what they hold; a shared cache keeps its entries.
+    """
+    from ..source.registry import forget_everything
+
+    forget_everything()
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""Races over a cache: by threads, by processes, and across a fork. Without pytest: every process imports this."""
+"""Races of threads, processes and a forked child for one cache. Without pytest: each process imports this file."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ T = TypeVar("T")
 PROCESSES = 4
 _DEADLINE = 60.0
 
-# What one process of a race has at hand; set once by the pool's initializer.
+# The state of one process of a race; the pool's initializer sets it once.
 _cache: TokenCache
 _barrier: Barrier
 
 
 def by_threads(count: int, action: Callable[[], T]) -> list[T]:
-    """What ``action`` returned to each of ``count`` threads that were let go at the same moment."""
+    """The results of ``action`` in ``count`` threads that start at the same moment."""
     barrier = threading.Barrier(count, timeout=_DEADLINE)
 
     def run() -> T:
@@ -38,7 +38,7 @@ def by_threads(count: int, action: Callable[[], T]) -> list[T]:
         return action()
 
     usual = sys.getswitchinterval()
-    # The default 5 ms between two switches would let most threads through a race unharmed.
+    # With the default of 5 ms between two switches most threads would pass the race one after the other.
     sys.setswitchinterval(1e-6)
     try:
         with ThreadPoolExecutor(count) as pool:
@@ -48,7 +48,7 @@ def by_threads(count: int, action: Callable[[], T]) -> list[T]:
 
 
 def by_processes(open_cache: OpenCache, action: Callable[[str], T], key: str) -> list[T]:
-    """What ``action(key)`` returned in each of four new processes, which all hold a cache of their own.
+    """The results of ``action(key)`` in four new processes; each of them opens the cache.
 
     Raises:
         TypeError: ``open_cache`` cannot be sent to another process.
@@ -57,17 +57,17 @@ def by_processes(open_cache: OpenCache, action: Callable[[str], T], key: str) ->
         ForkingPickler.dumps(open_cache)
     except Exception as error:
         raise TypeError(
-            f"open_cache gave {open_cache!r}, which cannot be sent to another process ({error}). "
+            f"open_cache returned {open_cache!r}, which cannot be sent to another process ({error}). "
             "Fix: a module's function, a class, or functools.partial of one with plain arguments."
         ) from None
     context = get_context("spawn")
     barrier = context.Barrier(PROCESSES, timeout=_DEADLINE)
     with ProcessPoolExecutor(PROCESSES, context, _enter, (open_cache, barrier)) as pool:
         futures = [pool.submit(_run, action, key) for _ in range(PROCESSES)]
-        faults = [fault for future in futures if (fault := future.exception()) is not None]
-        if faults:
-            # One process's fault breaks the barrier of the others: the cause is the one to show.
-            raise min(faults, key=lambda fault: isinstance(fault, threading.BrokenBarrierError))
+        errors = [failure for future in futures if (failure := future.exception()) is not None]
+        if errors:
+            # An error in one process breaks the barrier of the others: show the cause.
+            raise min(errors, key=lambda failure: isinstance(failure, threading.BrokenBarrierError))
         return [future.result() for future in futures]
 
 
@@ -78,7 +78,7 @@ def _enter(open_cache: OpenCache, barrier: Barrier) -> None:
 
 def _run(action: Callable[[str], T], key: str) -> T:
     try:
-        _barrier.wait()  # also makes sure that each process takes one action
+        _barrier.wait()  # also ensures that each process runs one action
         return action(key)
     except BaseException:
         _barrier.abort()
@@ -90,36 +90,41 @@ def _run(action: Callable[[str], T], key: str) -> T:
 INCREMENTS = 50
 
 
-def take_leases(key: str, rounds: int) -> list[str | None]:
-    """Races for a new lease in each round; the owner id with which this process won, or None."""
+def race(key: str, rounds: int, increments: int) -> tuple[list[str | None], list[int]]:
+    """One process's part of a race for leases, then for counts.
+
+    Returns, for each round, the owner id with which this process got the lease, or None; and the count that each of its
+    increments returned.
+    """
     owner = secrets.token_hex(8)
     won: list[str | None] = []
     for turn in range(rounds):
         _barrier.wait()
-        won.append(owner if _cache.add(f"{turn:03}{key[3:]}", owner.encode(), 60) else None)
-    return won
+        won.append(owner if _cache.add(lease_key(key, turn), owner.encode(), 60) else None)
+    _barrier.wait()
+    return won, [_cache.increment(key, 60) for _ in range(increments)]
 
 
-def count_up(key: str) -> list[int]:
-    """Increments one counter; what each increment returned."""
-    return [_cache.increment(key, 60) for _ in range(INCREMENTS)]
+def lease_key(key: str, turn: int) -> str:
+    """The key of one round's lease, as long as ``key``."""
+    return f"{turn:03}{key[3:]}"
 
 
 def in_forked_child(action: Callable[[], object], timeout: float = 20.0) -> str | None:
-    """Runs ``action`` in a forked child; returns what went wrong there, or None."""
+    """Runs ``action`` in a forked child; returns its error as text, or None."""
     reader, writer = os.pipe()
     with warnings.catch_warnings():
-        # Python 3.12 warns of forking beside threads. That is the very thing to try here.
+        # Python 3.12 warns of a fork beside threads, which is what this function tests.
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if child == 0:
-        trouble = b""
+        problem = b""
         try:
             action()
-        except BaseException as error:  # the child must never get back into the test runner
-            trouble = f"{type(error).__name__}: {error}".encode()
+        except BaseException as error:  # the child must not return into the test runner
+            problem = f"{type(error).__name__}: {error}".encode()
         finally:
-            os.write(writer, trouble[:4096])
+            os.write(writer, problem[:4096])
             os._exit(0)
     os.close(writer)
     with os.fdopen(reader, "rb") as report:
@@ -128,6 +133,6 @@ def in_forked_child(action: Callable[[], object], timeout: float = 20.0) -> str 
             if time.monotonic() > until:
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
-                return f"it was still running after {timeout} s"
+                return f"the child was still running after {timeout} s"
             time.sleep(0.005)
         return report.read().decode() or None

@@ -1,4 +1,4 @@
-"""A clock that only moves when a test says so."""
+"""A clock that a test moves."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ __all__ = ["FakeClock"]
 
 
 class FakeClock(Clock):
-    """A :class:`m2m_auth.Clock` for tests: pass it as ``clock=`` and move it by hand. Thread-safe.
+    """A :class:`m2m_auth.Clock` for tests: pass it as ``clock=`` and move it. Thread-safe.
 
-    Three times are kept apart, as on a real machine: the monotonic clock, which stands still while the machine
-    is suspended; the wall clock, which may be set; and :meth:`true_time`, which is the world's and obeys nobody.
+    It has three times, as a real machine has: the monotonic clock stops while the machine is suspended; the wall clock
+    can be set; :meth:`true_time` is the time of all other machines.
 
     Args:
         wall: where the wall clock starts, Unix time in seconds.
         monotonic: where the monotonic clock starts, in seconds.
 
     Attributes:
-        sleeps: what was slept through :meth:`sleep` so far, in seconds: retries and backoff can be read off it.
+        sleeps: the seconds of each :meth:`sleep` so far: they show retries and backoff.
     """
 
     def __init__(self, wall: float = 1_700_000_000.0, monotonic: float = 1_000.0) -> None:
@@ -35,33 +35,33 @@ class FakeClock(Clock):
         return f"FakeClock(wall={self.wall()!r}, monotonic={self.monotonic()!r})"
 
     def monotonic(self) -> float:
-        """Seconds from an arbitrary start; moved by :meth:`advance` and :meth:`sleep` only."""
+        """Seconds from an arbitrary start; only :meth:`advance` and :meth:`sleep` move it."""
         return self._monotonic
 
     def wall(self) -> float:
-        """What this machine believes the Unix time to be, in seconds."""
+        """The Unix time of this machine's clock, in seconds."""
         return self._wall
 
     def true_time(self) -> float:
-        """The Unix time that it really is, in seconds: a suspend moves it, a wrongly set clock does not.
+        """The correct Unix time, in seconds: :meth:`suspend` moves it, :meth:`jump_wall` does not.
 
-        ``FakeAuthorizationServer(clock=…)`` lives by it, as another machine would.
+        ``FakeAuthorizationServer(clock=…)`` uses it, as another machine would.
         """
         return self._true
 
     def sleep(self, seconds: float) -> None:
-        """Advances the clocks and notes the ``seconds`` in :attr:`sleeps`.
+        """Advances the clocks and appends the ``seconds`` to :attr:`sleeps`.
 
         Raises:
             ValueError: ``seconds`` is negative.
         """
         self._move("sleep", seconds, suspended=False)
         self.sleeps.append(seconds)
-        # A loop that polls something real must not race this clock through hours while that something works.
+        # A loop that waits for another thread must not move this clock by hours meanwhile.
         time.sleep(0.001)
 
     def advance(self, seconds: float) -> None:
-        """Lets ``seconds`` go by on every clock.
+        """Moves every clock by ``seconds``.
 
         Raises:
             ValueError: ``seconds`` is negative.
@@ -69,7 +69,7 @@ class FakeClock(Clock):
         self._move("advance", seconds, suspended=False)
 
     def suspend(self, seconds: float) -> None:
-        """The machine sleeps for ``seconds``: the wall clock jumps ahead, the monotonic clock stands still.
+        """Suspends the machine for ``seconds``: the wall clock moves, the monotonic clock does not.
 
         Raises:
             ValueError: ``seconds`` is negative.
@@ -77,13 +77,13 @@ class FakeClock(Clock):
         self._move("suspend", seconds, suspended=True)
 
     def jump_wall(self, seconds: float) -> None:
-        """Somebody sets the wall clock ahead, or back if ``seconds`` is negative; no time goes by."""
+        """Sets the wall clock ahead by ``seconds``, or back if it is negative. No other clock moves."""
         with self._lock:
             self._wall += seconds
 
     def _move(self, what: str, seconds: float, *, suspended: bool) -> None:
         if not seconds >= 0:
-            raise ValueError(f"{what}({seconds!r}): time does not go back. To set the wall clock back: jump_wall()")
+            raise ValueError(f"{what}({seconds!r}): time cannot go back. Fix: set the wall clock back by jump_wall()")
         with self._lock:
             self._wall += seconds
             self._true += seconds

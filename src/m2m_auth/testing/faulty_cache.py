@@ -1,4 +1,4 @@
-"""Caches that misbehave, to see what a service does then."""
+"""A cache that fails, to test what a service does then."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Collection
 from typing import Literal, TypeAlias
 
-from ..caches.protocol import Capabilities, TokenCache
+from ..caches.protocol import Capabilities, TokenCache, release_thread
 from ..errors import CacheUnavailable
 
 __all__ = ["FaultyCache"]
@@ -17,17 +17,17 @@ Lie: TypeAlias = Literal["garbage", "add_always_true", "add_always_false"]
 
 
 class FaultyCache:
-    """Wraps a cache and, when told to, is down, slow, lying or forgetful. Works as the inner one until then.
+    """Wraps a cache. A test can make it fail, wait, lie or lose entries; otherwise it works as the inner cache.
 
     Args:
-        inner: the cache that does the work.
+        inner: the cache that stores the entries.
 
     Attributes:
-        down: True makes every operation raise CacheUnavailable; a collection of operations' names only those.
-        delay: seconds that every operation takes longer, on the real clock.
-        lie: ``"garbage"``: get answers with random bytes, whatever the key; ``"add_always_true"`` and
-            ``"add_always_false"``: add says so without storing anything; None: the truth.
-        calls: the names of the operations so far, those that failed included.
+        down: True makes every operation raise CacheUnavailable; a collection of names only these operations.
+        delay: seconds by which every operation takes longer, on the real clock.
+        lie: ``"garbage"``: get returns random bytes for every key; ``"add_always_true"`` and
+            ``"add_always_false"``: add returns this and stores nothing; None: correct results.
+        calls: the names of the operations so far, failed ones included.
     """
 
     def __init__(self, inner: TokenCache) -> None:
@@ -40,11 +40,11 @@ class FaultyCache:
 
     @property
     def capabilities(self) -> Capabilities:
-        """The inner cache's, also while this one does not live up to them."""
+        """The capabilities of the inner cache, also while this one fails."""
         return self._inner.capabilities
 
     def lose(self) -> None:
-        """Forgets everything that was written through this object, as a restarted cache server does."""
+        """Deletes every entry that was written through this object, as a restart of a cache server does."""
         for key in tuple(self._keys):
             self._inner.delete(key)
         self._keys.clear()
@@ -82,14 +82,12 @@ class FaultyCache:
         return self._inner.increment(key, ttl)
 
     def close(self) -> None:
-        """Closes the inner cache; never fails on purpose."""
+        """Closes the inner cache, also while :attr:`down` is set."""
         self._inner.close()
 
     def release_thread(self) -> None:
-        """Passes the end of a flight on to an inner cache that wants to know."""
-        release = getattr(self._inner, "release_thread", None)
-        if release is not None:
-            release()
+        """Passes the call on to the inner cache, where it has this method."""
+        release_thread(self._inner)
 
     def _begin(self, operation: Operation, written_key: str | None = None) -> None:
         self.calls.append(operation)

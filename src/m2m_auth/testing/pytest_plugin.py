@@ -1,6 +1,6 @@
 """Fixtures for tests of services that use m2m-auth; pytest finds them when m2m-auth is installed.
 
-Loaded at the start of every test run, so it imports nothing before a fixture is used.
+pytest loads this file at the start of every test run, so each fixture imports what it needs.
 """
 
 from __future__ import annotations
@@ -11,11 +11,21 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from .fake_authorization_server import FakeAuthorizationServer
     from .fake_clock import FakeClock
+    from .fake_server.fake_authorization_server import FakeAuthorizationServer
 
-# Failures inside the contract should show their values like any test's.
-pytest.register_assert_rewrite("m2m_auth.testing.cache_contract", "m2m_auth.testing._contract_steps")
+# So that a failed assert of the contract shows its values.
+pytest.register_assert_rewrite("m2m_auth.testing.cache_contract")
+
+
+@pytest.fixture
+def m2m_forget_tokens() -> Iterator[None]:
+    """Calls :func:`m2m_auth.testing.forget_tokens` before and after the test."""
+    from . import forget_tokens
+
+    forget_tokens()
+    yield
+    forget_tokens()
 
 
 @pytest.fixture
@@ -28,11 +38,11 @@ def m2m_clock() -> FakeClock:
 
 @pytest.fixture
 def m2m_authorization_server(request: pytest.FixtureRequest) -> Iterator[FakeAuthorizationServer]:
-    """A running :class:`m2m_auth.testing.FakeAuthorizationServer`; takes client ``client`` with ``secret``.
+    """A running :class:`m2m_auth.testing.FakeAuthorizationServer` with the client ``client`` and the secret ``secret``.
 
-    In a test that uses ``m2m_clock`` as well, the server lives by that clock too.
+    In a test that also uses ``m2m_clock``, the server uses that clock.
     """
-    from .fake_authorization_server import FakeAuthorizationServer
+    from .fake_server.fake_authorization_server import FakeAuthorizationServer
 
     clock: FakeClock | None = None
     if "m2m_clock" in request.fixturenames:

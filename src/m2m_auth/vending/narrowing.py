@@ -197,4 +197,4 @@ def schedule_for(lifetime: float, leeway: float) -> RenewalPolicy:
         jitter=0.0,
         max_wait=MAX_WAIT,
         default_lifetime=2 * lifetime,  # nobody knows how long it lives, so it is one that lives too long
-    ).checked()
+    )

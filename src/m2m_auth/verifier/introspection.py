@@ -14,7 +14,7 @@ from ..errors import ConfigurationError
 from ..http.transports import as_transport
 from ..oauth2.client_authentication.protocol import ClientAuthentication
 from ..oauth2.client_authentication.registry import by_name
-from ..oauth2.secrets import Secret, SecretSource, checked_secret, concealed
+from ..oauth2.secrets import Secret, SecretSource, checked_secret, checked_secret_source, concealed
 from ..oauth2.tokens import token_fingerprint
 from ..oauth2.transport import HttpRequest
 from ..runtime.clock import SYSTEM_CLOCK, Clock
@@ -125,9 +125,7 @@ class IntrospectionVerifier:
         self._client_id = client_id
         self._authentication = by_name(client_authentication)
         self._secret_source: Any = client_secret if callable(client_secret) else None
-        fixed = (
-            None if client_secret is None or callable(client_secret) else checked_secret("client_secret", client_secret)
-        )
+        fixed: Any = None if self._secret_source is not None else checked_secret_source(client_secret)
         self._secret: Secret | None = fixed
         if self._secret_source is None:
             self._authentication.credential(fixed)  # says what it lacks
@@ -214,7 +212,7 @@ class IntrospectionVerifier:
     def _fetched_secret(self) -> Secret:
         problem = ""
         try:
-            return checked_secret("client_secret", concealed(self._secret_source()))
+            return checked_secret("client_secret", self._secret_source())
         except ConfigurationError:
             raise
         except Exception as error:  # the user's secret manager is down: that is no fault of the token

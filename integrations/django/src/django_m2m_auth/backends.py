@@ -40,7 +40,9 @@ class Kind(NamedTuple):
 
 
 def _can(*, shared: bool = True, add: bool = False, increment: bool = False, resolution: float = 1.0) -> Capabilities:
-    return Capabilities(shared, add, compare_delete=False, atomic_increment=increment, resolution=resolution)
+    return Capabilities(
+        shared=shared, atomic_add=add, compare_delete=False, atomic_increment=increment, resolution=resolution
+    )
 
 
 LOCAL = Kind(_can(shared=False, add=True, increment=True, resolution=0.001), culls=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import re
 from collections.abc import Mapping
@@ -128,13 +129,14 @@ class _Reader:
             return None
         else:
             fields = {str(name).lower(): value for name, value in given.items()}
-            known = tuple(name.upper() for name in kind._fields)
+            names = [field.name for field in dataclasses.fields(kind)]
+            known = tuple(name.upper() for name in names)
             refuse_unknown_keys(f"{self._where}[{key!r}]", {name.upper(): 0 for name in fields}, known, *self._to)
-            record = kind(**{name: value for name, value in fields.items() if name in kind._fields})
-        try:
-            record.checked()
-        except ConfigurationError as error:
-            self._problems.refused("E007", f"{self._where}[{key!r}]", error, self._alias)
+            try:
+                record = kind(**{name: value for name, value in fields.items() if name in names})
+            except ConfigurationError as error:
+                self._problems.refused("E007", f"{self._where}[{key!r}]", error, self._alias)
+                return None
         return record
 
     def _secret(self, given: Any) -> Any:
@@ -176,7 +178,7 @@ class _Reader:
 
 
 def _upper(kind: Any) -> str:
-    return ", ".join(name.upper() for name in kind._fields)
+    return ", ".join(field.name.upper() for field in dataclasses.fields(kind))
 
 
 def _nowhere(request: object) -> Any:  # pragma: no cover - never called: these sources are only built

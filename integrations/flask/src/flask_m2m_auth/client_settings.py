@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -126,5 +127,6 @@ def _fields(where: str, given: Any, kind: type[_Fields]) -> _Fields | None:
     if given is None or isinstance(given, kind):
         return given
     fields = {str(name).lower(): value for name, value in as_mapping(where, Hidden(given)).items()}
-    only_known(where, fields, kind._fields)
-    return kind(**fields)
+    only_known(where, fields, [field.name for field in dataclasses.fields(kind)])
+    with under(where):
+        return kind(**fields)

@@ -1,8 +1,7 @@
-"""The disk cache: one folder shared by every process of a user on one machine, on diskcache (SQLite).
+"""The disk cache: one folder that all processes of a user on one machine share, on diskcache (SQLite).
 
-Only raw bytes and integers are ever read: diskcache unpickles by default (CVE-2025-69872), so its Disk is
-replaced by one that refuses every other storage mode and every file name. The folder is private (0700), and
-so are its files (0600).
+Only raw bytes and integers are read. diskcache itself unpickles values (CVE-2025-69872), so its Disk is replaced by one
+that refuses every other storage mode and every file name. The folder is private (0700), and so are its files (0600).
 """
 
 # diskcache has no types, so what it returns is unknown here.
@@ -10,25 +9,38 @@ so are its files (0600).
 # pyright: reportUnknownArgumentType=false
 from __future__ import annotations
 
-import contextlib
+import importlib.util
 import os
-import stat
 from collections.abc import Callable
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from ...errors import CacheUnavailable, ConfigurationError
+from ...errors import CacheUnavailable
 from ...runtime.fork_safety import delaying_forks
 from ..protocol import Capabilities
-from .idle_connections import Idle, Opened, looks_of
+from .file_checks import FileState
+from .idle_connections import IdleConnections, OpenDatabase
+from .own_folder import OwnFolder
 
 if TYPE_CHECKING:
     from .raw_disk import RawCache
 
-__all__ = ["DiskTokenCache", "insecurity"]
+if importlib.util.find_spec("diskcache") is None:  # it is imported at the first operation, and missed at once
+    raise ImportError("No module named 'diskcache'", name="diskcache")
 
-_DATABASE = "cache.db"
+__all__ = ["DiskTokenCache"]
+
+_TIMEOUT = 2.0
 _T = TypeVar("_T")
+
+
+class _Folder(Protocol):
+    """Where the databases are: :class:`OwnFolder` or ``ExistingDiskcache``."""
+
+    def state(self) -> FileState | None: ...
+
+    def open(self, key: str) -> RawCache: ...
+
+    def after_error(self, error: Exception, database: OpenDatabase | None) -> None: ...
 
 
 class DiskTokenCache:
@@ -40,22 +52,18 @@ class DiskTokenCache:
         timeout: seconds that one operation may wait for another process's transaction.
 
     Raises:
-        ConfigurationError: diskcache is missing; or the folder is a symlink, someone else's, open to others,
-            or inside a folder that others may write to.
+        ConfigurationError: the folder is a symlink, another user's, open to others, or inside a folder that others
+            may write to.
     """
 
     capabilities = Capabilities()
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None, timeout: float = 2.0) -> None:
-        _require_diskcache()
-        self._folder = Path(folder) if folder is not None else _user_folder()
-        self._database = self._folder / _DATABASE
-        self._timeout = timeout
-        self._path = str(self._database)
-        self._idle = Idle()
-        problem = insecurity(self._folder)
-        if problem:
-            raise ConfigurationError(problem)
+    def __init__(self, folder: str | os.PathLike[str] | None = None, timeout: float = _TIMEOUT) -> None:
+        self._use(OwnFolder(folder, timeout))
+
+    def _use(self, folder: _Folder) -> None:
+        self._folder = folder
+        self._idle = IdleConnections()
 
     @classmethod
     def from_url(cls, url: str) -> DiskTokenCache:
@@ -65,20 +73,22 @@ class DiskTokenCache:
 
     @classmethod
     def from_client(cls, client: Any) -> DiskTokenCache:
-        """The folder of a ``diskcache.Cache``, or the folders of a ``FanoutCache``, which goes on using it.
+        """The folder of a ``diskcache.Cache``, or the folders of a ``FanoutCache``; the application keeps using them.
 
-        Our rows stand beside the user's, under keys that begin with ``m2m1.``; his settings, his files and the mode of
-        his folder stay as they are. The values are sealed, so others may read the folder; they may not write to it.
+        Tokens are rows beside the application's, under keys that begin with ``m2m1.``. Its settings, its files and the
+        mode of its folder stay the same. Others may read the folder, since values are sealed; they may not write to it.
 
         Raises:
             ConfigurationError: it is neither of the two, or others may write to its folder.
         """
-        from .existing_diskcache import ExistingDiskTokenCache
+        from .existing_diskcache import ExistingDiskcache
 
-        return ExistingDiskTokenCache(client)
+        cache = cls.__new__(cls)
+        cache._use(ExistingDiskcache(client, _TIMEOUT))
+        return cache
 
     def __repr__(self) -> str:
-        return f"DiskTokenCache({str(self._folder)!r})"
+        return repr(self._folder)
 
     def get(self, key: str) -> bytes | None:
         """The live value, or None."""
@@ -122,119 +132,25 @@ class DiskTokenCache:
         self._idle.close()
 
     def _do(self, key: str, operation: Callable[[RawCache], _T]) -> _T:
-        """One operation. Whatever SQLite, the file system or diskcache has to say is a CacheUnavailable."""
+        """Runs one operation. Every error of SQLite, the file system or diskcache becomes CacheUnavailable."""
         problem = ""
         with delaying_forks():
-            opened: Opened | None = None
+            database: OpenDatabase | None = None
             try:
-                opened = self._idle.take(self._looks()) or self._opened(key)
-                result = operation(opened.cache)
+                database = self._idle.take(self._folder.state()) or self._opened(key)
+                result = operation(database.cache)
             except CacheUnavailable:
                 raise
-            except Exception as error:  # sqlite3.Error, OSError, Timeout, and what foreign rows make diskcache do
+            except Exception as error:  # sqlite3.Error, OSError, Timeout, and diskcache's on rows that it cannot read
                 problem = f"{self!r}: {type(error).__name__}: {error}"
-                if opened is not None:
-                    opened.cache.close()
-                self._put_aside_if_spoilt(error, opened)
+                if database is not None:
+                    database.cache.close()
+                self._folder.after_error(error, database)
             else:
-                self._idle.give(opened)
+                self._idle.give(database)
                 return result
         raise CacheUnavailable(problem)
 
-    def _looks(self) -> tuple[int, ...] | None:
-        return looks_of(self._path)
-
-    def _opened(self, key: str) -> Opened:
-        cache = self._open(key)
-        return Opened(cache, self._looks())
-
-    def _open(self, key: str = "") -> RawCache:  # noqa: ARG002 - one database has every key
-        from .raw_disk import RawCache
-
-        _make_private(self._folder)
-        problem = insecurity(self._folder)
-        if problem:
-            raise CacheUnavailable(problem)
-        if self._database.is_symlink():
-            raise CacheUnavailable(f"{self._database} is a symlink. Fix: delete it")
-        return RawCache(str(self._database), self._timeout)
-
-    def _put_aside_if_spoilt(self, error: Exception, opened: Opened | None) -> None:
-        """A file that is no database never becomes one again: the next operation starts afresh."""
-        import sqlite3
-
-        passing = isinstance(error, (sqlite3.OperationalError, sqlite3.ProgrammingError))
-        if passing or not isinstance(error, sqlite3.DatabaseError):
-            return
-        with contextlib.suppress(OSError):
-            if opened is None or opened.looks == self._looks():  # or another process has done so by now
-                self._database.replace(self._folder / "spoilt.db")
-
-
-def _require_diskcache() -> None:
-    import importlib.util
-
-    if importlib.util.find_spec("diskcache") is None:
-        raise ImportError("No module named 'diskcache'", name="diskcache")
-
-
-def _user_folder() -> Path:
-    import platformdirs
-
-    return platformdirs.user_cache_path("m2m-auth", appauthor=False)
-
-
-def _make_private(folder: Path) -> None:
-    """Makes the folder, and what is missing above it, for this user alone, whatever the umask."""
-    try:
-        folder.mkdir(mode=0o700)
-    except FileExistsError:
-        return
-    except FileNotFoundError:
-        _make_private(folder.parent)
-        folder.mkdir(mode=0o700, exist_ok=True)
-    folder.chmod(0o700)
-
-
-def insecurity(folder: Path, refused: int = 0o077) -> str:
-    """What is wrong with the folder, in words with the fix; empty if nothing is, or it does not exist yet.
-
-    ``refused`` are the permission bits that it may not have.
-    """
-    if not hasattr(os, "getuid"):
-        return ""
-    try:
-        found = folder.lstat()
-    except OSError:
-        return _parent_insecurity(folder)
-    mode = stat.S_IMODE(found.st_mode)
-    if stat.S_ISLNK(found.st_mode):
-        return f"cache folder {folder} is a symlink, and others may choose where it leads. Fix: name the folder itself"
-    if not stat.S_ISDIR(found.st_mode):
-        return f"cache folder {folder} is not a folder. Fix: name a folder"
-    if found.st_uid != os.getuid():
-        return (
-            f"cache folder {folder} belongs to user {found.st_uid} (mode {mode:04o}), not to {os.getuid()}. "
-            "Fix: name a folder of your own"
-        )
-    if mode & refused:
-        return (
-            f"cache folder {folder} is open to others (mode {mode:04o}, owner {found.st_uid}). "
-            f"Fix: chmod {0o777 & ~refused:04o} {folder}"
-        )
-    return _parent_insecurity(folder)
-
-
-def _parent_insecurity(folder: Path) -> str:
-    try:
-        found = folder.parent.stat()
-    except OSError:
-        return ""
-    mode = stat.S_IMODE(found.st_mode)
-    if mode & 0o022 and not mode & stat.S_ISVTX:
-        return (
-            f"cache folder {folder}: others may replace it, since {folder.parent} has mode {mode:04o} "
-            f"(owner {found.st_uid}). "
-            f"Fix: chmod go-w {folder.parent}, or choose another folder"
-        )
-    return ""
+    def _opened(self, key: str) -> OpenDatabase:
+        cache = self._folder.open(key)
+        return OpenDatabase(cache, self._folder.state())

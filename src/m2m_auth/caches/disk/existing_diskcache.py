@@ -1,4 +1,4 @@
-"""A ``diskcache.Cache`` or ``FanoutCache`` that an application has, as the token cache: our rows beside its own."""
+"""The databases of an application's ``diskcache.Cache`` or ``FanoutCache``: tokens are rows beside its own."""
 
 # diskcache has no types, so what it returns is unknown here.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -8,63 +8,61 @@ from __future__ import annotations
 import os
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import diskcache
 
 from ...errors import CacheUnavailable, ConfigurationError
-from .disk_token_cache import DiskTokenCache, insecurity
-from .idle_connections import Idle, Opened
+from .file_checks import FileState, database_problem
+from .idle_connections import OpenDatabase
+from .raw_disk import RawCache, SharedRawCache
 
-if TYPE_CHECKING:
-    from .raw_disk import RawCache
-
-__all__ = ["ExistingDiskTokenCache"]
-
-_OTHERS_WRITE = 0o022
+__all__ = ["ExistingDiskcache"]
 
 
-class ExistingDiskTokenCache(DiskTokenCache):
-    """Rows of ours in the databases of somebody's diskcache; nothing else of it is used or changed.
+class ExistingDiskcache:
+    """The application's databases. Nothing but rows under keys that begin with ``m2m1.`` is read or changed.
 
     Args:
-        client: a ``diskcache.Cache`` or ``diskcache.FanoutCache``. Only its folder is taken.
+        client: a ``diskcache.Cache`` or ``diskcache.FanoutCache``. Only its folder is used.
         timeout: seconds that one operation may wait for another process's transaction.
 
     Raises:
         ConfigurationError: it is something else, or others may write to its folder or database.
     """
 
-    def __init__(self, client: Any, timeout: float = 2.0) -> None:
-        # Where its user's symlinks lead is his own choice, made before.
+    def __init__(self, client: Any, timeout: float) -> None:
+        # A symlink on the way is the application's choice, made before; so only its target is checked.
         self._shards = [Path(os.path.realpath(folder)) / "cache.db" for folder in _folders(client)]
         self._folder = Path(os.path.realpath(client.directory))
-        self._database = self._shards[0]
         self._timeout = timeout
-        self._idle = Idle()
         for database in self._shards:
-            problem = _insecurity(database)
+            problem = database_problem(database)
             if problem:
                 raise ConfigurationError(problem)
 
     def __repr__(self) -> str:
         return f"DiskTokenCache.from_client(<the diskcache in {str(self._folder)!r}>)"
 
-    def _open(self, key: str = "") -> RawCache:
-        from .raw_disk import SharedRawCache
+    def state(self) -> FileState | None:
+        """None, so that each operation opens a connection: the journal may be a write-ahead log."""
+        return None
 
-        # crc32 is the same in every process, as hash() is not.
+    def open(self, key: str) -> RawCache:
+        """A new connection to the database that holds ``key``.
+
+        Raises:
+            CacheUnavailable: others may write to the folder or the database by now.
+        """
+        # crc32 is the same in every process; hash() is not.
         database = self._shards[zlib.crc32(key.encode()) % len(self._shards)]
-        problem = _insecurity(database)
+        problem = database_problem(database)
         if problem:
             raise CacheUnavailable(problem)
         return SharedRawCache(str(database), self._timeout)
 
-    def _looks(self) -> None:
-        """Nothing to know it by: each operation opens a database anew, since its journal may be a write-ahead log."""
-
-    def _put_aside_if_spoilt(self, error: Exception, opened: Opened | None) -> None:
-        """Nothing: what is spoilt is the user's, and his to repair."""
+    def after_error(self, error: Exception, database: OpenDatabase | None) -> None:
+        """Does nothing: a damaged database is the application's to repair."""
 
 
 def _folders(client: Any) -> list[str]:
@@ -74,20 +72,6 @@ def _folders(client: Any) -> list[str]:
         return [client.directory]
     name = type(client).__name__
     raise ConfigurationError(
-        f"cache={name}(…) is no diskcache.Cache or FanoutCache. Fix: pass one of these; a Deque or an Index has "
-        "its Cache as .cache; for Django's, name the alias of the cache"
+        f"cache={name}(…) is not a diskcache.Cache or FanoutCache. Fix: pass one of these; a Deque or an Index has "
+        "its Cache as .cache; for a cache of Django, pass the name of its alias"
     )
-
-
-def _insecurity(database: Path) -> str:
-    """What is wrong with the database or its folder, in words with the fix; empty if nothing is."""
-    problem = insecurity(database.parent, _OTHERS_WRITE)
-    if problem or not hasattr(os, "getuid"):
-        return problem
-    if database.is_symlink():
-        return f"{database} is a symlink. Fix: put the file itself there"
-    try:
-        mode = database.stat().st_mode & 0o777
-    except OSError:
-        return ""  # whoever opens it says so
-    return f"{database}: others may write to it (mode {mode:04o}). Fix: chmod go-w {database}" if mode & 0o022 else ""

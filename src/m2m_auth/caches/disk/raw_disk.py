@@ -1,4 +1,4 @@
-"""diskcache, reduced to raw values in one SQLite file: nothing is unpickled, no other file is opened or removed."""
+"""diskcache, reduced to raw values in one SQLite file: it unpickles nothing, and opens and removes no other file."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from urllib.parse import quote
 import diskcache
 from diskcache.core import MODE_RAW
 
-from .idle_connections import FOREIGN
+from .file_checks import WRITE_AHEAD_LOG
 
 __all__ = ["RawCache", "RawDisk", "SharedRawCache"]
 
 
-class _Refused(OSError):
-    """A row that this library did not write. diskcache takes an OSError from ``fetch`` as a miss."""
+class _ForeignRow(OSError):
+    """A row that this library did not write. diskcache treats an OSError from ``fetch`` as a miss."""
 
 
 class RawDisk(diskcache.Disk):  # type: ignore[misc]
@@ -33,7 +33,7 @@ class RawDisk(diskcache.Disk):  # type: ignore[misc]
     def get(self, key: Any, raw: bool) -> str:
         """A key from the database."""
         if not raw or not isinstance(key, str):
-            raise _Refused("not a key of ours")
+            raise _ForeignRow("not a key of m2m-auth")
         return key
 
     def store(  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -50,19 +50,19 @@ class RawDisk(diskcache.Disk):  # type: ignore[misc]
     def fetch(self, mode: int, filename: str | None, value: Any, read: bool) -> bytes | int:
         """The row's value; any other mode, a file name, or another type is refused."""
         if mode != MODE_RAW or filename is not None or read or not isinstance(value, (bytes, memoryview, int)):
-            raise _Refused("not a value of ours")
+            raise _ForeignRow("not a value of m2m-auth")
         return value if isinstance(value, int) else bytes(cast("bytes", value))
 
     def remove(self, file_path: str) -> None:
-        """Nothing: no row of ours has a file, and a planted name must not delete one."""
+        """Does nothing: no row of m2m-auth has a file, and a planted file name must not delete one."""
 
 
 class RawCache(diskcache.Cache):  # type: ignore[misc]
-    """diskcache's operations on its table, over one connection; its own constructor is not called.
+    """diskcache's operations on its table, over one connection; diskcache's own constructor does not run.
 
-    The settings are here and not in the database, where anybody may put them. Opening it is a look at the schema, where
-    diskcache runs thirty transactions and waits a minute for each. No write-ahead log: SQLite maps that one's index
-    into memory, and a process dies of SIGBUS when somebody truncates it.
+    Settings come from this class: every writer of the database could change them there. Opening reads the schema, where
+    diskcache runs thirty transactions and waits a minute for each. There is no write-ahead log (see
+    ``WRITE_AHEAD_LOG``).
     """
 
     statistics = 0
@@ -70,16 +70,16 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
     cull_limit = 10
 
     def __init__(self, database: str, timeout: float) -> None:
-        # What diskcache's operations use.
+        # The attributes that diskcache's operations use.
         self._disk = RawDisk(os.path.dirname(database))  # noqa: PTH120 - pathlib is not needed here
         self._txn_id = None
-        # SQLite would follow a write-ahead log that it finds there, and none is ours.
-        for suffix in FOREIGN:
+        # SQLite would replay a write-ahead log that it finds, and this cache writes none.
+        for suffix in WRITE_AHEAD_LOG:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(database + suffix)  # noqa: PTH108
         self._connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, check_same_thread=False)
         try:
-            # Not by a file descriptor of ours: closing that would drop every lock that SQLite has on the file in this
+            # By path: closing a second file descriptor would drop every lock that SQLite has on the file in this
             # process. The journal gets the database's mode.
             os.chmod(database, 0o600)  # noqa: PTH101
             for statement in _SCHEMA:
@@ -88,8 +88,11 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
             self.close()
             raise
 
-    def is_mapped(self) -> bool:
-        """True if somebody has put a write-ahead log beside the file, and its index is in memory now; or who knows."""
+    def may_be_mapped(self) -> bool:
+        """True if another process has switched the database to a write-ahead log, whose index is then in memory.
+
+        Also True if this cannot be found out.
+        """
         try:
             return bool(self._connection.execute("PRAGMA journal_mode").fetchone() != ("truncate",))
         except sqlite3.Error:
@@ -105,10 +108,10 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
 
 
 class SharedRawCache(RawCache):
-    """The same on a database that a diskcache.Cache has made and goes on using: no setting is touched, nor its schema.
+    """The same on a database that a diskcache.Cache has made and still uses; its settings and schema stay as they are.
 
-    Its triggers keep its count and size right. SQLite's own ``synchronous`` applies, which no power cut harms, whatever
-    the journal mode: other people's data are in there. A database that is gone stays gone.
+    Its triggers keep its count and size right. SQLite's default ``synchronous`` applies, which survives a power cut in
+    every journal mode, since the application's data are in the database. A missing database is not made again.
     """
 
     def __init__(self, database: str, timeout: float) -> None:
@@ -118,7 +121,7 @@ class SharedRawCache(RawCache):
         self._connection = sqlite3.connect(location, timeout=timeout, isolation_level=None, uri=True)
 
     def _cull(self, now: float, sql: Callable[..., Any], cleanup: object, limit: int | None = None) -> None:  # noqa: ARG002
-        """Deletes only expired rows of ours: the values of others may be in files, which RawDisk leaves alone."""
+        """Deletes only expired rows of m2m-auth: values of the application may be in files, which RawDisk keeps."""
         sql(
             "DELETE FROM Cache WHERE rowid IN (SELECT rowid FROM Cache WHERE key >= 'm2m1.' AND key < 'm2m1/'"
             " AND raw = 1 AND filename IS NULL AND expire_time < ? LIMIT ?)",
@@ -126,7 +129,7 @@ class SharedRawCache(RawCache):
         )
 
 
-# A power cut may cost the tokens in it, never a call: a file that is no database any more is put aside.
+# A power cut may cost the tokens, never a call: a damaged file is renamed, and a new database made.
 _SCHEMA = (
     "PRAGMA synchronous = OFF",
     "PRAGMA journal_mode = TRUNCATE",

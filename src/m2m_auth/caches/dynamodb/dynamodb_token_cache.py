@@ -1,7 +1,7 @@
-"""DynamoDB, by boto3: a cache without a server to run, for AWS Lambda functions, containers and machines.
+"""DynamoDB, on boto3: a cache that needs no server, for AWS Lambda functions, containers and machines.
 
-An item stays readable for up to two days after its time: DynamoDB deletes when it likes. So each carries its
-exact end, and every read and every condition compares it.
+DynamoDB deletes an expired item up to two days late, and still returns it until then. So each item carries its exact
+expiry, and every read and every condition compares it.
 """
 
 # boto3 has no types, so what it returns is unknown here.
@@ -19,12 +19,12 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ...errors import CacheUnavailable, ConfigurationError, nearest
-from ..opening import shown
 from ..protocol import Capabilities
-from .table import CONDITION_FAILED, AnotherKey, Table, Value, warn_if_patient
+from ..urls import without_password
+from .table import CONDITION_FAILED, AnotherKey, Table, Value, warn_if_slow
 from .table_creation import create
 
-if importlib.util.find_spec("botocore") is None:  # it is imported later, and missed at once
+if importlib.util.find_spec("botocore") is None:  # boto3 is imported later; if it is missing, say so now
     raise ImportError("No module named 'botocore'", name="botocore")
 
 __all__ = ["DynamoDBTokenCache"]
@@ -42,27 +42,27 @@ _NAME = r"[A-Za-z0-9_.-]{3,255}|arn:[^\s@]+:table/[A-Za-z0-9_.-]{3,255}"
 class DynamoDBTokenCache:
     """A DynamoDB table as a shared cache.
 
-    The table is made by :meth:`create_table`, and by nothing else. The role needs, on the table, the IAM actions
+    Only :meth:`create_table` makes the table. On the table, the role needs the IAM actions
     ``dynamodb:GetItem``, ``dynamodb:PutItem``, ``dynamodb:UpdateItem`` and ``dynamodb:DeleteItem``.
 
     Items have the attributes ``key`` (S, the partition key), ``value`` (B) or, for counters, ``count`` (N),
-    ``expires_at`` (N, Unix time, exact) and ``ttl`` (N, whole seconds, by which DynamoDB deletes). Reads are
-    consistent. Credentials are found as boto3 finds them. It is imported at the first operation, which takes up to half
-    a second and no part of the timeout: a Lambda function does well to ``import boto3`` itself, at its top.
+    ``expires_at`` (N, Unix time, exact) and ``ttl`` (N, whole seconds, for DynamoDB's own deletion). Reads are
+    consistent. boto3 finds the credentials. It is imported at the first operation, which takes up to half a second,
+    outside the timeout: in a Lambda function, ``import boto3`` at the top of the file.
 
     Args:
         table: the table's name or ARN.
-        region: such as ``"eu-west-1"``; None: as boto3 finds it, e.g. in ``AWS_DEFAULT_REGION``.
-        endpoint_url: another place than AWS's own, such as DynamoDB Local's; None: AWS.
-        client: a client of ``boto3.client("dynamodb")`` to use instead of our own. It keeps its own
-            configuration, and a warning is logged where that is too patient for a cache.
-        timeout: seconds to wait for a connection, and again for an answer; there are no retries. Half a second,
-            not the 0.1 s of other network caches: a small Lambda function needs that for its first TLS connection and
-            for the signature. Resolving the name, and fetching credentials where boto3 must, is not counted.
+        region: such as ``"eu-west-1"``; None: boto3 finds it, for example in ``AWS_DEFAULT_REGION``.
+        endpoint_url: an endpoint other than AWS's, such as DynamoDB Local's; None: AWS.
+        client: a client of ``boto3.client("dynamodb")`` to use, with its own configuration. If its timeouts are too
+            long for a cache, a warning is logged.
+        timeout: seconds to wait for a connection, and again for an answer; there are no retries. The default is
+            longer than the 0.1 s of other network caches, since a small Lambda function needs half a second for its
+            first TLS connection and signature. Resolving the name and fetching credentials is not included.
         clock: Unix time in seconds. Where it differs from DynamoDB's by more than two seconds, DynamoDB's is used.
 
     Raises:
-        ConfigurationError: an argument that makes no sense.
+        ConfigurationError: an argument is wrong.
     """
 
     capabilities = Capabilities()
@@ -81,22 +81,22 @@ class DynamoDBTokenCache:
         if problem:
             raise ConfigurationError(f"DynamoDBTokenCache: {problem}")
         if client is not None:
-            warn_if_patient(client)
+            warn_if_slow(client)
         options = {"region_name": region, "endpoint_url": endpoint_url}
         self._table = Table(table, options, timeout=timeout, client=client, clock=clock)
 
     @classmethod
     def from_url(cls, url: str) -> DynamoDBTokenCache:
         """``dynamodb://table``, with the options ``?region=eu-west-1&endpoint_url=…&timeout=0.5`` (seconds)."""
-        what = f"cache={shown(url)!r}"
+        what = f"cache={without_password(url)!r}"
         try:
             parts = urlsplit(url)
-        except ValueError:  # an IPv6 address that is none
+        except ValueError:  # a malformed IPv6 address
             parts = urlsplit("")
         if not parts.netloc or "@" in parts.netloc or parts.path not in ("", "/") or parts.fragment:
             raise ConfigurationError(
-                f"{what}: a table is named as in dynamodb://table?region=eu-west-1. "
-                "Credentials have no place there: boto3 finds them"
+                f"{what}: the URL does not name a table. Fix: dynamodb://table?region=eu-west-1, "
+                "without credentials: boto3 finds them"
             )
         options: dict[str, Any] = {}
         for name, text in parse_qsl(parts.query, keep_blank_values=True):
@@ -104,7 +104,7 @@ class DynamoDBTokenCache:
                 known = ", ".join(_OPTIONS)
                 raise ConfigurationError(f"{what}: unknown option {name!r}{nearest(name, _OPTIONS)}. Known: {known}")
             if not text or name in options:
-                raise ConfigurationError(f"{what}: the option {name} needs one value, once")
+                raise ConfigurationError(f"{what}: the option {name} needs exactly one value")
             options[name] = text
         try:
             options["timeout"] = float(options.get("timeout", "0.5"))
@@ -114,7 +114,7 @@ class DynamoDBTokenCache:
 
     @classmethod
     def from_client(cls, client: Any) -> DynamoDBTokenCache:
-        """A boto3 table: ``boto3.resource("dynamodb").Table("name")``; its client is used as it is."""
+        """A boto3 table: ``boto3.resource("dynamodb").Table("name")``. Its client is used unchanged."""
         meta = getattr(client, "meta", None)
         if getattr(meta, "service_name", None) != "dynamodb" or not isinstance(getattr(client, "name", None), str):
             raise ConfigurationError(
@@ -129,17 +129,17 @@ class DynamoDBTokenCache:
         return f"DynamoDBTokenCache({self._table.name!r}, {self._table.where!r})"
 
     def create_table(self, wait: float = 60.0) -> None:
-        """Makes the table, pays for it by request, and has DynamoDB delete expired items. Harmless where it exists.
+        """Makes the table, with payment per request and deletion of expired items. Harmless if the table exists.
 
         Needs the IAM actions ``dynamodb:CreateTable``, ``dynamodb:DescribeTable``, ``dynamodb:DescribeTimeToLive``
         and ``dynamodb:UpdateTimeToLive``.
 
         Args:
-            wait: seconds that the table has to become active.
+            wait: seconds to wait until the table is active.
 
         Raises:
-            ConfigurationError: there is a table of this name with another key.
-            CacheUnavailable: it is not allowed, DynamoDB is not reached, or the table is not active in time.
+            ConfigurationError: a table of this name exists with another key.
+            CacheUnavailable: access is denied, DynamoDB cannot be reached, or the table is not active in time.
         """
         table = self._table.patient()
         try:
@@ -156,11 +156,11 @@ class DynamoDBTokenCache:
         self._put(key, ttl, {"value": value})
 
     def delete(self, key: str) -> None:
-        """Forgets a key."""
+        """Deletes a key."""
         self._table.send("DeleteItem", bool, Key={"key": key})
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
-        """Stores the value unless a live one is there; one conditional put."""
+        """Stores the value unless the key has a live one; one conditional put."""
         return self._put(key, ttl, {"value": value}, _FREE)
 
     def delete_if(self, key: str, value: bytes) -> bool:
@@ -176,7 +176,7 @@ class DynamoDBTokenCache:
         return done is not None
 
     def increment(self, key: str, ttl: float) -> int:
-        """Adds one and returns the count; one conditional update, or a put where no counter lives."""
+        """Adds one and returns the count; one conditional update, or a put if there is no live counter."""
         for _ in range(_ROUNDS):
             count = self._table.send(
                 "UpdateItem",
@@ -195,14 +195,14 @@ class DynamoDBTokenCache:
         raise CacheUnavailable(f"{self!r}: other processes kept changing the counter")
 
     def close(self) -> None:
-        """Lets go of the connections; those of a client that was passed in are its owner's."""
+        """Closes the connections, except those of a client that the user passed."""
         self._table.close()
 
     def _put(self, key: str, ttl: float, content: dict[str, Value], condition: str = "") -> bool:
-        """Puts an item; False where the condition did not hold."""
+        """Puts an item; False if the condition did not hold."""
         value = content.get("value")
         if isinstance(value, bytes) and len(value) > _LARGEST:
-            raise CacheUnavailable(f"{self!r}: {len(value)} bytes do not fit into an item, which has 400 KB at most")
+            raise CacheUnavailable(f"{self!r}: {len(value)} bytes do not fit into an item, whose limit is 400 KB")
         now = self._table.now()
         item = {"key": key, **content, "expires_at": _exact(now + ttl), "ttl": math.ceil(now + ttl)}
         conditional: dict[str, Any] = {}
@@ -212,7 +212,7 @@ class DynamoDBTokenCache:
         return self._table.send("PutItem", bool, Item=item, **conditional) is not None
 
     def _live(self, key: str, answer: Any) -> bytes | None:
-        """The value of an answer's item, if it lives and is one of ours."""
+        """The value of an answer's item, if the item is live and was stored by this cache."""
         item = answer.get("Item", {})
         if not _number(item.get("expires_at")) > self._table.now():
             return None
@@ -233,13 +233,13 @@ def _number(value: object) -> float:
 
 
 def _problem(table: object, region: object, endpoint_url: object, client: Any, timeout: object) -> str:
-    """What is wrong with the arguments, in words with the fix; empty if nothing is."""
+    """What is wrong with the arguments, with the fix; empty if nothing is."""
     if not isinstance(table, str) or not re.fullmatch(_NAME, table):
         return f"table={table!r} is not a table's name (3 to 255 of A-Z a-z 0-9 _ . -) or ARN"
     if isinstance(timeout, bool) or not isinstance(timeout, (int, float)) or not 0 < timeout < math.inf:
         return f"timeout={timeout!r} must be a number of seconds above 0"
     if client is not None and (region is not None or endpoint_url is not None):
-        return "client= has a region and an endpoint of its own. Fix: leave out region= and endpoint_url="
+        return "client= already has a region and an endpoint. Fix: leave out region= and endpoint_url="
     if client is not None and getattr(getattr(client, "meta", None), "config", None) is None:
         return f"client={type(client).__name__}(…) is not a client of DynamoDB. Fix: boto3.client('dynamodb')"
     if region is not None and (not isinstance(region, str) or not re.fullmatch(r"[a-z0-9-]+", region)):

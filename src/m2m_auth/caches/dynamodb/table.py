@@ -1,4 +1,4 @@
-"""One DynamoDB table, reduced to requests that either answer, or say that their condition did not hold."""
+"""One DynamoDB table: a request returns its answer, or None if its condition did not hold."""
 
 # botocore has no types, so what it returns is unknown here.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -17,48 +17,53 @@ from typing import Any, TypeVar, cast
 from ...errors import CacheUnavailable
 from ...runtime.fork_safety import delaying_forks, on_fork
 
-__all__ = ["CONDITION_FAILED", "AnotherKey", "Table", "Value", "warn_if_patient"]
+__all__ = ["CONDITION_FAILED", "AnotherKey", "Table", "Value", "warn_if_slow"]
 
 _log = logging.getLogger("m2m_auth")
 
 Value = str | bytes | int | Decimal
-"""What an attribute may be here: DynamoDB's S, B and N."""
+"""The values of attributes: DynamoDB's types S, B and N."""
 
 CONDITION_FAILED = "ConditionalCheckFailedException"
-"""The one error that is an answer."""
+"""The error code that means "the condition did not hold"."""
 T = TypeVar("T")
 
 IDLE = 30.0
-"""Seconds after which a connection is not used again: that of a frozen instance is dead, and tells only by silence."""
+"""Seconds after which an idle connection is not used again: after a frozen Lambda instance it is silently dead."""
 SKEW = 2.0
-"""Seconds that a clock may differ from DynamoDB's, which tells its own in whole seconds, before it is put right."""
+"""Seconds that the clock may differ from DynamoDB's before it is corrected. DynamoDB reports whole seconds."""
 CONTROL_TIMEOUT = 10.0
-"""Seconds for each request that makes or describes a table; these are slower than reads and writes."""
+"""The timeout, in seconds, of requests that make or describe a table: they are slower than reads and writes."""
 LONG = 5.0
-"""Seconds after which a given client's timeout is worth a warning."""
+"""A user's client whose timeout is longer than this, in seconds, causes a warning."""
 
-_THROTTLED = "DynamoDB throttles this table or account. Fix: on-demand capacity (PAY_PER_REQUEST), or more of it"
-_CREDENTIALS = "the AWS credentials are wrong or over, or this machine's clock is. Fix: renew them"
+_THROTTLED = "DynamoDB throttles this table or account. Fix: on-demand capacity (PAY_PER_REQUEST), or a higher limit"
+_CREDENTIALS = (
+    "the AWS credentials are wrong or expired, or this machine's clock is wrong. "
+    "Fix: renew the credentials, or set the clock"
+)
 _FIXES = {
     "ResourceNotFoundException": "there is no such table in this account and region. "
-    "Fix: name the right region=, or make the table with DynamoDBTokenCache(…).create_table()",
+    "Fix: set the right region=, or make the table with DynamoDBTokenCache(…).create_table()",
     "AccessDeniedException": "Fix: allow the action dynamodb:{action} on this table in the role's IAM policy",
     "ProvisionedThroughputExceededException": _THROTTLED,
     "ThrottlingException": _THROTTLED,
     "RequestLimitExceeded": _THROTTLED,
-    "ValidationException": "DynamoDB refuses the request. Fix: a table as create_table() makes it, with the partition "
-    "key `key` (a string) and no sort key; and a client of boto3.client, or a boto3 Table, not a resource's client",
+    "ValidationException": "DynamoDB refuses the request. Fix: use a table that create_table() made, with the "
+    "partition key `key` (a string) and no sort key; and pass a client of boto3.client, or a "
+    "boto3 Table, not a resource's client",
     "UnrecognizedClientException": _CREDENTIALS,
     "InvalidSignatureException": _CREDENTIALS,
     "ExpiredTokenException": _CREDENTIALS,
-    "AnotherKey": "the answer is about another key. Fix: look for a proxy that mixes up answers",
+    "AnotherKey": "the answer is for another key. Fix: check for a proxy that mixes up answers",
     "NoCredentialsError": "there are no AWS credentials. Fix: give the function or machine a role, "
     "or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "NoRegionError": "Fix: pass region=, or set AWS_DEFAULT_REGION",
     "ConnectTimeoutError": "no connection within {timeout:g} s (timeout=)",
     "ReadTimeoutError": "no answer within {timeout:g} s (timeout=)",
 }
-"""By DynamoDB's error code or botocore's exception. DynamoDB's own words stay out: they may quote the session token."""
+"""By DynamoDB's error code or botocore's exception. DynamoDB's messages are not shown: they may quote the session
+token."""
 
 
 class AnotherKey(Exception):
@@ -66,14 +71,14 @@ class AnotherKey(Exception):
 
 
 class Table:
-    """A table and the client that reaches it: a given one, or one of our own that is made when it is first needed.
+    """A table and its client: one that the user passed, or one that is made when it is first needed.
 
     Args:
         name: the table's name or ARN.
-        options: ``region_name`` and ``endpoint_url`` of our own client; None is botocore's own choice.
-        timeout: seconds that our own client waits for a connection, and again for an answer.
-        client: a client to use instead, as it is.
-        typed: the client takes and gives Python's values, as one of a boto3 resource does.
+        options: ``region_name`` and ``endpoint_url`` of a client that is made; None is botocore's choice.
+        timeout: seconds that a client that is made waits for a connection, and again for an answer.
+        client: a client to use unchanged.
+        typed: the client takes and returns Python's values, like the client of a boto3 resource.
         clock: Unix time in seconds.
     """
 
@@ -100,13 +105,13 @@ class Table:
 
     @property
     def where(self) -> str:
-        """The region or the endpoint, as far as it is known without asking."""
+        """The region or the endpoint, as far as it is known without a request."""
         meta = self._given.meta if self._given is not None else None
         endpoint = meta.endpoint_url if meta else self._options["endpoint_url"]
         return str(endpoint or self._options["region_name"] or "the default region")
 
     def now(self) -> float:
-        """DynamoDB's Unix time, as far as its latest answer told: hosts whose clocks differ agree on this one."""
+        """DynamoDB's Unix time, by its latest answer: hosts whose clocks differ agree on this time."""
         return self._clock() - self._ahead
 
     def send(
@@ -118,12 +123,12 @@ class Table:
         values: Mapping[str, Value] | None = None,
         **parameters: Any,
     ) -> T | None:
-        """One request, and what ``read`` makes of its answer; None where DynamoDB says this one ``refusal``.
+        """Sends one request and returns ``read(answer)``; None if DynamoDB answers with the error ``refusal``.
 
-        ``action`` is IAM's name of it, such as ``GetItem``. Attributes in expressions have a ``#`` in front.
+        ``action`` is IAM's name of the request, such as ``GetItem``. Attributes in expressions begin with ``#``.
 
         Raises:
-            CacheUnavailable: everything else that can go wrong, in ``read`` as well.
+            CacheUnavailable: any other error, also in ``read``.
         """
         for name in ("Key", "Item"):
             if name in parameters:
@@ -133,7 +138,7 @@ class Table:
             parameters["ExpressionAttributeNames"] = {name: name[1:] for name in re.findall(r"#\w+", expressions)}
             parameters["ExpressionAttributeValues"] = self._encoded(values)
         problem = ""
-        # No lock of botocore, urllib3 or OpenSSL is taken while a fork goes on, so none stays taken in the child.
+        # A fork waits until the request ends, so that no lock of botocore, urllib3 or OpenSSL stays held in the child.
         with delaying_forks():
             try:
                 client, sent = self._client(), self._clock()
@@ -144,7 +149,7 @@ class Table:
                     if name in answer:
                         answer[name] = self._decoded(answer[name])
                 return read(answer)
-            except Exception as error:  # botocore's errors have two roots; a garbled answer has any
+            except Exception as error:  # botocore's errors have two base classes; a garbled answer raises any
                 code = _code(error)
                 if code == refusal:
                     return None
@@ -152,18 +157,18 @@ class Table:
         raise CacheUnavailable(problem)
 
     def patient(self) -> Table:
-        """The same table with the deadlines that making one needs."""
+        """The same table with the longer timeout that making a table needs."""
         timeout = max(self._timeout, CONTROL_TIMEOUT)
         return Table(self.name, self._options, timeout=timeout, client=self._given, typed=self.typed)
 
     def close(self) -> None:
-        """Lets go of our own client's connections; a given client is its owner's."""
+        """Closes the connections of the client that was made. A client that the user passed stays open."""
         client, self._own = self._own, None
         if client is not None:
             client.close()
 
     def after_fork(self) -> None:
-        """The child opens connections of its own: two processes on one would read each other's answers."""
+        """In a forked child: the next operation opens new connections, since two processes on one would mix answers."""
         self._lock = threading.Lock()
         self.close()
         if self._given is not None:
@@ -188,7 +193,7 @@ class Table:
         config = Config(
             connect_timeout=self._timeout,
             read_timeout=self._timeout,
-            # Said in full, so that no AWS_RETRY_MODE=adaptive waits on our behalf. This mode compares checksums, too.
+            # In full, so that AWS_RETRY_MODE=adaptive has no effect. This mode compares checksums as well.
             retries={"total_max_attempts": 1, "mode": "legacy"},
             max_pool_connections=50,
         )
@@ -211,15 +216,15 @@ class Table:
         return {name: _untyped(value) if self.typed else _untagged(value) for name, value in values.items()}
 
 
-def warn_if_patient(client: Any) -> None:
-    """Logs that calls wait for a cache as long as its client lets them: botocore's own 60 s, up to ten times."""
+def warn_if_slow(client: Any) -> None:
+    """Logs a warning if calls may wait long for this client: botocore's default is 60 s, up to ten times."""
     config = client.meta.config
     longest = max(float(config.connect_timeout or math.inf), float(config.read_timeout or math.inf))
     attempts = (config.retries or {}).get("total_max_attempts")
     if longest > LONG or attempts != 1:
         _log.warning(
-            "The boto3 client of a token cache is patient (timeouts of up to %g s, %s): API calls wait for it, and a "
-            "repeated request may find its own lease taken. Fix: boto3.client('dynamodb', config=Config("
+            "The boto3 client of a token cache has long timeouts or retries (up to %g s, %s): API calls wait for it. A "
+            "retry may find its own lease taken. Fix: boto3.client('dynamodb', config=Config("
             "connect_timeout=0.5, read_timeout=0.5, retries={'total_max_attempts': 1}))",
             longest,
             "no retries" if attempts == 1 else f"{attempts or 'several'} attempts",
@@ -244,5 +249,5 @@ def _untagged(value: Mapping[str, Any]) -> Any:
 
 
 def _untyped(value: Any) -> Any:
-    """boto3's Binary is a wrapper around bytes."""
+    """The value without boto3's wrapper around bytes, Binary."""
     return value.value if type(value).__name__ == "Binary" else value

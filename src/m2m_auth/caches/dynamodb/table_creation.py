@@ -1,4 +1,4 @@
-"""Making the table of the DynamoDB cache: only when asked."""
+"""Makes the table of the DynamoDB cache."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ class _Found(NamedTuple):
 
 
 def create(table: Table, wait: float) -> None:
-    """Makes the table where it is missing, waits until it is active, and has DynamoDB delete what has expired.
+    """Makes the table if it is missing, waits until it is active, and switches on the deletion of expired items.
 
     Raises:
-        ConfigurationError: there is one of this name with another key.
-        CacheUnavailable: not allowed, not reached, or not active within ``wait`` seconds.
+        ConfigurationError: a table of this name exists with another key.
+        CacheUnavailable: access is denied, DynamoDB cannot be reached, or ``wait`` seconds are over.
     """
     end = time.monotonic() + wait
     if table.send("DescribeTable", bool, refusal="ResourceNotFoundException") is None:
         table.send(
             "CreateTable",
             bool,
-            refusal="ResourceInUseException",  # another process was faster
+            refusal="ResourceInUseException",  # another process has made it
             AttributeDefinitions=[{"AttributeName": "key", "AttributeType": "S"}],
             KeySchema=[{"AttributeName": "key", "KeyType": "HASH"}],
             BillingMode="PAY_PER_REQUEST",
@@ -36,8 +36,8 @@ def create(table: Table, wait: float) -> None:
     found = _described(table)
     if found.key != [("key", "HASH", "S")]:
         raise ConfigurationError(
-            f"DynamoDB table {table.name!r} ({table.where}) has the key {found.key}, not the one partition key `key` "
-            "(a string). Fix: choose another table name, and call create_table()"
+            f"DynamoDB table {table.name!r} ({table.where}) has the key {found.key} instead of the one partition key "
+            "`key` (a string). Fix: choose another table name, and call create_table()"
         )
     while found.status != "ACTIVE":
         if time.monotonic() > end:
@@ -50,12 +50,12 @@ def create(table: Table, wait: float) -> None:
     state = table.send("DescribeTimeToLive", lambda answer: str(answer["TimeToLiveDescription"]["TimeToLiveStatus"]))
     if state not in ("ENABLED", "ENABLING"):
         enabled = {"Enabled": True, "AttributeName": "ttl"}
-        # Refused where another process has enabled it since.
+        # Refused if another process has enabled it meanwhile.
         table.send("UpdateTimeToLive", bool, refusal="ValidationException", TimeToLiveSpecification=enabled)
 
 
 def _described(table: Table) -> _Found:
-    # Without a refusal there is an answer.
+    # Never None: there is no refusal.
     return cast("_Found", table.send("DescribeTable", _found))
 
 

@@ -1,7 +1,7 @@
 """How the client proves who it is at the token endpoint (RFC 6749 §2.3, RFC 7523): one file a method.
 
-A method is any object with the :class:`ClientAuthentication` protocol; ``client_authentication=`` takes
-one, or the name that RFC 7591's registry gives it.
+A method is any object with the :class:`ClientAuthentication` protocol. ``client_authentication=`` takes one, or the
+name that RFC 7591's registry gives it: a row of ``registry.py``.
 """
 
 from .client_secret_basic import ClientSecretBasic
@@ -14,7 +14,7 @@ __all__ = [
     "ClientAuthentication",
     "ClientSecretBasic",
     "ClientSecretPost",
-    "RequestCredentials",
     "PrivateKeyJWT",
+    "RequestCredentials",
     "by_name",
 ]

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from ...errors import ConfigurationError
 from ..secrets import Secret
-from .protocol import RequestCredentials, _needed
+from .protocol import RequestCredentials, required_secret
 
 __all__ = ["ClientSecretBasic"]
 
@@ -17,8 +17,11 @@ class ClientSecretBasic:
     """``client_secret_basic``: HTTP Basic (RFC 6749 §2.3.1).
 
     Args:
-        encoding: ``percent`` (the RFC's form encoding, a space as ``%20``), or ``raw`` for servers that decode
-            nothing; the two differ only for secrets or ids with special characters.
+        encoding: ``percent`` is the RFC's form encoding, with a space as ``%20``; ``raw`` is for servers that decode
+            nothing. The two differ only for ids and secrets with special characters.
+
+    Raises:
+        ConfigurationError: the encoding is another one.
     """
 
     def __init__(self, encoding: Literal["percent", "raw"] = "percent") -> None:
@@ -28,8 +31,8 @@ class ClientSecretBasic:
         self.method = "client_secret_basic" if encoding == "percent" else "client_secret_basic:raw"
 
     def credential(self, client_secret: Secret | None) -> bytes:
-        """The client secret's bytes."""
-        return _needed(client_secret, "client_secret_basic").reveal_bytes()
+        """Return the client secret's bytes."""
+        return required_secret(client_secret, "client_secret_basic").reveal_bytes()
 
     def authenticate(
         self,
@@ -38,8 +41,8 @@ class ClientSecretBasic:
         token_endpoint: str,  # noqa: ARG002
         now: float,  # noqa: ARG002
     ) -> RequestCredentials:
-        """An ``Authorization: Basic`` header."""
-        user, password = client_id, _needed(client_secret, "client_secret_basic").reveal()
+        """Return an ``Authorization: Basic`` header."""
+        user, password = client_id, required_secret(client_secret, "client_secret_basic").reveal()
         if self.encoding == "percent":
             user, password = quote(user, safe=""), quote(password, safe="")
         pair = base64.b64encode(f"{user}:{password}".encode()).decode()

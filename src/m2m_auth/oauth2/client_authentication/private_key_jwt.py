@@ -1,8 +1,4 @@
-"""How the client proves who it is at the token endpoint (RFC 6749 §2.3, RFC 7523), one method at a time.
-
-A method is any object with the :class:`ClientAuthentication` protocol; ``client_authentication=`` takes
-one, or the name that RFC 7591's registry gives it.
-"""
+"""``private_key_jwt``: an assertion that is signed with the client's private key (RFC 7523 §2.2)."""
 
 from __future__ import annotations
 
@@ -12,21 +8,21 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from ...errors import ConfigurationError, missing_extra
-from ..secrets import Secret
+from ..secrets import Secret, concealed
 from .protocol import ASSERTION_TYPE, RequestCredentials
 
 __all__ = ["PrivateKeyJWT"]
 
 
 class PrivateKeyJWT:
-    """``private_key_jwt``: a signed assertion instead of a secret (RFC 7523 §2.2). Needs the ``jwt`` extra.
+    """``private_key_jwt``: a signed assertion instead of a client secret (RFC 7523 §2.2). It needs the ``jwt`` extra.
 
     Args:
         key: the private key in PEM, as text or bytes, or the path of a file that holds it.
         algorithm: the JWS algorithm, e.g. ``RS256``, ``PS256``, ``ES256``, ``EdDSA``.
         key_id: the ``kid`` header, if the server wants one.
         audience: the assertion's ``aud``; the token endpoint's URL by default.
-        lifetime: seconds that an assertion is good for; each is used once.
+        lifetime: seconds that an assertion is good for, 3600 at most; each is used once.
 
     Raises:
         ConfigurationError: the key cannot be read or is not one for this algorithm, or PyJWT is missing.
@@ -40,13 +36,14 @@ class PrivateKeyJWT:
         audience: str | None = None,
         lifetime: float = 60,
     ) -> None:
+        key = concealed(key)
         if not isinstance(algorithm, str) or algorithm.lower() == "none" or algorithm.upper().startswith("HS"):
             raise ConfigurationError(
                 f"PrivateKeyJWT: algorithm={algorithm!r} is not one with a private key, e.g. 'RS256'"
             )
         if not isinstance(lifetime, (int, float)) or not 0 < lifetime <= 3600:
             raise ConfigurationError(f"PrivateKeyJWT: lifetime={lifetime!r} must be between 0 and 3600 seconds")
-        self._key = Secret(_pem(key))
+        self._key = _checked_pem(key)
         self._signing_key = _signing_key(self._key, algorithm)
         self.algorithm, self.key_id, self.audience, self.lifetime = algorithm, key_id, audience, lifetime
         self.method = f"private_key_jwt:{algorithm}:{audience or ''}"
@@ -58,7 +55,7 @@ class PrivateKeyJWT:
         raise TypeError("a PrivateKeyJWT is not pickled: the key would leave the process in the clear")
 
     def credential(self, client_secret: Secret | None) -> bytes:  # noqa: ARG002
-        """A digest of the private key."""
+        """Return a digest of the private key."""
         return hashlib.sha256(self._key.reveal_bytes()).digest()
 
     def authenticate(
@@ -68,7 +65,7 @@ class PrivateKeyJWT:
         token_endpoint: str,
         now: float,
     ) -> RequestCredentials:
-        """``client_assertion_type`` and a fresh ``client_assertion`` with a random ``jti``."""
+        """Return a new ``client_assertion`` with a random ``jti``, and its type."""
         issued = int(now)
         claims = {
             "iss": client_id,
@@ -95,8 +92,31 @@ class PrivateKeyJWT:
         return jwt.encode(claims, self._signing_key, algorithm=self.algorithm, headers=headers)
 
 
+def _checked_pem(key: Any) -> Secret:
+    pem, problem = _read(key)
+    if problem:
+        raise ConfigurationError(f"PrivateKeyJWT: {problem}")
+    return pem
+
+
+def _read(key: Any) -> tuple[Secret, str]:
+    """The PEM text of a key or of the file that it names, and what is wrong. Raises nothing: this frame holds it."""
+    given = key.reveal() if isinstance(key, Secret) else key
+    pem, problem = b"", ""
+    if isinstance(given, str) and "-----BEGIN" in given:
+        pem = given.encode(errors="replace")
+    else:
+        try:
+            pem = Path(given).read_bytes()
+        except (OSError, ValueError, TypeError) as error:
+            problem = f"key is neither PEM text nor a file that can be read ({type(error).__name__})"
+    if not problem and b"PRIVATE KEY-----" not in pem:
+        problem = "key holds no '-----BEGIN … PRIVATE KEY-----'. Is it the public key?"
+    return Secret(pem), problem
+
+
 def _signing_key(key: Secret, algorithm: str) -> Any:
-    """PyJWT's own object for the key: a wrong key is found out when it is configured, not at the first mint."""
+    """PyJWT's own object for the key: a wrong key raises when it is configured, not at the first mint."""
     try:
         import jwt
     except ImportError as error:
@@ -105,7 +125,7 @@ def _signing_key(key: Secret, algorithm: str) -> Any:
         signer: Any = jwt.get_algorithm_by_name(algorithm)
     except NotImplementedError:
         raise ConfigurationError(
-            f"PrivateKeyJWT: algorithm={algorithm!r} is not one that PyJWT knows here. "
+            f"PrivateKeyJWT: algorithm={algorithm!r} is not known to PyJWT. "
             "Fix: a JWS algorithm such as 'RS256' or 'ES256', and pip install 'm2m-auth[jwt]'"
         ) from None
     problem = ""
@@ -114,21 +134,3 @@ def _signing_key(key: Secret, algorithm: str) -> Any:
     except (jwt.PyJWTError, ValueError, TypeError) as error:
         problem = type(error).__name__
     raise ConfigurationError(f"PrivateKeyJWT: the key is not an unencrypted private key for {algorithm} ({problem})")
-
-
-def _pem(key: str | bytes | Path) -> bytes:
-    if isinstance(key, bytes):
-        pem = key
-    elif isinstance(key, str) and "-----BEGIN" in key:
-        pem = key.encode(errors="replace")
-    else:
-        pem, problem = b"", ""
-        try:
-            pem = Path(key).read_bytes()
-        except (OSError, ValueError, TypeError) as error:
-            problem = type(error).__name__
-        if problem:  # outside of the except clause: the file name there may be the key
-            raise ConfigurationError(f"PrivateKeyJWT: key is neither PEM text nor a file that can be read ({problem})")
-    if b"PRIVATE KEY-----" not in pem:
-        raise ConfigurationError("PrivateKeyJWT: key holds no '-----BEGIN … PRIVATE KEY-----'. Is it the public key?")
-    return pem

@@ -8,14 +8,14 @@ from typing import NamedTuple, Protocol, runtime_checkable
 from ...errors import ConfigurationError
 from ..secrets import Secret
 
-__all__ = ["ASSERTION_TYPE", "ClientAuthentication", "RequestCredentials"]
+__all__ = ["ASSERTION_TYPE", "ClientAuthentication", "RequestCredentials", "required_secret"]
 
 ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
-"""What ``client_assertion_type`` says for a JWT (RFC 7523 §2.2)."""
+"""The ``client_assertion_type`` of a JWT (RFC 7523 §2.2)."""
 
 
 class RequestCredentials(NamedTuple):
-    """What a method adds to the token request. Its repr shows none of it."""
+    """What a method adds to the token request; the repr hides it."""
 
     headers: Mapping[str, str]
     parameters: tuple[tuple[str, str], ...]
@@ -26,28 +26,30 @@ class RequestCredentials(NamedTuple):
 
 @runtime_checkable
 class ClientAuthentication(Protocol):
-    """A client authentication method. Write your own: the engine only uses these three."""
+    """A client authentication method. Any object with these three names is one."""
 
     @property
     def method(self) -> str:
-        """What tells this method, with its options, from others; part of the cache key. Never a secret."""
+        """The name of the method with its options, a part of the cache key. It is no secret."""
         ...
 
     def credential(self, client_secret: Secret | None) -> bytes:
-        """The client's secret material: cache values are sealed with a key derived from it.
+        """Return the client's secret material. The key that seals cache values is derived from it.
 
-        Raises ConfigurationError if the method lacks something, e.g. a client_secret.
+        Raises:
+            ConfigurationError: the method lacks something, e.g. a client_secret.
         """
         ...
 
     def authenticate(
         self, client_id: str, client_secret: Secret | None, token_endpoint: str, now: float
     ) -> RequestCredentials:
-        """Headers and parameters for one token request at Unix time ``now``."""
+        """Return the headers and parameters of one token request at Unix time ``now``, in seconds."""
         ...
 
 
-def _needed(client_secret: Secret | None, method: str) -> Secret:
+def required_secret(client_secret: Secret | None, method: str) -> Secret:
+    """Return the client secret of a method that cannot do without, or raise the ConfigurationError that says so."""
     if client_secret is None:
         raise ConfigurationError(
             f"client_secret is missing, and client_authentication={method!r} needs it. "

@@ -6,12 +6,12 @@ import secrets
 import time
 from typing import NamedTuple
 
-from ...caches.protocol import TokenCache
+from ...caches.protocol import TokenCache, release_thread
 from ...errors import ConfigurationError
 from ...oauth2.secrets import Secret
 from ...presentation.wording import called, duration
 from ...shared_cache.sealing import Seal, require_cryptography
-from .race import COUNTS, ROUNDS, OpenCache, Race, by_processes, by_threads, release_thread, words
+from .race import COUNTS, ROUNDS, OpenCache, Race, by_processes, by_threads, words
 
 __all__ = ["Examination", "Finding"]
 

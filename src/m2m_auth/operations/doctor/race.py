@@ -9,9 +9,9 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 from typing import NamedTuple, Protocol
 
-from ...caches.protocol import TokenCache
+from ...caches.protocol import TokenCache, release_thread
 
-__all__ = ["COUNTS", "ROUNDS", "OpenCache", "Race", "by_processes", "by_threads", "release_thread", "words"]
+__all__ = ["COUNTS", "ROUNDS", "OpenCache", "Race", "by_processes", "by_threads", "words"]
 
 OpenCache = Callable[[], TokenCache]
 ROUNDS = 20
@@ -67,13 +67,6 @@ def words(error: Exception) -> str:
     """An exception in words: its message where it is one of ours, else its type; a message might hold an address."""
     ours = type(error).__module__.startswith("m2m_auth.")
     return str(error) if ours else type(error).__name__
-
-
-def release_thread(cache: TokenCache) -> None:
-    """Lets the cache close what it opened for this thread."""
-    release = getattr(cache, "release_thread", None)
-    if release is not None:
-        release()
 
 
 _open_cache: OpenCache

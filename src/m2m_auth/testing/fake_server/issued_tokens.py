@@ -1,4 +1,4 @@
-"""The tokens that the fake server has given out, and how long they are good."""
+"""The tokens that the fake server has issued, and how long they are valid."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class IssuedToken:
     revoked: bool = False
 
     def active(self, now: float) -> bool:
-        """Whether a resource server should take it."""
+        """Whether a resource server accepts it."""
         return not self.revoked and (self.lifetime is None or now < self.issued_at + self.lifetime)
 
     def remaining(self, now: float) -> int | float | None:
-        """What an honest ``expires_in`` says: the whole lifetime at first, later the whole seconds left."""
+        """The correct ``expires_in``: the lifetime at first, later the remaining whole seconds."""
         if self.lifetime is None:
             return None
         if now > self.issued_at:
@@ -48,7 +48,7 @@ class IssuedToken:
             "iat": int(self.issued_at),
         }
         if self.lifetime is not None:
-            # On the same whole second as iat, so that exp - iat is the lifetime.
+            # From the same whole second as iat, so that exp - iat is the lifetime.
             claims["exp"] = _plain(int(self.issued_at) + self.lifetime)
         if self.scope is not None:
             claims["scope"] = self.scope
@@ -58,7 +58,7 @@ class IssuedToken:
 
 
 class TokenStore:
-    """Every token of one server, by value. Not thread-safe: the server holds its lock."""
+    """All tokens of one server, by value. Not thread-safe: the server holds its lock."""
 
     def __init__(self) -> None:
         self._tokens: dict[str, IssuedToken] = {}
@@ -66,7 +66,7 @@ class TokenStore:
         self._signing_key = secrets.token_bytes(32)
 
     def issue(self, token: IssuedToken, issuer: str, token_format: TokenFormat) -> None:
-        """Gives the token its value and remembers it."""
+        """Gives the token its value and stores it."""
         if token_format == "jwt":  # noqa: S105 - a format
             token.value = self._signed({**token.claims(issuer), "jti": secrets.token_hex(8)})
         else:
@@ -74,7 +74,7 @@ class TokenStore:
         self._tokens[token.value] = self._latest[_kind(token)] = token
 
     def again(self, like: IssuedToken, now: float) -> IssuedToken | None:
-        """The latest token for the same client, scope and audience, if it is good for another second."""
+        """The latest token for the same client, scope and audience, if it is valid for another second."""
         latest = self._latest.get(_kind(like))
         return latest if latest is not None and latest.active(now + 1) else None
 
@@ -84,18 +84,18 @@ class TokenStore:
         return token if token is not None and token.active(now) else None
 
     def revoke(self, value: str) -> None:
-        """Raises ValueError for a token that this server never gave out."""
+        """Makes one token inactive. Raises ValueError if this server did not issue it."""
         if value not in self._tokens:
             raise ValueError("revoke(): this token was not issued by this server")
         self._tokens[value].revoked = True
 
     def revoke_all(self) -> None:
-        """Every token given out so far is out."""
+        """Makes every token that was issued so far inactive."""
         for token in self._tokens.values():
             token.revoked = True
 
     def _signed(self, claims: Mapping[str, Any]) -> str:
-        """A JWT signed with HS256 under a key that only this server has: read it, do not verify it."""
+        """A JWT, signed with HS256 by a key that only this server knows: tests can read it, but not verify it."""
         head = _base64url(json.dumps({"alg": "HS256", "typ": "at+jwt"}).encode())
         signed = f"{head}.{_base64url(json.dumps(claims).encode())}"
         return f"{signed}.{_base64url(hmac.digest(self._signing_key, signed.encode(), hashlib.sha256))}"
@@ -106,7 +106,7 @@ def _kind(token: IssuedToken) -> str:
 
 
 def _plain(seconds: float) -> int | float:
-    """Real servers say 3600, not 3600.0."""
+    """An integer where possible: real servers send 3600, not 3600.0."""
     return int(seconds) if seconds == int(seconds) else seconds
 
 

@@ -1,4 +1,4 @@
-"""The two caches of this package pass the contract that every cache passes."""
+"""MemoryTokenCache and DiskTokenCache pass the contract of caches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import ConfigurationError
@@ -16,16 +16,16 @@ from m2m_auth.testing import CacheContract
 
 
 class TestMemoryTokenCache(CacheContract):
-    """The contract over MemoryTokenCache, which lives in one process."""
+    """A cache in one process."""
 
     @pytest.fixture
     def cache(self) -> TokenCache:
-        """A cache of its own for each test."""
+        """A new cache for each test."""
         return MemoryTokenCache()
 
 
 class TestDiskTokenCache(CacheContract):
-    """The contract over DiskTokenCache, races between processes included."""
+    """A cache of all processes of a user."""
 
     lease_rounds = 200
 
@@ -36,17 +36,17 @@ class TestDiskTokenCache(CacheContract):
 
 
 def test_memory_is_bounded() -> None:
-    """With more keys than max_entries, the ones written longest ago go first."""
+    """With more keys than max_entries, the least recently used ones are evicted."""
     cache = MemoryTokenCache(max_entries=3)
     for key in "abcd":
         cache.set(key, b"value", 60)
-    cache.add("b", b"held", 60)
+    assert cache.get("b") == b"value"
     cache.set("e", b"value", 60)
-    assert [key for key in "abcde" if cache.get(key)] == ["c", "d", "e"]
+    assert [key for key in "abcde" if cache.get(key)] == ["b", "d", "e"]
 
 
 @pytest.mark.parametrize("max_entries", [0, -1])
 def test_memory_needs_room(max_entries: int) -> None:
-    """A cache that could hold nothing is a mistake, said so at once."""
+    """A cache that could hold nothing is a ConfigurationError."""
     with pytest.raises(ConfigurationError, match=f"max_entries={max_entries}"):
         MemoryTokenCache(max_entries)

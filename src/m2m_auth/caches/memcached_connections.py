@@ -1,6 +1,6 @@
-"""One memcached server: pymemcache's commands over sockets of our own, and the connections that wait to be used again.
+"""Connections to one memcached server: pymemcache's commands over a socket with one deadline per operation.
 
-A connection on which anything went wrong is closed: what the server still sends would be taken for the next answer.
+A connection is closed after any error: otherwise the rest of the answer would be read as the next answer.
 """
 
 # pymemcache has no types, so what it returns is unknown here.
@@ -22,23 +22,23 @@ if TYPE_CHECKING:
 __all__ = ["Connecting", "Connection", "Server"]
 
 _MAX_IDLE_CONNECTIONS = 4
-"""How many connections wait for the next operation; busier moments open more, and close them. memcached takes 1024."""
+"""Connections that are kept for the next operation. More threads at once open more; memcached takes 1024."""
 _T = TypeVar("_T")
 
 
 class Connecting(NamedTuple):
-    """How a server is reached; times in seconds."""
+    """How to connect to a server; times in seconds."""
 
     timeout: float
-    """For one operation, connecting included."""
+    """Of one operation, connecting included."""
     max_idle: float
-    """How long an unused connection is kept."""
+    """The age at which an idle connection is not used again."""
     tls_context: ssl.SSLContext | None
     key_prefix: str
 
 
 class Server:
-    """One memcached server. Any number of threads may use it at once; each operation has a connection to itself."""
+    """One memcached server, for any number of threads: each operation has a connection of its own."""
 
     def __init__(self, host: str, port: int, how: Connecting) -> None:
         self.name = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
@@ -48,7 +48,7 @@ class Server:
         self._lock = threading.Lock()
 
     def do(self, operation: Callable[[Connection], _T]) -> _T:
-        """What ``operation`` returns. After a fault every idle connection goes too: they may be as dead as this one."""
+        """The result of ``operation``. After an error the idle connections are closed as well: they may be dead too."""
         idle = self._idle
         connection = self._take()
         try:
@@ -66,19 +66,19 @@ class Server:
         return result
 
     def close(self) -> None:
-        """Closes the idle connections; one that is in use is closed when its operation ends."""
+        """Closes the idle connections. A connection in use is closed when its operation ends."""
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
             connection.close()
 
     def after_fork(self) -> None:
-        """The child closes its copies of the parent's connections, which the parent goes on using."""
+        """In a forked child: closes its copies of the parent's connections; the parent keeps using them."""
         self._lock = threading.Lock()
         self.close()
 
     def _take(self) -> Connection:
-        """The connection used last, or a new one."""
+        """The connection that was used last, or a new one."""
         now = time.monotonic()
         deadline = now + self._how.timeout
         while True:
@@ -86,31 +86,31 @@ class Server:
                 connection = self._idle.pop() if self._idle else None
             if connection is None:
                 connection = Connection(self._address, self._how)
-            elif now - connection.idle_since >= self._how.max_idle or connection.wire.stale():
+            elif now - connection.idle_since >= self._how.max_idle or connection.socket.stale():
                 connection.close()
                 continue
-            connection.wire.deadline = deadline
+            connection.socket.deadline = deadline
             return connection
 
 
 class Connection(Client):  # type: ignore[misc]
-    """pymemcache's commands, each waited for: with its usual ``noreply`` every ``add`` would seem to win."""
+    """pymemcache's commands. They wait for the answer: with the default ``noreply``, ``add`` would always be True."""
 
     def __init__(self, address: tuple[str, int], how: Connecting) -> None:
         super().__init__(address, default_noreply=False, key_prefix=how.key_prefix.encode())
-        self.wire = Wire(address, how.tls_context)
+        self.socket = MemcachedSocket(address, how.tls_context)
         self.idle_since = 0.0
 
     def _connect(self) -> None:
         # pymemcache tries only the first address of a name ("localhost" is often ::1, where no memcached listens), and
-        # its time-outs begin anew with each piece of an answer.
+        # its timeout starts again with each part of an answer.
         self.close()
-        self.wire.connect()
-        self.sock = self.wire  # pyright: ignore[reportAttributeAccessIssue]
+        self.socket.connect()
+        self.sock = self.socket  # pyright: ignore[reportAttributeAccessIssue]
 
 
-class Wire:
-    """A socket of which every wait ends at ``deadline`` (on the monotonic clock). It is closed when it is dropped."""
+class MemcachedSocket:
+    """A socket whose waits all end at ``deadline`` on the monotonic clock. Garbage collection closes it."""
 
     def __init__(self, address: tuple[str, int], tls_context: ssl.SSLContext | None) -> None:
         self._address = address
@@ -123,10 +123,10 @@ class Wire:
         """Connects to the first address of the host that answers.
 
         Raises:
-            OSError: none does.
+            OSError: no address answers.
         """
         host, port = self._address
-        fault: OSError = OSError("the name has no address")
+        fault: OSError = OSError("the host name has no address")
         for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
             connected = socket.socket(family, kind, protocol)
             try:
@@ -149,11 +149,11 @@ class Wire:
         raise fault
 
     def stale(self) -> bool:
-        """True if the server has hung up, or has sent something that nobody asked for."""
+        """True if the server has closed the connection, or sent something without a request."""
         return bool(self._readable.poll(0))
 
     def sendall(self, data: bytes) -> None:
-        """Sends all of it."""
+        """Sends all of the data."""
         sock = self._open()
         sock.settimeout(self._left())
         sock.sendall(data)

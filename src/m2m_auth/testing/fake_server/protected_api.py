@@ -1,4 +1,4 @@
-"""The fake protected resource: what it answers under ``/api/``, and what it remembers of each call."""
+"""The fake protected API under ``/api/``: its answers, and the record of each call."""
 
 from __future__ import annotations
 
@@ -6,26 +6,53 @@ import hashlib
 import itertools
 import json
 import urllib.parse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
-from .http_server import BadRequest, Reply, Request, Wire
+from .http_server import BadRequest, ReceivedRequest, Reply, Wire
 from .injected_failures import JSON
-from .records import ApiCall
 
 
-def bearer_token(request: Request) -> str | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApiCall:
+    """One call of the protected API. Its ``repr`` does not show the token.
+
+    Attributes:
+        method: the HTTP method.
+        path: the path, without the query.
+        query: the query, without the question mark.
+        authorized: whether it had an ``Authorization`` header, valid or not.
+        token: its bearer token, or None.
+        body_length: the body's length in bytes, after chunked decoding.
+        body_sha256: the body's SHA-256 in hex.
+        headers: the HTTP headers, names in lower case.
+        status: the status of the answer.
+    """
+
+    method: str
+    path: str
+    query: str
+    authorized: bool
+    token: str | None = field(repr=False)
+    body_length: int
+    body_sha256: str
+    headers: Mapping[str, str] = field(repr=False)
+    status: int
+
+
+def bearer_token(request: ReceivedRequest) -> str | None:
     """The token of an ``Authorization: Bearer`` header, or None."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else None
 
 
 def api_answer(
-    request: Request, status: int, challenge: str | Sequence[str] | None, headers: Sequence[tuple[str, str]]
+    request: ReceivedRequest, status: int, challenge: str | Sequence[str] | None, headers: Sequence[tuple[str, str]]
 ) -> tuple[ApiCall, Reply]:
     """The answer to a call, and the record of it.
 
-    ``status`` is what the server made of the token; where it is 200, ``/api/redirect`` redirects. A 401 carries
-    the ``challenge``, each of them in a ``WWW-Authenticate`` of its own.
+    ``status`` depends on the token. With 200, ``/api/redirect`` redirects. A 401 has one ``WWW-Authenticate`` for each
+    ``challenge``.
     """
     digest = hashlib.sha256(request.body).hexdigest()
     headers = list(headers)
@@ -51,8 +78,8 @@ def api_answer(
     return call, Reply(status, json.dumps(seen).encode(), (JSON, *headers))
 
 
-def send_api_answer(request: Request, reply: Reply, wire: Wire) -> None:
-    """Sends the answer; under ``/api/stream`` the body is a stream, with a 401 too: nobody should read that one."""
+def send_api_answer(request: ReceivedRequest, reply: Reply, wire: Wire) -> None:
+    """Sends the answer. ``/api/stream`` streams the body, with a 401 as well: a client should not read that body."""
     if request.path != "/api/stream":
         wire.send(reply)
         return
@@ -62,7 +89,7 @@ def send_api_answer(request: Request, reply: Reply, wire: Wire) -> None:
     wire.stream(reply, chunks, interval=_number(query, "interval_ms", 10) / 1000)
 
 
-def _query(request: Request) -> dict[str, str]:
+def _query(request: ReceivedRequest) -> dict[str, str]:
     return dict(urllib.parse.parse_qsl(request.query))
 
 

@@ -1,7 +1,7 @@
 """A small HTTP/1.1 server on loopback that stops at once, also while a request hangs.
 
-It reads requests whole, hands each to one callable with a :class:`Wire` to answer on, and gives that wire the
-means to answer badly: in drops, cut short, or with a reset.
+It reads each request completely and passes it to one callable, with a :class:`Wire` for the answer. A wire can also
+answer badly: byte by byte, truncated, or with a reset.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ _LONGEST_LINE = 65536
 
 
 @dataclass(frozen=True)
-class Request:
-    """One request, read to its end; header names are in lower case, repeated headers joined by a comma."""
+class ReceivedRequest:
+    """One complete request. Header names are in lower case; repeated headers are joined by a comma."""
 
     method: str
     path: str
@@ -36,61 +36,61 @@ class Request:
 
 @dataclass(frozen=True)
 class Reply:
-    """One answer; ``Content-Length`` and ``Connection`` are added when it is sent."""
+    """One answer. ``send`` adds ``Content-Length`` and ``Connection``."""
 
     status: int
     body: bytes = b""
     headers: tuple[tuple[str, str], ...] = ()
 
 
-App: TypeAlias = "Callable[[Request, Wire], None]"
+App: TypeAlias = "Callable[[ReceivedRequest, Wire], None]"
 
 
 class BadRequest(Exception):
-    """The client's bytes are not HTTP/1.1, or not a request, as this server knows them: it gets a 400."""
+    """The client's bytes are not a request that this server understands: the answer is 400."""
 
 
 class Wire:
-    """The way back to the client, for one request. Every method may raise OSError: the client went away."""
+    """Sends the answer of one request. Every method may raise OSError: the client has closed the connection."""
 
-    def __init__(self, connection: socket.socket, stopping: threading.Event, request: Request | None) -> None:
+    def __init__(self, connection: socket.socket, stopping: threading.Event, request: ReceivedRequest | None) -> None:
         self._connection = connection
         self._stopping = stopping
         self._head_only = request is not None and request.method == "HEAD"
         self.keep_alive = request is not None and request.keep_alive
 
     def pause(self, seconds: float) -> None:
-        """Waits; raises ConnectionAbortedError as soon as the server stops."""
+        """Waits. Raises ConnectionAbortedError when the server stops."""
         if self._stopping.wait(seconds):
             raise ConnectionAbortedError("the fake server is stopping")
 
     def hang_until(self, over: threading.Event) -> None:
-        """Waits for an event; raises ConnectionAbortedError when the client gives up or the server stops."""
+        """Waits for an event. Raises ConnectionAbortedError when the client gives up or the server stops."""
         while True:
             is_over = over.wait(0.02)
             self.pause(0)
             if self._client_is_gone():
-                raise ConnectionAbortedError("the client has given up")
+                raise ConnectionAbortedError("the client has closed the connection")
             if is_over:
                 return
 
     def send(self, reply: Reply) -> None:
-        """Sends the whole answer in one piece."""
+        """Sends the whole answer at once."""
         self._connection.sendall(self._head(reply) + self._body(reply))
 
     def send_in_drops(self, reply: Reply, interval: float) -> None:
-        """Sends the answer byte by byte, ``interval`` seconds apart, so that no read ever times out."""
+        """Sends the answer byte by byte, ``interval`` seconds apart, so that no single read times out."""
         for byte in self._head(reply) + self._body(reply):
             self._connection.sendall(bytes((byte,)))
             self.pause(interval)
 
     def send_truncated(self, reply: Reply) -> None:
-        """Promises the whole body, sends half of it and closes."""
+        """Announces the whole body, sends half of it and closes the connection."""
         self._connection.sendall(self._head(reply) + reply.body[: len(reply.body) // 2])
         self.keep_alive = False
 
     def stream(self, reply: Reply, chunks: Iterable[bytes], interval: float) -> None:
-        """Sends the chunks as they come, in chunked transfer coding, with ``interval`` seconds between them."""
+        """Sends the chunks in chunked transfer coding, ``interval`` seconds apart."""
         self._connection.sendall(self._head(reply, chunked=True))
         if self._head_only:
             return
@@ -100,8 +100,8 @@ class Wire:
         self._connection.sendall(b"0\r\n\r\n")
 
     def reset(self) -> None:
-        """Ends the connection with a TCP reset; always raises ConnectionResetError."""
-        # A linger time of zero makes the close that follows a reset instead of an orderly end.
+        """Ends the connection with a TCP reset. Always raises ConnectionResetError."""
+        # With a linger time of zero, the close that follows is a reset.
         self._connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         raise ConnectionResetError("the fake server resets the connection")
 
@@ -127,7 +127,7 @@ class Wire:
 
 
 class LoopbackServer:
-    """Accepts connections on 127.0.0.1 and serves each on a thread of its own until :meth:`stop`."""
+    """Accepts connections on 127.0.0.1 and serves each on its own thread until :meth:`stop`."""
 
     def __init__(self, app: App, port: int = 0) -> None:
         self._app = app
@@ -139,14 +139,14 @@ class LoopbackServer:
         self._acceptor.start()
 
     def stop(self) -> None:
-        """Closes the port, cuts every connection and waits for every thread."""
+        """Closes the port and every connection, and waits for every thread."""
         self._stopping.set()
-        # Closing a listener does not wake accept() everywhere; a last connection does.
+        # On some systems, closing a listener does not wake accept(). A last connection does.
         with suppress(OSError), socket.create_connection((HOST, self.port), timeout=5):
             self._acceptor.join()
         self._listener.close()
         for connection in self._conversations.values():
-            with suppress(OSError):  # already closed by its own thread
+            with suppress(OSError):  # its own thread has closed it
                 connection.shutdown(socket.SHUT_RDWR)
         for thread in self._conversations:
             thread.join()
@@ -157,7 +157,7 @@ class LoopbackServer:
             if self._stopping.is_set():
                 connection.close()
                 return
-            # An answer in two writes must not wait for the client's delayed ACK.
+            # Otherwise an answer in two writes waits for the client's delayed ACK.
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             name = f"{self._acceptor.name}-client"
             thread = threading.Thread(target=self._converse, args=(connection,), name=name, daemon=True)
@@ -170,10 +170,10 @@ class LoopbackServer:
             try:
                 while self._serve_one(connection, stream):
                     pass
-                # Ends the connection even where a forked child holds a copy of the socket.
+                # Ends the connection even if a forked child holds a copy of the socket.
                 connection.shutdown(socket.SHUT_WR)
             except OSError:
-                pass  # the client went away, a reset was asked for, or stop() cut the line
+                pass  # the client closed the connection, a reset was wanted, or stop() was called
 
     def _serve_one(self, connection: socket.socket, stream: BinaryIO) -> bool:
         request = None
@@ -189,7 +189,7 @@ class LoopbackServer:
         return wire.keep_alive
 
 
-def _read_request(connection: socket.socket, stream: BinaryIO) -> Request | None:
+def _read_request(connection: socket.socket, stream: BinaryIO) -> ReceivedRequest | None:
     line = stream.readline(_LONGEST_LINE)
     if not line:
         return None
@@ -207,14 +207,14 @@ def _read_request(connection: socket.socket, stream: BinaryIO) -> Request | None
     body = _read_body(stream, headers)
     path, _, query = target.partition("?")
     keep_alive = version == "HTTP/1.1" and "close" not in headers.get("connection", "").lower()
-    return Request(method, urllib.parse.unquote(path), query, headers, body, keep_alive)
+    return ReceivedRequest(method, urllib.parse.unquote(path), query, headers, body, keep_alive)
 
 
 def _read_body(stream: BinaryIO, headers: dict[str, str]) -> bytes:
     coding, length = headers.get("transfer-encoding"), headers.get("content-length")
     if coding is not None:
         if coding.lower() != "chunked" or length is not None:
-            raise BadRequest("a body has either a Content-Length or the chunked transfer coding")
+            raise BadRequest("a body needs either a Content-Length or the chunked transfer coding")
         return b"".join(iter(lambda: _read_chunk(stream), b""))
     if length is None:
         return b""

@@ -1,6 +1,6 @@
-"""A cachelib cache, prepared so that nothing is unpickled and no failure is swallowed."""
+"""A copy of a cachelib cache that unpickles nothing and hides no failure."""
 
-# A private copy is prepared by its private attributes.
+# The copy is changed through private attributes of cachelib.
 # pyright: reportPrivateUsage=false
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ __all__ = ["Fault", "private_copy"]
 
 
 class Fault(BaseException):
-    """Gets past cachelib, which takes every Exception for "somebody else has it"."""
+    """A failure of DynamoDB. Not an Exception: cachelib turns each of those into "add: the key exists"."""
 
 
 def private_copy(cache: cachelib.BaseCache) -> cachelib.BaseCache:
-    """The same data and connections; the user's object stays as it is."""
+    """A copy on the same data and connections; the user's object does not change."""
     private: Any = copy.copy(cache)
     if hasattr(private, "serializer"):
         private.serializer = _TextOnly()
     if isinstance(cache, cachelib.FileSystemCache):
-        private._threshold = 0  # its count of files is kept in a pickle, by the user's object
+        private._threshold = 0  # the user's object keeps its count of files in a pickle
     if isinstance(cache, cachelib.DynamoDbCache):
-        private._table = _FranklyFailing(private._table)
+        private._table = _StrictTable(private._table)
     return private  # type: ignore[no-any-return]
 
 
 class _TextOnly:
-    """Text of ours as its own bytes; everything else reads as a miss."""
+    """Stores text as bytes. Everything that m2m-auth did not store reads as a miss."""
 
     def dumps(self, value: str) -> bytes:
         return value.encode("ascii")
 
     def loads(self, data: object) -> str | None:
-        data = getattr(data, "value", data)  # DynamoDB's Binary, which cachelib < 0.16 hands over as it is
-        ours = isinstance(data, bytes) and data.startswith(b"m2m1") and data.isascii()
-        return data.decode("ascii") if ours and isinstance(data, bytes) else None
+        data = getattr(data, "value", data)  # cachelib < 0.16 passes DynamoDB's Binary unchanged
+        known = isinstance(data, bytes) and data.startswith(b"m2m1") and data.isascii()
+        return data.decode("ascii") if known and isinstance(data, bytes) else None
 
     def dump(self, value: str, file: IO[bytes]) -> None:
         file.write(self.dumps(value))
@@ -47,8 +47,8 @@ class _TextOnly:
         return self.loads(file.read())
 
 
-class _FranklyFailing:
-    """A DynamoDB table whose failures are told apart from a condition that does not hold, and read consistently."""
+class _StrictTable:
+    """A DynamoDB table with consistent reads. Its failures differ from a condition that does not hold."""
 
     def __init__(self, table: Any) -> None:
         self._table = table
@@ -57,12 +57,12 @@ class _FranklyFailing:
         return self._table.get_item(ConsistentRead=True, **request)
 
     def put_item(self, **request: Any) -> None:
-        self._tell(self._table.put_item, request)
+        self._write(self._table.put_item, request)
 
     def delete_item(self, **request: Any) -> None:
-        self._tell(self._table.delete_item, request)
+        self._write(self._table.delete_item, request)
 
-    def _tell(self, method: Callable[..., object], request: dict[str, Any]) -> None:
+    def _write(self, method: Callable[..., object], request: dict[str, Any]) -> None:
         problem = ""
         try:
             method(**request)

@@ -1,17 +1,18 @@
-"""``parse`` over anything a server could send: it never raises, and never repeats what it read."""
+"""Any answer a server could send is read: nothing is raised, and nothing but an OAuth error is repeated."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from answers import answer
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
+from token_answers import answer
 
 from m2m_auth.lifecycle.failure import Failure
+from m2m_auth.lifecycle.refusals import failure_of
 from m2m_auth.oauth2.rate_limit_headers import retry_after
-from m2m_auth.oauth2.token_response import TokenGrant
+from m2m_auth.oauth2.token_response import TokenResponse
 
 HINTS = ["content-type", "retry-after", "x-ratelimit-reset", "auth0-client-quota-limit", "x"]
 WORDS = st.text(max_size=30) | st.sampled_from(["7", "-1", "nan", "1e999", "Wed, 21 Oct 2015 07:28:00 GMT", "t=5"])
@@ -27,23 +28,24 @@ OBJECTS = st.dictionaries(st.sampled_from(FIELDS), JSON).map(lambda fields: json
 CANARY = "canary-5ecret-9f8e7d6c5b4a"
 
 
-def check(status: int, headers: dict[str, str], body: bytes) -> TokenGrant | Failure:
+def check(status: int, headers: dict[str, str], body: bytes) -> TokenResponse | Failure:
     """What holds for every answer."""
     found = answer(status, body, headers)
-    if isinstance(found, TokenGrant):
+    if isinstance(found, TokenResponse):
         assert status == 200
         assert found.token_type == "Bearer"
         assert 0 < found.lifetime <= 86400.0
         assert found.access_token.isascii()
         assert found.access_token.isprintable()
         assert " " not in found.access_token
-    else:
-        assert found.message.isprintable()
-        assert len(found.message) < 500
-        assert found.retry_after is None or 0 <= found.retry_after <= 3600
-        assert Failure.from_json(json.loads(json.dumps(found.to_json()))) == found
-        assert str(found.error()) == found.message
-    return found
+        return found
+    failure = failure_of(found)
+    assert failure.message.isprintable()
+    assert len(failure.message) < 500
+    assert failure.retry_after is None or 0 <= failure.retry_after <= 3600
+    assert Failure.from_json(json.loads(json.dumps(failure.to_json()))) == failure
+    assert str(failure.error()) == failure.message
+    return failure
 
 
 @settings(max_examples=300, deadline=None)
@@ -69,7 +71,7 @@ def test_nothing_but_the_oauth_error_fields_is_echoed(status: int, first: str, s
     value: Any = [CANARY] if nested else CANARY
     for body in (json.dumps({first: value, second: value}), f"<html>{CANARY}", CANARY, json.dumps([CANARY])):
         found = check(status, {"content-type": f"text/{CANARY * 3}"}, body.encode())
-        shown = repr(found) if isinstance(found, TokenGrant) else repr(found) + repr(vars(found.error()))
+        shown = repr(found) if isinstance(found, TokenResponse) else repr(found) + repr(vars(found.error()))
         if not {first, second} & {"error", "error_description", "error_uri"} or nested:
             assert CANARY not in shown
 

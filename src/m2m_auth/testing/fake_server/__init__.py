@@ -1,0 +1,1 @@
+"""The fake authorization server: one file for each of its topics."""

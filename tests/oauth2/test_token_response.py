@@ -1,0 +1,213 @@
+"""Reading the token endpoint's answers, good and bad (RFC 6749 §5)."""
+
+from __future__ import annotations
+
+from email.utils import formatdate
+
+import pytest
+from token_answers import NOW, answer, granted, refused, unusable
+
+from m2m_auth.oauth2.secrets import Secret
+from m2m_auth.oauth2.token_response import TokenErrorResponse, TokenResponse
+from m2m_auth.oauth2.transport import HttpResponse
+
+
+def test_a_good_answer_is_a_token_response() -> None:
+    """It has the token, its type, its scope and its lifetime, and its repr hides the token."""
+    found = answer(200, {"access_token": "t0k3n", "token_type": "bearer", "expires_in": 60, "scope": "a b"})
+    assert found == TokenResponse("t0k3n", "Bearer", "a b", 60.0)
+    assert repr(found) == "<TokenResponse Bearer lifetime=60>"
+
+
+def test_unknown_fields_and_a_refresh_token_are_dropped() -> None:
+    """A refresh_token has no place in a client-credentials response (RFC 6749 §4.4.3)."""
+    found = granted({"refresh_token": "r3fr3sh", "id_token": "1d", "interval": 5, "expires_in": 60})
+    assert found == TokenResponse("opaque", "Bearer", None, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("refresh_token", "kept"), [("r3fr3sh", Secret("r3fr3sh")), ("", None), (None, None), (7, None), (["x"], None)]
+)
+def test_the_refresh_token_grant_keeps_a_new_refresh_token(refresh_token: object, kept: Secret | None) -> None:
+    """A rotating grant needs it; anything but a string with characters is none."""
+    found = answer(200, {"access_token": "x", "refresh_token": refresh_token}, keep_refresh_token=True)
+    assert isinstance(found, TokenResponse)
+    assert found.refresh_token == kept
+
+
+@pytest.mark.parametrize("scope", [None, 5, ["a"], {}])
+def test_a_scope_that_is_no_string_is_no_scope(scope: object) -> None:
+    """Some servers send a list, and the cache key knows what was asked for."""
+    assert granted({"scope": scope}).scope is None
+
+
+@pytest.mark.parametrize("scope", ["", "a", "a b"])
+def test_a_scope_is_kept_as_it_is(scope: str) -> None:
+    """An empty string is what the server said."""
+    assert granted({"scope": scope}).scope == scope
+
+
+@pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500])
+def test_an_oauth_error_is_read_with_any_status(status: int) -> None:
+    """Each field of RFC 6749 §5.2, the status and the media type; a 200 with an error is an error too."""
+    body = {"error": "invalid_client", "error_description": "Not you.", "error_uri": "https://as.example/e"}
+    found = refused(status, body)
+    expected = (status, "invalid_client", "Not you.", "https://as.example/e", "application/json", None)
+    assert found == TokenErrorResponse(*expected)
+
+
+@pytest.mark.parametrize(
+    ("headers", "media_type"),
+    [
+        ({}, None),
+        ({"content-type": "text/html; charset=utf-8"}, "text/html"),
+        ({"Content-Type": " Application/JSON ;x=/"}, "application/json"),
+        ({"Content-Type": "</title><script>"}, None),
+        ({"Content-Type": "html"}, None),
+        ({"Content-Type": "a/b/c"}, None),
+        ({"Content-Type": f"{'a' * 40}/{'b' * 40}"}, f"{'a' * 40}/{'b' * 40}"),
+        ({"Content-Type": f"{'a' * 41}/b"}, None),
+        ({"Content-Type": f"a/{'b' * 41}"}, None),
+    ],
+)
+def test_the_media_type_of_a_refusal(headers: dict[str, str], media_type: str | None) -> None:
+    """In lower case and without parameters; a header that is not a media type is not repeated."""
+    assert refused(403, b"", headers) == TokenErrorResponse(403, media_type=media_type)
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>", b"{}", b'{"error":{"code":7}}', b'{"error":""}', b"[]", b"null"])
+def test_a_refusal_without_an_oauth_error(body: bytes) -> None:
+    """The status is all there is to know."""
+    assert refused(403, body, {}) == TokenErrorResponse(403)
+
+
+@pytest.mark.parametrize("status", [201, 204, 302, 404, 500])
+def test_a_token_with_another_status_than_200_is_refused(status: int) -> None:
+    """RFC 6749 §5.1 has one status for a token."""
+    assert refused(status, {"access_token": "x", "expires_in": 60}).status == status
+
+
+@pytest.mark.parametrize(
+    ("headers", "wait"),
+    [
+        ({"Retry-After": "7"}, 7.0),
+        ({"retry-after": "0"}, 0.0),
+        ({"Retry-After": formatdate(NOW + 90, usegmt=True)}, 89.75),
+        ({"Retry-After": formatdate(NOW - 90, usegmt=True)}, 0.0),
+        ({"Retry-After": "999999"}, 3600.0),
+        ({"Retry-After": "-3"}, 0.0),
+        ({"Retry-After": "2", "X-RateLimit-Reset": "9"}, 2.0),
+        ({"X-RateLimit-Reset": str(int(NOW) + 30)}, 29.75),
+        ({"X-RateLimit-Reset": "30"}, 30.0),
+        ({"X-RateLimit-Reset": "30", "Auth0-Client-Quota-Limit": "b=per_hour;q=10;r=0;t=99"}, 30.0),
+        ({"Auth0-Client-Quota-Limit": "b=per_hour;q=10;r=0;t=99"}, 99.0),
+        ({"Auth0-Client-Quota-Limit": "b=per_hour;q=10;r=0;t=99, b=per_day;q=100;r=0;t=1200"}, 1200.0),
+        ({"Auth0-Organization-Quota-Limit": "b=per_hour;q=10;r=0;t=98"}, 98.0),
+        ({"Retry-After": "soon", "X-RateLimit-Reset": "30"}, 30.0),
+        ({"Retry-After": "soon"}, None),
+        ({"Retry-After": "inf", "X-RateLimit-Reset": "nan"}, None),
+        ({}, None),
+    ],
+)
+def test_a_refusal_says_when_to_come_back(headers: dict[str, str], wait: float | None) -> None:
+    """Retry-After, else X-RateLimit-Reset, else the quota header; an hour at most, and never a negative time."""
+    assert refused(429, b"", headers).retry_after == pytest.approx(wait)
+
+
+@pytest.mark.parametrize(
+    ("reset", "wait"), [("1000000000", 3600.0), ("1000000001", 0.0), ("3600", 3600.0), ("3599", 3599.0)]
+)
+def test_a_large_rate_limit_reset_is_a_time(reset: str, wait: float) -> None:
+    """Vendors send seconds or a Unix time; above 1,000,000,000 it is a time."""
+    assert refused(429, b"", {"X-RateLimit-Reset": reset}).retry_after == wait
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *[b"", b"null", b"[]", b'"token"', b"5", b"{}", b"<html>Sign in</html>", b'{"access_token', b"\xff\xfe\x00"],
+        *[b'{"error":7}', b'{"error":""}', b"[" * 100_000, b'{"token":"x"}'],
+    ],
+)
+def test_a_200_that_is_not_a_token(body: bytes) -> None:
+    """It is unusable; only the length and the type of the body are shown."""
+    shown = f"({len(body)} bytes, application/json)"
+    assert unusable(body) == f"it is not a JSON object with an access_token {shown}"
+
+
+def test_a_200_without_a_content_type_says_so() -> None:
+    """A page without a type is shown as what it is."""
+    assert unusable(b"x", {}).endswith("(1 bytes, missing or invalid Content-Type)")
+
+
+@pytest.mark.parametrize(
+    "token", [None, 5, "", "a b", "a\nb", "ab\n", "a\r\nX: y", "a\x00", "tok\u00e9n", "a\x7f", ["t"], True]
+)
+def test_a_token_that_no_header_may_carry_is_refused(token: object) -> None:
+    """Control characters would be a header injection; the token itself is not shown."""
+    why = unusable({"access_token": token, "expires_in": 60})
+    assert why == "its access_token is empty or has characters that no header may carry"
+
+
+@pytest.mark.parametrize("token", ["!", "~", "a.b-c_d~e+f/g=="])
+def test_every_visible_character_may_be_in_a_token(token: str) -> None:
+    """What RFC 6750 §2.1 allows and a little more: servers send it."""
+    assert granted({"access_token": token}).access_token == token
+
+
+@pytest.mark.parametrize(
+    ("token_type", "shown"),
+    [
+        ("DPoP", "'DPoP'"),
+        ("mac", "'mac'"),
+        ("N_A", "'N_A'"),
+        ("t" * 20, repr("t" * 20)),
+        ("t" * 21, "not a valid name"),
+        ("", "not a valid name"),
+        (None, "not a valid name"),
+        (7, "not a valid name"),
+        ("eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl", "not a valid name"),
+        ({"x": "s3cr3t-s3cr3t"}, "not a valid name"),
+    ],
+)
+def test_a_token_of_another_type_is_never_sent_as_bearer(token_type: object, shown: str) -> None:
+    """A DPoP token without its proof is useless, and sent as Bearer it is exposed (RFC 9449).
+
+    A confused server may put a token into token_type, so only a name is shown.
+    """
+    why = unusable({"access_token": "x", "token_type": token_type})
+    assert why == f"its token_type is {shown}, and only a Bearer token may be sent as one"
+
+
+@pytest.mark.parametrize("token_type", ["bearer", "BEARER", "Bearer"])
+def test_the_token_type_has_no_case(token_type: str) -> None:
+    """RFC 6749 §5.1: case-insensitive; sent in RFC 6750's spelling."""
+    assert granted({"token_type": token_type}).token_type == "Bearer"
+
+
+def test_a_missing_token_type_is_bearer() -> None:
+    """Some servers leave it out."""
+    found = answer(200, {"access_token": "x"})
+    assert isinstance(found, TokenResponse)
+    assert found.token_type == "Bearer"
+
+
+def test_an_error_is_repeated_in_the_rfcs_characters_and_cut() -> None:
+    """The server's words go into logs: no control characters, no quotes, 60 or 200 characters."""
+    said = 'line\nbreak "quoted" back\\slash \u00e9\x1b[31m ' + "x" * 500
+    found = refused(400, {"error": "invalid\r\nscope" + "y" * 100, "error_description": said, "error_uri": "u" * 999})
+    assert found.error_description == ("line?break ?quoted? back?slash ??[31m " + "x" * 500)[:200]
+    assert found.error == ("invalid??scope" + "y" * 100)[:60]
+    assert found.error_uri == "u" * 200
+
+
+@pytest.mark.parametrize("value", [7, ["x"], {"x": "y"}, None, True, ""])
+def test_descriptions_of_another_type_are_none(value: object) -> None:
+    """Only strings are words."""
+    found = refused(400, {"error": "invalid_scope", "error_description": value, "error_uri": value})
+    assert (found.error_description, found.error_uri) == (None, None)
+
+
+def test_a_response_shows_its_size_only() -> None:
+    """The repr of a response is what an error reporter prints of a flight's locals."""
+    assert repr(HttpResponse(200, {}, b"secret")) == "<HttpResponse 200, 6 bytes>"
