@@ -84,6 +84,7 @@ FAILURES: dict[str, Spoil] = {
     "slow drip": lambda server: server.fail("slow_drip", interval=0.05),
     "reset": lambda server: server.fail("reset"),
     "truncated token": lambda server: server.fail("truncated"),
+    "200 with an echo": lambda server: server.fail("500", status=200, body=ECHO),
     "not JSON": lambda server: server.fail("not_json"),
     "another token type": lambda server: server.extra_response.update(token_type=f"mac {TOKEN}"[:20]),
     "odd lifetime": lambda server: server.extra_response.update(expires_in=f"{TOKEN}"),
