@@ -41,8 +41,9 @@ SURFACE = {
     "m2m_auth.caches.redis": "RedisTokenCache",
     "m2m_auth.caches.tiered": "TieredCache",
     "m2m_auth.events": "Event EventEmitter EventKind Subscriber all_of",
-    "m2m_auth.operations": """Action BudgetBar ClientReport Finding Host HostMints Hour HourCounts Life Mints OpenCache
-        Row Stretch as_json as_table clear doctor page renew reports rows""",
+    "m2m_auth.operations": """BudgetBar ClearedReport ClientReport Finding HostMints HostRow HourBar HourCounts
+        LifeStretch OpenCache PageForm PeriodMints RevealedToken StatusRow TokenLife TokenReport as_json as_table
+        as_text clear doctor document page renew reports rows token_report""",
     "m2m_auth.serving": "MAX_BODY Answer Request Service answered asgi client_address wsgi",
     "m2m_auth.vending": "Caller Narrowed TokenExchange TokenVendor by_address by_bearer_token",
     "m2m_auth.proxy": """Counts ProxyConfig TokenProxy UpstreamConfig VendorConfig VendorReport add_vendor app load

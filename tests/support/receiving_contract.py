@@ -16,13 +16,12 @@ from typing import Any
 
 import pytest
 import requests
+from issuer import AUDIENCE, Issuer
 
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.oauth2.challenges import challenges
 from m2m_auth.requests import M2MAuth
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
-
-from .issuer import AUDIENCE, Issuer
 
 VIEWS = ["/read", "/bare", "/async"]
 

@@ -1,4 +1,4 @@
-"""Caches with one fault each. A module of its own: the other process of doctor's race imports it."""
+"""Caches with one fault each. The other process of doctor's race imports this module."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from m2m_auth.errors import CacheUnavailable
 
 
 class AlwaysWins(MemoryTokenCache):
-    """Its add always says yes."""
+    """Its add always wins."""
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
         """See TokenCache."""
@@ -20,7 +20,7 @@ class AlwaysWins(MemoryTokenCache):
 
 
 class NeverWins(MemoryTokenCache):
-    """Its add always says no."""
+    """Its add never wins."""
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
         """See TokenCache."""
@@ -28,7 +28,7 @@ class NeverWins(MemoryTokenCache):
 
 
 class Dummy(AlwaysWins):
-    """Django's dummy cache, in short: it stores nothing, and its add always wins."""
+    """As Django's dummy cache: it stores nothing, and its add always wins."""
 
     def get(self, key: str) -> bytes | None:
         """See TokenCache."""
@@ -36,14 +36,14 @@ class Dummy(AlwaysWins):
 
 
 class Full(NeverWins):
-    """It throws out at once what it is given."""
+    """It stores nothing, as a full cache."""
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """See TokenCache."""
 
 
 class Garbles(MemoryTokenCache):
-    """It cuts what is longer than a kilobyte."""
+    """It cuts values to one kilobyte."""
 
     capabilities = Capabilities(shared=True, atomic_add=False, compare_delete=False, atomic_increment=False)
 
@@ -53,8 +53,8 @@ class Garbles(MemoryTokenCache):
         return found if found is None else found[:1024]
 
 
-class ForgetsWhose(MemoryTokenCache):
-    """Its delete_if deletes whatever is there."""
+class IgnoresTheHolder(MemoryTokenCache):
+    """Its delete_if deletes any value."""
 
     def delete_if(self, key: str, value: bytes) -> bool:
         """See TokenCache."""
@@ -63,7 +63,7 @@ class ForgetsWhose(MemoryTokenCache):
 
 
 class ForEver(MemoryTokenCache):
-    """Nothing ends."""
+    """Its entries never end."""
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """See TokenCache."""
@@ -71,7 +71,7 @@ class ForEver(MemoryTokenCache):
 
 
 class TooShort(MemoryTokenCache):
-    """What is to live for less than ten seconds is gone at once, as where the server's clock is ahead."""
+    """Its entries end ten seconds early, as if the server's clock were ahead."""
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """See TokenCache."""
@@ -79,7 +79,7 @@ class TooShort(MemoryTokenCache):
 
 
 class Miscounts(MemoryTokenCache):
-    """Its increment forgets every tenth count."""
+    """Its increment loses every tenth count."""
 
     def increment(self, key: str, ttl: float) -> int:
         """See TokenCache."""
@@ -90,7 +90,7 @@ class Miscounts(MemoryTokenCache):
 
 
 class Down(MemoryTokenCache):
-    """Its server is gone from the fourth operation on."""
+    """Its server fails from the fourth read on."""
 
     left = 3
 
@@ -103,7 +103,7 @@ class Down(MemoryTokenCache):
 
 
 class FailsInTheRace(MemoryTokenCache):
-    """One of the two that race for its lease loses the connection in the sixth round or so."""
+    """One of the two that race for its lease loses the connection, in about the seventh round."""
 
     adds = 0
 
@@ -116,7 +116,7 @@ class FailsInTheRace(MemoryTokenCache):
 
 
 class Raises(MemoryTokenCache):
-    """It raises what it should not; the message holds a password."""
+    """It raises another error than the protocol allows; the message has a password."""
 
     def get(self, key: str) -> bytes | None:
         """See TokenCache."""
@@ -124,13 +124,13 @@ class Raises(MemoryTokenCache):
 
 
 class ClaimsToBeShared(MemoryTokenCache):
-    """Each process has one of its own."""
+    """It is private to each process, although it claims to be shared."""
 
     capabilities = Capabilities(shared=True)
 
 
-class LooksThenAdds(DiskTokenCache):
-    """A disk whose add looks first and writes then, as a file-based cache's does."""
+class ReadsThenAdds(DiskTokenCache):
+    """Its add reads first and writes later, as a file-based cache's does."""
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
         """See TokenCache."""
@@ -142,5 +142,5 @@ class LooksThenAdds(DiskTokenCache):
 
 
 def cannot_open() -> MemoryTokenCache:
-    """An opener that fails, with a secret in its message."""
+    """Fails, with a password in the message."""
     raise RuntimeError("no password pa55w0rd")

@@ -1,4 +1,4 @@
-"""``report.rows``: bars in percent and everything else in words."""
+"""``rows``: a report as bars in percent, and everything else in words."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tools_support import GALLERY, NOW, report
+from operations_support import GALLERY, NOW, report
 
 from m2m_auth import MintBudget
 from m2m_auth.lifecycle.mint_budget import MintCounts
-from m2m_auth.operations.status_page import BudgetBar, Host, Hour, Life, Mints, Row, Stretch, rows
+from m2m_auth.operations import BudgetBar, HostRow, HourBar, LifeStretch, PeriodMints, StatusRow, TokenLife, rows
 
 END_OF_MONTH = 1_701_388_800.0
 """1 December 2023, 00:00 UTC."""
 
 
-def row(**changes: Any) -> Row:
+def row(**changes: Any) -> StatusRow:
     """The row of one report."""
     return rows([report(**changes)])[0]
 
@@ -30,22 +30,36 @@ def budget(limit: int, used: int, at: float = NOW, reserve: float = 0.1) -> Budg
 
 
 def test_a_row_in_words() -> None:
-    """What the page says of a client that is well."""
+    """The row of a healthy client."""
     found = row()
-    assert found.life == Life(
+    assert found.life == TokenLife(
         fresh=75.0, stale=pytest.approx(23.333, abs=0.01), expiring=pytest.approx(1.667, abs=0.01), now=50.0
     )
     assert (found.state_words, found.expires, found.expires_at) == ("fresh", "in 30 min", "2023-11-14T22:43:20Z")
-    assert found.mints == (Mints("hour", 1, 0), Mints("day", 5, 1), Mints("month", 300, 2))
+    assert found.mints == (
+        PeriodMints(period="hour", minted=1, failed=0),
+        PeriodMints(period="day", minted=5, failed=1),
+        PeriodMints(period="month", minted=300, failed=2),
+    )
     assert found.reasons == "40 cold, 260 renewal"
-    assert found.hosts == (Host("api-1.example", 212, "30 min ago"), Host("api-2.example", 88, "11 h 6 min ago"))
-    assert (found.hours[0], found.hours[-1]) == (Hour("23:00", 1, 0), Hour("22:00", 1, 0))
-    assert found.stretches == (Stretch("fresh", "22:28"), Stretch("stale", "22:42"), Stretch("expiring", "22:43"))
+    assert found.hosts == (
+        HostRow(name="api-1.example", mints=212, last="30 min ago"),
+        HostRow(name="api-2.example", mints=88, last="11 h 6 min ago"),
+    )
+    assert (found.hours[0], found.hours[-1]) == (
+        HourBar(began="23:00", minted=1, failed=0),
+        HourBar(began="22:00", minted=1, failed=0),
+    )
+    assert found.stretches == (
+        LifeStretch(state="fresh", until="22:28"),
+        LifeStretch(state="stale", until="22:42"),
+        LifeStretch(state="expiring", until="22:43"),
+    )
     assert (found.failure, found.budgets) == ("", ())
 
 
 def test_each_state_has_words() -> None:
-    """None of them is the bare word of the engine but for fresh, and no two are the same."""
+    """Each state but ``none`` begins with its name, and no two states have the same words."""
     found = {each.state: each.state_words for each in rows(GALLERY)}
     assert set(found) == {"fresh", "stale", "expiring", "none", "expired"}
     assert len(set(found.values())) == 5
@@ -53,7 +67,7 @@ def test_each_state_has_words() -> None:
 
 
 def test_without_a_token_there_is_no_bar() -> None:
-    """No token: no life, no fingerprint, no expiry; nothing is divided by its length."""
+    """Without a token there is no life, fingerprint or expiry."""
     found = rows(GALLERY)[3]
     assert (found.life, found.fingerprint, found.expires, found.expires_at) == (None, "", "-", "")
 
@@ -62,17 +76,18 @@ def test_without_a_token_there_is_no_bar() -> None:
 def test_a_life_is_always_a_whole(
     issued: float | None, renew: float | None, expiring: float | None, expires: float | None, at: float
 ) -> None:
-    """Whatever the edges, clocks that disagree included: three shares of 0 to 100 that make 100, and now within."""
+    """For any edges, those of wrong clocks included, the three shares are 0 to 100 and add up to 100."""
     life = row(issued_at=issued, renew_at=renew, expiring_at=expiring, expires_at=expires, at=at).life
     if life is None:
         assert issued is None or expires is None or expires <= issued
         return
-    assert all(0 <= share <= 100 for share in life)
-    assert sum(life[:3]) == pytest.approx(100)
+    shares = life.fresh, life.stale, life.expiring
+    assert all(0 <= share <= 100 for share in (*shares, life.now))
+    assert sum(shares) == pytest.approx(100)
 
 
 def test_the_last_failure_and_the_next_attempt() -> None:
-    """In words: when it may be tried again, or that it may be now."""
+    """The failure has the time of the next attempt, or ``now``."""
     assert row(last_failure="it answered 503", retry_in=42.0).failure == "it answered 503 (next attempt: in 42 s)"
     assert row(last_failure="it answered 503").failure == "it answered 503 (next attempt: now)"
 
@@ -103,14 +118,14 @@ def test_a_budget_that_will_not_last() -> None:
 
 
 def test_a_budget_that_is_used_up() -> None:
-    """No projection any more; the bar is full, and not fuller."""
+    """A used-up budget has no projection, and its bar is full."""
     found = budget(200, 300)
     assert (found.used, found.warns) == (100.0, True)
     assert found.words == "300 of 200 this month, so it is used up; the next begins in 16 d 1 h"
 
 
-def test_the_first_day_tells_nothing_of_a_month() -> None:
-    """Ten mints in the first hour are no 7,440 in the month: no projection before a day is over."""
+def test_no_projection_on_the_first_day() -> None:
+    """Ten mints in the first hour do not make 7,440 a month: there is no projection on the first day."""
     found = budget(1000, 10, at=END_OF_MONTH + 3600)
     assert "pace" not in found.words
     assert not found.warns
@@ -118,7 +133,9 @@ def test_the_first_day_tells_nothing_of_a_month() -> None:
 
 
 def test_a_limit_by_the_hour() -> None:
-    """A bar of its own, until the hour ends; none for a limit that there is not."""
+    """An hourly limit has its own bar; a limit that is not set has none."""
     (found,) = row(budget=MintBudget(per_month=None, per_hour=2)).budgets
-    assert found == BudgetBar(50.0, 90.0, 0, "1 of 2 this hour; the next begins in 46 min 40 s", warns=False)
+    assert found == BudgetBar(
+        used=50.0, reserve=90.0, kept=0, words="1 of 2 this hour; the next begins in 46 min 40 s", warns=False
+    )
     assert len(row(budget=MintBudget(per_month=100, per_hour=2)).budgets) == 2

@@ -1,4 +1,4 @@
-"""What the tools' tests share: an authorization server behind a transport, sources, and reports made up."""
+"""What the tests of the operations share: a token endpoint without a network, sources, and made-up reports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.caches.protocol import Capabilities
 from m2m_auth.lifecycle.mint_budget import MintCounts
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, TransportError
-from m2m_auth.operations.client_reports import ClientReport, HostMints, HourCounts
+from m2m_auth.operations import ClientReport, HostMints, HourCounts
 
 ENDPOINT = "https://tenant.example/oauth/token"
 SECRET = "s3cr3t-of-billing"
@@ -21,7 +21,7 @@ _numbers = itertools.count(1)
 
 
 class Server:
-    """A token endpoint as a transport: its tokens live 3600 s, and ``down`` is raised while it is set."""
+    """A token endpoint as a transport. Its tokens live 3600 s. While ``down`` is set, it raises that error."""
 
     def __init__(self) -> None:
         self.down: TransportError | None = None
@@ -37,13 +37,13 @@ class Server:
 
 
 def source_on(server: Server, client_id: str = "billing-client", **options: Any) -> TokenSource:
-    """A source of this server."""
+    """A source for this server."""
     secret = options.pop("client_secret", SECRET)
     return TokenSource(ENDPOINT, client_id, secret, **{"transport": server, **options})
 
 
 class SharedMemory(MemoryTokenCache):
-    """One memory that passes for a shared cache: to sources with an object each it is two processes and one cache."""
+    """A memory that claims to be a shared cache. Sources with an object each on one base are as two processes."""
 
     capabilities = Capabilities(shared=True)
 
@@ -54,7 +54,7 @@ class SharedMemory(MemoryTokenCache):
 
 
 def report(**changes: Any) -> ClientReport:
-    """A report of a client that is well: its token is 30 of 60 minutes old, and it has no budget."""
+    """A report of a healthy client: its token is 30 minutes old and lives 60, and it has no budget."""
     usual: dict[str, Any] = {
         "alias": "billing",
         "client_id": "billing-client",
@@ -71,8 +71,17 @@ def report(**changes: Any) -> ClientReport:
         "mints": MintCounts(hour=1, day=5, month=300),
         "failed": MintCounts(hour=0, day=1, month=2),
         "reasons": {"cold": 40, "renewal": 260, "rejected": 0, "forced": 0},
-        "hosts": (HostMints("api-1.example", 212, NOW - 1800), HostMints("api-2.example", 88, NOW - 40_000)),
-        "hours": (*[HourCounts(1)] * 20, HourCounts(4, 2), HourCounts(), HourCounts(0, 1), HourCounts(1)),
+        "hosts": (
+            HostMints(host="api-1.example", mints=212, last_at=NOW - 1800),
+            HostMints(host="api-2.example", mints=88, last_at=NOW - 40_000),
+        ),
+        "hours": (
+            *[HourCounts(minted=1)] * 20,
+            HourCounts(minted=4, failed=2),
+            HourCounts(),
+            HourCounts(failed=1),
+            HourCounts(minted=1),
+        ),
         "budget": None,
         "cache": "DiskTokenCache('/var/cache/m2m-auth')",
         "cache_answers": True,

@@ -1,4 +1,4 @@
-"""A fleet's clients in every state, in a real cache: what a browser's tests of the status pages look at."""
+"""Clients in every state, in a real cache: the browser tests of the status pages show them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PER_HOUR = (1, 1, 1, 1, 2, 1, 1, 1, 0, 0, 1, 1, 1, 1, 1, 4, 1, 1, 1, 1, 0, 1, 1
 
 
 def a_fleet(server: FakeAuthorizationServer, cache: str) -> dict[str, dict[str, Any]]:
-    """Their settings by alias, as Django's and Flask's dictionaries have them, after a day of work on this cache."""
+    """Put a day of work into ``cache``, and return the clients' settings by alias, as Django and Flask spell them."""
     server.accept_any_client = True
     clients = {
         "billing": _client(server, "billing-client", AUDIENCE="https://billing.example.org"),
@@ -61,17 +61,17 @@ def _options(client: dict[str, Any], cache: str) -> dict[str, Any]:
 
 
 def _work(source: TokenSource, age: float, hours: int = 23) -> None:
-    """So many hours of mints, one attempt in seven failing, on three hosts in turn; the last one ``age`` s ago."""
-    context, identity = engine_of(source).context, engine_of(source).resolved_credential()
-    assert not isinstance(identity, Failure)
+    """Record hourly mints on three hosts in turn, with one failure in seven hours; the last one is ``age`` s old."""
+    context, credential = engine_of(source).context, engine_of(source).resolved_credential()
+    assert not isinstance(credential, Failure)
     hosts = itertools.cycle(HOSTS)
     for ago in range(hours - 1, -1, -1):
         moment = time.time() - age - ago * 3600
         names = LedgerKeys(context.request.token_endpoint, context.request.client_id)
         for _ in range(_PER_HOUR[-1 - ago]):
             ledger = Ledger(names, partial(float, moment), lambda: next(hosts))
-            ledger.record("renewal", identity.shared, context.events)
+            ledger.record("renewal", credential.shared, context.events)
         if ago % 7 == 6:
             ledger = Ledger(names, partial(float, moment))
-            ledger.record_failure(identity.shared, context.events)
-    identity.shared.release_thread()
+            ledger.record_failure(credential.shared, context.events)
+    credential.shared.release_thread()

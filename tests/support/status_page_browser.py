@@ -1,4 +1,4 @@
-"""The page "Service tokens" in a browser, wherever it is mounted: what a person reads there, presses and sees."""
+"""The status page in a browser, in any framework: its texts, its buttons and its looks."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from real_servers.browser import look
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.expected_conditions import staleness_of
 from selenium.webdriver.support.ui import WebDriverWait
-from tools.tools_fleet import HOSTS, LONG, SECRET
+from status_page_fleet import HOSTS, LONG, SECRET
 
 PATIENCE = 30.0
-"""Seconds that a page may take to come."""
+"""Seconds that a page may take to load."""
 FITS = "const page = document.documentElement; return page.scrollWidth <= page.clientWidth"
 
 
 def wait_for(driver: Any, css: str) -> None:
-    """Until something on the page matches."""
+    """Wait until an element matches."""
     WebDriverWait(driver, PATIENCE).until(lambda found: found.find_elements(By.CSS_SELECTOR, css))
 
 
 def box(driver: Any, alias: str) -> Any:
-    """One client's part of the page."""
+    """The box of one client."""
     (found,) = [each for each in driver.find_elements(By.CSS_SELECTOR, ".m2m section") if each.text.startswith(alias)]
     return found
 
 
 def token(driver: Any, alias: str) -> str:
-    """The token that is shown for a client, by its fingerprint."""
+    """The fingerprint of a client's token, as the page shows it."""
     return str(box(driver, alias).find_element(By.TAG_NAME, "dd").text)
 
 
 def press(driver: Any, alias: str, name: str) -> None:
-    """Press a button, and wait for the page that comes then."""
+    """Press a button, and wait for the next page."""
     button = box(driver, alias).find_element(By.XPATH, f".//button[text()='{name}']")
     button.click()
     WebDriverWait(driver, PATIENCE).until(staleness_of(button))
@@ -44,7 +44,7 @@ def press(driver: Any, alias: str, name: str) -> None:
 
 
 def check_what_it_says(driver: Any) -> None:
-    """Every client of the fleet is there, with its state, hosts, day, budget and failure; and no secret."""
+    """Check that every client has its state, hosts, hours, budget and failure, and that no secret is shown."""
     found = driver.find_elements(By.CSS_SELECTOR, ".m2m section")
     headings = [each.find_element(By.TAG_NAME, "h2").text for each in found]
     assert headings == ["billing", "search", "reports", LONG, "mail", "idle"]
@@ -62,9 +62,9 @@ def check_what_it_says(driver: Any) -> None:
 
 
 def check_how_it_looks(driver: Any, name: str, *, dark: bool) -> None:
-    """On a wide and a narrow screen nothing is cut off, and no script fails.
+    """Check that nothing is cut off on a wide and a narrow screen, and that the browser reports no error.
 
-    The folder M2M_SCREENSHOTS, where it is set, gets pictures for people.
+    If the environment variable M2M_SCREENSHOTS names a folder, screenshots are saved there.
     """
     found = driver.find_elements(By.CSS_SELECTOR, ".m2m section")
     for width in (1280, 400):
