@@ -29,7 +29,7 @@ def recorder(server: FakeAuthorizationServer) -> Iterator[Recorder]:
         def receive(sender: Flask, **facts: Any) -> None:
             recorder.shown += texts(sender)  # not deeper: an app's configuration is the user's to hide
             for fact in facts.values():
-                recorder.told(fact)
+                recorder.on_event(fact)
 
         with token_minted.connected_to(receive), renewal_failed.connected_to(receive):
             yield recorder
