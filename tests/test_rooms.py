@@ -26,7 +26,7 @@ ROOMS = {
     "events": {"runtime"},
     "oauth2": {"errors"},
     "lifecycle": {"errors", "oauth2"},
-    "caches": {"errors", "runtime", "oauth2"},
+    "caches": {"errors", "runtime"},
     "shared_cache": {"events", "caches"} | LOWEST | PURE,
     "source": ENGINE,
     "http": ENGINE,
@@ -61,7 +61,7 @@ THIRD_PARTY_LAZILY = {
     "commands": {"waitress"},
 }
 """Imported inside a function."""
-IMPORTED_BY_COMPUTED_NAME = {"m2m_auth", "testing", "caches", "http"}
+IMPORTED_BY_COMPUTED_NAME = {"settings", "m2m_auth", "testing", "caches", "http"}
 """The rooms that import a module by a computed name: tables of lazy names, of cache URLs and of HTTP libraries."""
 NOT_IN_PURE_ROOMS = {
     *{"socket", "ssl", "select", "selectors", "http", "subprocess", "sqlite3", "tempfile"},
