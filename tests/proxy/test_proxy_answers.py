@@ -12,6 +12,8 @@ from proxy_steps import ACME, AUDIENCE, OTHER, RIGHT, Asking, Got, basic, kept_s
 from m2m_auth.proxy import Counts
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.loopback
+
 
 @pytest.fixture
 def server() -> Iterator[FakeAuthorizationServer]:
