@@ -14,6 +14,8 @@ from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
 
+pytestmark = pytest.mark.processes
+
 
 class TestOverATokenCache(CacheContract):
     """Leases and releases are those of the inner cache."""

@@ -11,6 +11,8 @@ from m2m_auth import TokenSource
 from m2m_auth.caches.bounded import BoundedCache
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.loopback
+
 
 def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     """The warnings of the logger m2m_auth."""

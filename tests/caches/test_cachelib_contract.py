@@ -20,6 +20,8 @@ from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.caches.redis import RedisTokenCache
 from m2m_auth.testing import CacheContract
 
+pytestmark = pytest.mark.processes
+
 ANYBODY = {"region_name": "eu-central-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
 
 

@@ -13,6 +13,8 @@ from real_servers.stores import Store, start_dynamodb
 from m2m_auth.caches.cachelib import CachelibTokenCache
 from m2m_auth.errors import CacheUnavailable
 
+pytestmark = pytest.mark.processes
+
 ANYBODY = {"region_name": "eu-central-1", "aws_access_key_id": "key", "aws_secret_access_key": "hunter2"}
 
 

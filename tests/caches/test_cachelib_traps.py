@@ -136,6 +136,7 @@ def test_what_is_no_cache_is_refused() -> None:
         from_client(cachelib.simple.SimpleSerializer())
 
 
+@pytest.mark.processes
 def test_redis_goes_round_cachelib() -> None:
     """A RedisCache becomes a RedisTokenCache, whose add is one command, with any prefix and client."""
     with start_valkey() as store, redis.Redis(port=store.port) as client:
@@ -161,6 +162,7 @@ def test_a_memcached_client_that_unpickles_is_refused() -> None:
         from_client(cachelib.MemcachedCache(Client()))
 
 
+@pytest.mark.loopback
 def test_a_memcached_client_that_hides_faults_is_refused() -> None:
     """The error of MemcachedTokenCache about ignore_exc is raised for cachelib's cache as well."""
     client = pymemcache.Client(("127.0.0.1", free_port()), ignore_exc=True)
@@ -244,6 +246,7 @@ def test_swallowed_failures_are_told(users_cache: cachelib.FileSystemCache, tmp_
         logging.getLogger().removeFilter(quiet)
 
 
+@pytest.mark.loopback
 def test_sources_share_through_a_folder(tmp_path: Path) -> None:
     """cache= takes the cachelib object. A second source gets the token of the first, which is sealed on disk."""
     with FakeAuthorizationServer() as server:

@@ -29,6 +29,7 @@ def server() -> Iterator[FakeAuthorizationServer]:
         yield server
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("opened", [True, False], ids=["in use", "before use"])
 def test_no_call_fails(
@@ -61,6 +62,7 @@ def tried_twice(operation: Callable[..., object], *arguments: object) -> object:
         return operation(*arguments)
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("fault", [fault for fault in FAULTS if fault not in LASTING])
 def test_sharing_works_again(folder: Path, server: FakeAuthorizationServer, fault: Callable[[Path], None]) -> None:
     """After damage that a folder recovers from, at most one operation fails; then two sources share a token again."""

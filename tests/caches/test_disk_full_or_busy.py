@@ -33,6 +33,7 @@ def server() -> Iterator[FakeAuthorizationServer]:
         yield server
 
 
+@pytest.mark.loopback
 def test_a_held_lock_delays_no_longer_than_the_timeout(folder: Path, server: FakeAuthorizationServer) -> None:
     """While a stopped process holds a transaction, other processes mint, whether their cache was open or not."""
     old, new = source_on(folder, server, timeout=0.1), source_on(folder, server, timeout=0.1)
@@ -47,6 +48,7 @@ def test_a_held_lock_delays_no_longer_than_the_timeout(folder: Path, server: Fak
     assert server.mints == 2
 
 
+@pytest.mark.loopback
 def test_the_breaker_keeps_a_dead_cache_off_the_path(folder: Path, server: FakeAuthorizationServer) -> None:
     """One flight asks a dead cache once, not seven times. There is one event of the fault and one of the recovery."""
     clock, events = FakeClock(), list[Event]()
@@ -66,6 +68,7 @@ def test_the_breaker_keeps_a_dead_cache_off_the_path(folder: Path, server: FakeA
     source.close()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("limit", [0, 5_000, 40_000])
 def test_a_full_disk_fails_no_call(folder: Path, server: FakeAuthorizationServer, limit: int) -> None:
     """A full disk, by a limit of file sizes: before the first page, in the schema, in the rows."""
@@ -87,6 +90,7 @@ def test_a_full_disk_fails_no_call(folder: Path, server: FakeAuthorizationServer
     assert source_on(folder, server).token() == room_again.token()
 
 
+@pytest.mark.loopback
 def test_noise_while_in_use_by_many_threads(folder: Path, server: FakeAuthorizationServer) -> None:
     """Threads use four cache objects without a pause while the files are damaged again and again."""
     sources = [source_on(folder, server) for _ in range(4)]

@@ -84,6 +84,7 @@ def token_row(folder: Path, other: str = "") -> sqlite3.Row:
 MODES = range(len(modes(Path("canary"), Path("victim"))))
 
 
+@pytest.mark.processes
 def test_the_payload_is_live(folder: Path, canary: Path, tmp_path: Path) -> None:
     """With diskcache's own Disk the planted row does run its code, so the other tests can fail."""
     cache = DiskTokenCache(folder)
@@ -122,6 +123,7 @@ def test_no_mode_is_run_read_or_deleted(folder: Path, canary: Path, tmp_path: Pa
     assert victim.exists()
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("which", MODES)
 def test_a_source_mints_past_planted_rows(folder: Path, canary: Path, tmp_path: Path, which: int) -> None:
     """With every key of the engine planted, the source gets a token, and what it writes is shared."""
@@ -198,6 +200,7 @@ def test_planted_settings_change_nothing(folder: Path, name: object, value: obje
     other.close()
 
 
+@pytest.mark.loopback
 def test_a_foreign_schema_is_no_failed_call(folder: Path) -> None:
     """A source works without a database whose table has other columns."""
     folder.mkdir(mode=0o700)
@@ -208,6 +211,7 @@ def test_a_foreign_schema_is_no_failed_call(folder: Path) -> None:
     assert "cache_fault" in {event.kind for event in events}
 
 
+@pytest.mark.loopback
 def test_a_value_of_another_client_does_not_open(folder: Path) -> None:
     """A sealed entry that was copied to another client's key is a miss with an event: the seal covers the key."""
     with FakeAuthorizationServer(clients={"client": "secret", "other": "secret"}) as server:
@@ -222,6 +226,7 @@ def test_a_value_of_another_client_does_not_open(folder: Path) -> None:
     assert "undecryptable" in {event.kind for event in events}
 
 
+@pytest.mark.processes
 def test_nothing_imports_a_pickle_reader_of_ours(folder: Path) -> None:
     """The disk cache works in a process in which pickle cannot load anything."""
     code = """if True:

@@ -122,6 +122,7 @@ def test_a_sticky_parent_is_fine(tmp_path: Path) -> None:
     cache.close()
 
 
+@pytest.mark.loopback
 def test_a_folder_that_is_opened_up_later_is_not_used(tmp_path: Path) -> None:
     """When the folder becomes open to others, calls get tokens and the cache writes nothing more."""
     folder = tmp_path / "cache"
@@ -144,6 +145,7 @@ def test_a_symlink_in_place_of_the_database_is_not_followed(tmp_path: Path) -> N
     assert victim.read_bytes() == b""
 
 
+@pytest.mark.loopback
 def test_tokens_and_secrets_are_sealed_on_disk(tmp_path: Path) -> None:
     """No file contains the token, the secret, the client id or the audience as plain text."""
     folder = tmp_path / "cache"

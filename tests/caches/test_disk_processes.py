@@ -14,8 +14,10 @@ from pathlib import Path
 from disk_steps import DATABASE, run_python
 
 from m2m_auth.caches.disk import DiskTokenCache
+import pytest
 
 
+@pytest.mark.processes
 def test_fork_with_a_used_cache(tmp_path: Path) -> None:
     """After a fork, parent and child see each other's values, and both end without an error."""
     code = """if True:
@@ -40,6 +42,7 @@ def test_fork_with_a_used_cache(tmp_path: Path) -> None:
     assert run_python(code, tmp_path / "cache") == "done"
 
 
+@pytest.mark.processes
 def test_a_cache_that_nobody_closed(tmp_path: Path) -> None:
     """Garbage collection closes the idle connections, also of a cycle; Python 3.13 warns of open ones."""
     code = """if True:
@@ -60,6 +63,7 @@ def test_a_cache_that_nobody_closed(tmp_path: Path) -> None:
     assert run_python(code, tmp_path / "cache") == "done"
 
 
+@pytest.mark.processes
 def test_forks_beside_busy_threads(tmp_path: Path) -> None:
     """50 forks while four threads read and write: every child works, and none hangs on a lock of SQLite."""
     code = """if True:
@@ -98,6 +102,7 @@ def test_forks_beside_busy_threads(tmp_path: Path) -> None:
         assert database.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+@pytest.mark.processes
 def test_a_process_killed_in_a_transaction_spoils_nothing(tmp_path: Path) -> None:
     """After a SIGKILL during a write, the next process rolls the write back and works."""
     folder = tmp_path / "cache"

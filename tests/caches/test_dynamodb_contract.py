@@ -13,6 +13,8 @@ from store_variants import StoreVariant
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
 
+pytestmark = pytest.mark.processes
+
 __all__ = ["credentials", "dynamodb", "endpoint"]
 
 

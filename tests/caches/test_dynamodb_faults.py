@@ -55,6 +55,7 @@ def behind(proxy: FaultProxy) -> Iterator[DynamoDBTokenCache]:
     cache.close()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("code", THROTTLED)
 def test_throttling(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: str, code: str) -> None:
@@ -66,6 +67,7 @@ def test_throttling(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: st
     assert [each.action for each in edge.seen] == [action]
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("operation", ["add", "delete_if"])
 def test_a_failed_condition(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: str) -> None:
     """A failed condition is the answer "held" and not an error."""
@@ -74,6 +76,7 @@ def test_a_failed_condition(cache_at_edge: DynamoDBTokenCache, edge: Edge, opera
     assert len(edge.seen) == 1
 
 
+@pytest.mark.processes
 def test_conditions_that_fail_for_ever(cache_at_edge: DynamoDBTokenCache, edge: Edge) -> None:
     """increment raises CacheUnavailable after a few requests if it can neither update nor start the counter."""
     edge.fail("ConditionalCheckFailedException")
@@ -82,6 +85,7 @@ def test_conditions_that_fail_for_ever(cache_at_edge: DynamoDBTokenCache, edge: 
     assert (edge.count("UpdateItem"), edge.count("PutItem")) == (4, 4)
 
 
+@pytest.mark.processes
 def test_throttling_in_the_middle_of_an_increment(cache_at_edge: DynamoDBTokenCache, edge: Edge) -> None:
     """If the update finds no counter and the put is throttled, increment raises CacheUnavailable."""
     edge.fail("ThrottlingException", only="PutItem")
@@ -89,6 +93,7 @@ def test_throttling_in_the_middle_of_an_increment(cache_at_edge: DynamoDBTokenCa
         cache_at_edge.increment("a new counter", 60)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("operation", ["get", "set", "delete"])
 def test_a_condition_that_nobody_made(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: str) -> None:
     """A failed condition without a condition in the request raises CacheUnavailable."""
@@ -97,6 +102,7 @@ def test_a_condition_that_nobody_made(cache_at_edge: DynamoDBTokenCache, edge: E
         OPERATIONS[operation][1](cache_at_edge)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_role_that_may_not(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: str) -> None:
     """The error for AccessDenied names the missing IAM action."""
@@ -106,6 +112,7 @@ def test_a_role_that_may_not(cache_at_edge: DynamoDBTokenCache, edge: Edge, oper
         operate(cache_at_edge)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("code", "status", "said"),
     [
@@ -124,6 +131,7 @@ def test_other_errors(cache_at_edge: DynamoDBTokenCache, edge: Edge, code: str, 
     assert len(edge.seen) == 1
 
 
+@pytest.mark.processes
 def test_the_servers_words_stay_out(cache_at_edge: DynamoDBTokenCache, edge: Edge) -> None:
     """A signature error quotes the session token; neither the error nor its traceback contains it."""
     quoted = f"The Canonical String should have been 'x-amz-security-token:{SECRETS['AWS_SESSION_TOKEN']}'"
@@ -148,6 +156,7 @@ def result(operation: Callable[[], object]) -> object:
         return error
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     "body",
     [
@@ -172,6 +181,7 @@ def test_odd_answers(cache_at_edge: DynamoDBTokenCache, edge: Edge, body: bytes)
     assert cache_at_edge.get("key") == b"value"
 
 
+@pytest.mark.processes
 def test_the_answer_to_another_request(cache_at_edge: DynamoDBTokenCache, edge: Edge) -> None:
     """An answer for another key, from a proxy that mixes up answers, raises CacheUnavailable."""
     edge.answer(item("another", value={"B": "eA=="}))
@@ -179,6 +189,7 @@ def test_the_answer_to_another_request(cache_at_edge: DynamoDBTokenCache, edge: 
         cache_at_edge.get("key")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("size", [0, 5, 40, 300, 700])
 def test_answers_that_are_cut_off(
     proxy: FaultProxy, behind: DynamoDBTokenCache, cache: DynamoDBTokenCache, size: int
@@ -201,6 +212,7 @@ def test_answers_that_are_cut_off(
         assert cache.get("l" + key) == b"owner"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("body", [b"{}", b'{"Attributes": {}}', b'{"Attributes": {"count": {"S": "one"}}}'])
 def test_odd_counts(cache_at_edge: DynamoDBTokenCache, edge: Edge, body: bytes) -> None:
     """An answer to an update without a count raises CacheUnavailable."""
@@ -209,6 +221,7 @@ def test_odd_counts(cache_at_edge: DynamoDBTokenCache, edge: Edge, body: bytes) 
         cache_at_edge.increment("key", 60)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("fault", ["refuse", "reset", "delay", "half_open", "black_hole"])
 def test_a_network_that_fails(proxy: FaultProxy, behind: DynamoDBTokenCache, fault: str, operation: str) -> None:
@@ -228,6 +241,7 @@ def test_a_network_that_fails(proxy: FaultProxy, behind: DynamoDBTokenCache, fau
     patient.close()
 
 
+@pytest.mark.processes
 def test_a_server_that_comes_back() -> None:
     """A stopped server raises CacheUnavailable; after a restart on its port the same cache works."""
     with start_dynamodb() as store:
@@ -244,6 +258,7 @@ def test_a_server_that_comes_back() -> None:
         cache.close()
 
 
+@pytest.mark.processes
 def test_connections_of_a_frozen_instance(proxy: FaultProxy) -> None:
     """A connection that was idle for too long is replaced; a younger one is used again."""
     jump = 0.0
@@ -255,6 +270,7 @@ def test_connections_of_a_frozen_instance(proxy: FaultProxy) -> None:
     cache.close()
 
 
+@pytest.mark.processes
 def test_no_credentials(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without AWS credentials the error says how to provide them."""
     for name in SECRETS:
@@ -272,6 +288,7 @@ def test_no_region(monkeypatch: pytest.MonkeyPatch) -> None:
         DynamoDBTokenCache(TABLE).get("key")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("code", THROTTLED)
 def test_no_call_fails_for_a_throttled_table(edge: Edge, cache_at_edge: DynamoDBTokenCache, code: str) -> None:
     """A throttled lease is not "held": the source mints at once and waits for no other process."""
@@ -287,6 +304,7 @@ def test_no_call_fails_for_a_throttled_table(edge: Edge, cache_at_edge: DynamoDB
     assert "cache_fault" in [event.kind for event in events]
 
 
+@pytest.mark.loopback
 def test_a_closed_port(credentials: None) -> None:
     """A refused connection raises CacheUnavailable at once."""
     cache = open_cache(f"http://127.0.0.1:{free_port()}", TABLE)

@@ -17,6 +17,8 @@ from real_servers.stores import Store
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.errors import CacheUnavailable
 
+pytestmark = pytest.mark.processes
+
 __all__ = ["credentials", "dynamodb"]
 
 PATIENCE = 30.0

@@ -16,6 +16,8 @@ from real_servers.dynamodb_edge import Edge
 from m2m_auth.caches.dynamodb import DynamoDBTokenCache
 from m2m_auth.errors import CacheUnavailable, ConfigurationError
 
+pytestmark = pytest.mark.processes
+
 __all__ = ["cache", "cache_at_edge", "credentials", "dynamodb", "edge", "endpoint", "raw"]
 
 

@@ -24,6 +24,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 __all__ = ["cache", "credentials", "dynamodb", "endpoint"]
 
 
+@pytest.mark.processes
 def test_by_url(endpoint: str, cache: DynamoDBTokenCache) -> None:
     """The URL's table, region, endpoint and timeout are used."""
     named = from_url(f"dynamodb://{TABLE}?region={REGION}&endpoint_url={endpoint}&timeout=5")
@@ -95,6 +96,7 @@ def test_an_arn() -> None:
     assert repr(DynamoDBTokenCache(arn)) == f"DynamoDBTokenCache({arn!r}, 'the default region')"
 
 
+@pytest.mark.processes
 def test_a_native_table(endpoint: str, cache: DynamoDBTokenCache) -> None:
     """``cache=`` takes a boto3 Table, and sources share a token through it."""
     table = raw_table(endpoint, TABLE, IMPATIENT)
@@ -107,6 +109,7 @@ def test_a_native_table(endpoint: str, cache: DynamoDBTokenCache) -> None:
         two.close()
 
 
+@pytest.mark.processes
 def test_a_resources_client_is_told_apart(endpoint: str) -> None:
     """The client of a boto3 resource is refused, since it encodes values differently; the error says what to pass."""
     table = raw_table(endpoint, TABLE, IMPATIENT)
@@ -126,6 +129,7 @@ def boto3_objects(endpoint: str) -> Iterator[dict[str, Any]]:
     queues.meta.client.close()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", ["the resource", "another service"])
 def test_other_boto3_objects(boto3_objects: dict[str, Any], name: str) -> None:
     """They are refused, and the fix names what to pass."""
@@ -133,6 +137,7 @@ def test_other_boto3_objects(boto3_objects: dict[str, Any], name: str) -> None:
         from_client(boto3_objects[name])
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("config", "said"),
     [
@@ -163,6 +168,7 @@ def test_a_patient_client(
     assert "Config(connect_timeout=0.5, read_timeout=0.5, retries={'total_max_attempts': 1})" in record.getMessage()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("retries", [{"total_max_attempts": 1}, {"max_attempts": 0}])
 def test_an_impatient_client(endpoint: str, caplog: pytest.LogCaptureFixture, retries: Any) -> None:
     """A client with short timeouts and no retries causes no warning."""
@@ -171,6 +177,7 @@ def test_an_impatient_client(endpoint: str, caplog: pytest.LogCaptureFixture, re
     assert not [record for record in caplog.records if record.name == "m2m_auth"]
 
 
+@pytest.mark.processes
 def test_a_given_client_stays_open(endpoint: str) -> None:
     """close() closes the cache's own client; a user's client keeps its connection."""
     with closing(raw_client(endpoint, IMPATIENT)) as client:
@@ -188,6 +195,7 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.processes
 def test_boto3_is_imported_when_it_is_needed() -> None:
     """Neither the module nor a new cache imports boto3 or botocore, which takes half a second."""
     code = (
@@ -197,6 +205,7 @@ def test_boto3_is_imported_when_it_is_needed() -> None:
     assert run(code) == "[]"
 
 
+@pytest.mark.processes
 def test_without_boto3() -> None:
     """Without boto3 the URL is refused at once, not at the first call, and the message names the extra."""
     code = """

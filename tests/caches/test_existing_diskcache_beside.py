@@ -84,6 +84,7 @@ def test_his_expired_files_are_his_to_remove(folder: Path) -> None:
         assert users_cache.volume() < 2**20
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("kind", [diskcache.Cache, diskcache.FanoutCache])
 def test_another_process_culls_meanwhile(folder: Path, kind: Any) -> None:
     """Another process fills and culls the folder meanwhile: no operation fails, and the counts are right."""
@@ -116,6 +117,7 @@ def test_another_process_culls_meanwhile(folder: Path, kind: Any) -> None:
         assert cache.get("m2m1.t.last") == b"value"
 
 
+@pytest.mark.processes
 def test_shards_are_chosen_alike_in_every_process(folder: Path) -> None:
     """Rows are spread over the shards of a FanoutCache, and a new process finds each of them."""
     with diskcache.FanoutCache(str(folder), shards=4) as users_cache:
@@ -213,6 +215,7 @@ def test_other_things_of_diskcache_are_refused(folder: Path) -> None:
     deque.cache.close()
 
 
+@pytest.mark.loopback
 def test_sources_share_through_it(folder: Path) -> None:
     """cache= takes the diskcache object. A second source gets the token of the first, which is sealed on disk."""
     with FakeAuthorizationServer() as server:

@@ -14,6 +14,8 @@ from m2m_auth.caches.opening import from_client
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
 
+pytestmark = pytest.mark.processes
+
 
 def opened(kind: type[diskcache.Cache] | type[diskcache.FanoutCache], folder: Path) -> TokenCache:
     """The token cache over a new diskcache object on this folder; a function that other processes can import."""

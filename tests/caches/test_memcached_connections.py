@@ -32,6 +32,7 @@ def lone_store() -> Iterator[Store]:
         yield running
 
 
+@pytest.mark.processes
 def test_64_threads(store: Store) -> None:
     """64 threads use one cache at once: each reads its own values, and few connections stay open."""
     problems: list[object] = []
@@ -58,6 +59,7 @@ def test_64_threads(store: Store) -> None:
     assert problems == []
 
 
+@pytest.mark.processes
 def test_connections_are_reused_and_few_are_kept(lone_store: Store) -> None:
     """Operations one after the other use one connection; after many at once at most four stay open."""
     with closing(cache_on(lone_store.port, timeout=30)) as cache, raw_client(lone_store) as client:
@@ -76,6 +78,7 @@ def test_connections_are_reused_and_few_are_kept(lone_store: Store) -> None:
         assert 1 <= open_connections(client, at_most=4) <= 4
 
 
+@pytest.mark.processes
 def test_an_idle_connection_is_not_trusted_for_long(lone_store: Store) -> None:
     """A connection that was idle for max_idle seconds is replaced."""
     with raw_client(lone_store) as client:
@@ -87,6 +90,7 @@ def test_an_idle_connection_is_not_trusted_for_long(lone_store: Store) -> None:
         assert open_connections(client, at_most=0) == 0
 
 
+@pytest.mark.processes
 def test_close_lets_go_of_everything(lone_store: Store) -> None:
     """close() closes every connection, and the next operation opens one."""
     cache = cache_on(lone_store.port)
@@ -100,6 +104,7 @@ def test_close_lets_go_of_everything(lone_store: Store) -> None:
         assert open_connections(client, at_most=0) == 0
 
 
+@pytest.mark.processes
 def test_a_cache_that_is_dropped_closes_its_connections(lone_store: Store) -> None:
     """Garbage collection closes the connections, without a ResourceWarning."""
     with raw_client(lone_store) as client:
@@ -108,6 +113,7 @@ def test_a_cache_that_is_dropped_closes_its_connections(lone_store: Store) -> No
         assert open_connections(client, at_most=0) == 0
 
 
+@pytest.mark.processes
 def test_close_during_an_operation(lone_store: Store) -> None:
     """close() does not break a running operation; its connection is closed at the end."""
     cache = cache_on(lone_store.port, timeout=30)
@@ -125,6 +131,7 @@ def test_close_during_an_operation(lone_store: Store) -> None:
         assert open_connections(client, at_most=0) == 0
 
 
+@pytest.mark.processes
 def test_a_thread_that_is_interrupted(store: Store) -> None:
     """After a KeyboardInterrupt during an answer the connection is not used again."""
     code = """if True:
@@ -151,6 +158,7 @@ def test_a_thread_that_is_interrupted(store: Store) -> None:
     assert run_python(code, store.address, int(process)) == "interrupted"
 
 
+@pytest.mark.processes
 def test_a_fork_shares_no_connection(lone_store: Store) -> None:
     """Each of many children opens its own connection and does not use the parent's, while threads are busy."""
     code = """if True:
@@ -198,6 +206,7 @@ def test_a_fork_shares_no_connection(lone_store: Store) -> None:
         assert open_connections(client, at_most=0) == 0
 
 
+@pytest.mark.processes
 def test_a_name_with_several_addresses(store: Store) -> None:
     """All addresses of a host name are tried: "localhost" is often ::1 first."""
     with closing(MemcachedTokenCache(("localhost", store.port), timeout=5)) as cache:

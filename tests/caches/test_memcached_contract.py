@@ -13,6 +13,8 @@ from m2m_auth.caches.memcached import MemcachedTokenCache
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def stores() -> Iterator[list[Store]]:

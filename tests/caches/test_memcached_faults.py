@@ -58,6 +58,7 @@ def use_many_connections(cache: MemcachedTokenCache, store: Store) -> None:
         thread.join()
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_nobody_listens(operation: Callable[[MemcachedTokenCache], object]) -> None:
     """A refused connection raises CacheUnavailable: it is neither a miss nor a held lease."""
@@ -65,6 +66,7 @@ def test_nobody_listens(operation: Callable[[MemcachedTokenCache], object]) -> N
         fails_in_time(operation, cache)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_a_frozen_server(store: Store, operation: Callable[[MemcachedTokenCache], object]) -> None:
     """A server that does not answer raises CacheUnavailable within the deadline, on an old and on a new connection."""
@@ -77,6 +79,7 @@ def test_a_frozen_server(store: Store, operation: Callable[[MemcachedTokenCache]
         _until_it_works(lambda: operation(cache))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
 def test_stopped_and_started_again(store: Store, operation: Callable[[MemcachedTokenCache], object]) -> None:
     """After a restart on the same port the first operation works: old connections are not used."""
@@ -93,6 +96,7 @@ def test_stopped_and_started_again(store: Store, operation: Callable[[MemcachedT
         operation(cache)
 
 
+@pytest.mark.processes
 def test_no_reply_is_taken_for_another(store: Store) -> None:
     """A reply after the deadline is never read: each thread reads its own value or gets an error."""
     wrong: list[bytes | None] = []
@@ -132,6 +136,7 @@ def test_no_reply_is_taken_for_another(store: Store) -> None:
         assert [patient.get(f"key{number}") for number in range(8)] == [b"value%d" % number for number in range(8)]
 
 
+@pytest.mark.loopback
 def test_a_reply_that_never_ends() -> None:
     """A server that sends single bytes does not delay an operation beyond its deadline."""
 
@@ -146,6 +151,7 @@ def test_a_reply_that_never_ends() -> None:
         fails_in_time(OPERATIONS["add"], cache)
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     "reply",
     [
@@ -173,6 +179,7 @@ def test_a_reply_that_is_damaged(reply: bytes) -> None:
         fails_in_time(OPERATIONS["get"], cache)
 
 
+@pytest.mark.loopback
 def test_a_reply_that_nobody_asked_for() -> None:
     """A surplus STORED is not read as the answer to the next add: the connection is closed."""
     read, spare_sent = threading.Event(), threading.Event()
@@ -197,6 +204,7 @@ def test_a_reply_that_nobody_asked_for() -> None:
         assert len(connections) == 2
 
 
+@pytest.mark.processes
 def test_a_fault_gives_up_the_idle_connections(store: Store) -> None:
     """One error closes all idle connections: each dead one would cost a deadline."""
     with closing(cache_on(store.port, timeout=1.0)) as cache, raw_client(store) as client:
@@ -212,6 +220,7 @@ def test_a_fault_gives_up_the_idle_connections(store: Store) -> None:
         assert connections_so_far(client) == before + 1
 
 
+@pytest.mark.processes
 def test_no_call_fails_without_its_memcached(store: Store) -> None:
     """Two sources share one mint. While the server is down every call gets a token; afterwards they share again."""
     clock = FakeClock()

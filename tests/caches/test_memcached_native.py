@@ -19,6 +19,8 @@ from real_servers.stores import Store, start_memcached
 
 from m2m_auth.caches.memcached import MemcachedTokenCache
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module")
 def store() -> Iterator[Store]:

@@ -171,6 +171,7 @@ def test_clients_that_cannot_be_used(client: Callable[[], object], words: str) -
         MemcachedTokenCache.from_client(client())
 
 
+@pytest.mark.processes
 def test_without_its_library() -> None:
     """Without pymemcache the message names the extra to install."""
     code = """if True:

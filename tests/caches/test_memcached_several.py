@@ -13,6 +13,8 @@ from real_servers.stores import Store, start_memcached
 from m2m_auth.caches.memcached import MemcachedTokenCache
 from m2m_auth.errors import CacheUnavailable
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def stores() -> Iterator[list[Store]]:

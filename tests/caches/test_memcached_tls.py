@@ -56,6 +56,7 @@ def context(authority: Path) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(authority))
 
 
+@pytest.mark.processes
 class TestOverTls(StoreVariant):
     """Every operation over TLS."""
 
@@ -65,6 +66,7 @@ class TestOverTls(StoreVariant):
         return partial(open_over_tls, store.port, authority)
 
 
+@pytest.mark.processes
 def test_the_connection_is_reused(store: Store, authority: Path) -> None:
     """Session tickets, which TLS sends without a request, do not end a connection's reuse."""
 
@@ -79,6 +81,7 @@ def test_the_connection_is_reused(store: Store, authority: Path) -> None:
         assert connections() == before
 
 
+@pytest.mark.processes
 def test_a_native_client_brings_its_context(store: Store, context: ssl.SSLContext) -> None:
     """A pymemcache client's TLS context is used."""
     client = Client(("localhost", store.port), tls_context=context)
@@ -87,6 +90,7 @@ def test_a_native_client_brings_its_context(store: Store, context: ssl.SSLContex
         assert cache.get("native") == b"value"
 
 
+@pytest.mark.processes
 def test_a_server_that_is_not_trusted(store: Store) -> None:
     """The cache refuses a server whose certificate an unknown authority signed."""
     context = ssl.create_default_context()
@@ -97,6 +101,7 @@ def test_a_server_that_is_not_trusted(store: Store) -> None:
         cache.get("key")
 
 
+@pytest.mark.loopback
 def test_a_server_that_says_nothing(context: ssl.SSLContext) -> None:
     """A server that is silent during the handshake costs at most the deadline."""
     over = threading.Event()
@@ -118,6 +123,7 @@ def test_a_server_that_says_nothing(context: ssl.SSLContext) -> None:
     assert took < 5
 
 
+@pytest.mark.processes
 def test_without_tls(store: Store) -> None:
     """A cache without TLS at a server with TLS raises CacheUnavailable within the deadline."""
     with closing(MemcachedTokenCache(store.address, timeout=0.2)) as cache:

@@ -15,6 +15,7 @@ from m2m_auth.errors import ConfigurationError
 from m2m_auth.testing import CacheContract
 
 
+@pytest.mark.processes
 class TestMemoryTokenCache(CacheContract):
     """A cache in one process."""
 
@@ -24,6 +25,7 @@ class TestMemoryTokenCache(CacheContract):
         return MemoryTokenCache()
 
 
+@pytest.mark.processes
 class TestDiskTokenCache(CacheContract):
     """A cache of all processes of a user."""
 

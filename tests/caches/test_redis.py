@@ -53,6 +53,7 @@ def opened() -> Iterator[Callable[..., RedisTokenCache]]:
         cache.close()
 
 
+@pytest.mark.processes
 class TestRedisTokenCache(CacheContract):
     """The contract, by URL."""
 
@@ -64,6 +65,7 @@ class TestRedisTokenCache(CacheContract):
         return partial(RedisTokenCache, f"redis://{valkey.address}/0", timeout=2.0)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("scheme", ["redis", "valkey"])
 def test_by_url(valkey: Store, scheme: str) -> None:
     """A URL of either name opens the same server; its timeout is an option."""
@@ -73,12 +75,14 @@ def test_by_url(valkey: Store, scheme: str) -> None:
     cache.close()
 
 
+@pytest.mark.processes
 def test_a_database_of_the_url(valkey: Store, opened: Callable[..., RedisTokenCache]) -> None:
     """The URL names the database."""
     opened(f"redis://{valkey.address}/1").set("database", b"one", 60)
     assert opened(f"redis://{valkey.address}/2").get("database") is None
 
 
+@pytest.mark.processes
 def test_a_narrow_acl_user(valkey: Store, opened: Callable[..., RedisTokenCache]) -> None:
     """The commands that the docstring names are enough. A password is percent-decoded, and repr hides it."""
     cache = opened(f"redis://narrow:p%3Aw%2F1@{valkey.address}/0")
@@ -92,6 +96,7 @@ def test_a_narrow_acl_user(valkey: Store, opened: Callable[..., RedisTokenCache]
     assert "p%3A" not in repr(cache)
 
 
+@pytest.mark.processes
 def test_a_denied_key_is_an_error(valkey: Store, opened: Callable[..., RedisTokenCache]) -> None:
     """A forbidden key and a wrong password raise CacheUnavailable; the message has no password."""
     with pytest.raises(CacheUnavailable, match="No permissions"):
@@ -101,6 +106,7 @@ def test_a_denied_key_is_an_error(valkey: Store, opened: Callable[..., RedisToke
     assert "canary" not in str(caught.value)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("library", [redis, valkey_py], ids=["redis-py", "valkey-py"])
 def test_a_client_gives_its_address_only(valkey: Store, opened: Callable[..., RedisTokenCache], library: Any) -> None:
     """A client that decodes replies, retries and waits for ever: the cache returns bytes and keeps its own deadline."""
@@ -113,6 +119,7 @@ def test_a_client_gives_its_address_only(valkey: Store, opened: Callable[..., Re
     assert cache.get("by client") == b"\xff\x00", "the client's own connections are not needed"
 
 
+@pytest.mark.processes
 def test_a_unix_socket(tmp_path: Any, opened: Callable[..., RedisTokenCache]) -> None:
     """A Unix socket works by client and by URL."""
     path = str(tmp_path / "valkey.sock")
@@ -121,6 +128,7 @@ def test_a_unix_socket(tmp_path: Any, opened: Callable[..., RedisTokenCache]) ->
         assert opened(f"unix://{path}").get("key") == b"value"
 
 
+@pytest.mark.processes
 def test_sources_with_a_client_share(valkey: Store, m2m_authorization_server: FakeAuthorizationServer) -> None:
     """cache= takes a client. Sources with the same client share one token state; with another client, the token."""
     server = m2m_authorization_server
@@ -137,6 +145,7 @@ def test_sources_with_a_client_share(valkey: Store, m2m_authorization_server: Fa
     assert engine_of(sources[0]).state is not engine_of(sources[2]).state
 
 
+@pytest.mark.processes
 def test_fresh_tokens_ask_the_server_nothing(server: Store, m2m_authorization_server: FakeAuthorizationServer) -> None:
     """1,000 calls with a fresh token send the server no command."""
     endpoint = m2m_authorization_server.token_endpoint
@@ -153,6 +162,7 @@ def test_fresh_tokens_ask_the_server_nothing(server: Store, m2m_authorization_se
         assert commands() - before == 1, "the INFO itself"
 
 
+@pytest.mark.processes
 def test_a_frozen_server_costs_one_deadline(server: Store, opened: Callable[..., RedisTokenCache]) -> None:
     """A frozen server costs one timeout per operation, without retries; a stopped server costs none."""
     cache = opened(f"redis://{server.address}", timeout=0.1)
@@ -173,6 +183,7 @@ def test_a_frozen_server_costs_one_deadline(server: Store, opened: Callable[...,
     assert cache.add("key", b"value", 60) is True
 
 
+@pytest.mark.processes
 def test_a_value_of_another_type_is_a_fault(valkey: Store, opened: Callable[..., RedisTokenCache]) -> None:
     """A list under a key of the cache raises CacheUnavailable."""
     with redis.Redis(port=valkey.port) as client:
@@ -193,6 +204,7 @@ def test_other_objects_are_refused(kind: str) -> None:
         from_client(odd)
 
 
+@pytest.mark.processes
 def test_a_client_for_every_request_is_not_a_connection_for_every_request(
     server: Store, m2m_authorization_server: FakeAuthorizationServer
 ) -> None:
@@ -207,6 +219,7 @@ def test_a_client_for_every_request_is_not_a_connection_for_every_request(
         assert int(client.info("clients")["connected_clients"]) < 80
 
 
+@pytest.mark.processes
 def test_closing_breaks_no_operation(valkey: Store, opened: Callable[..., RedisTokenCache]) -> None:
     """While one thread closes a shared cache again and again, operations of another thread succeed."""
     cache = opened(f"redis://{valkey.address}", timeout=5.0)
@@ -227,6 +240,7 @@ def test_closing_breaks_no_operation(valkey: Store, opened: Callable[..., RedisT
         closer.join()
 
 
+@pytest.mark.processes
 def test_thousands_of_threads_do_not_open_thousands_of_connections(
     valkey: Store, opened: Callable[..., RedisTokenCache]
 ) -> None:

@@ -16,6 +16,8 @@ from real_servers.stores import Store, start_cluster, start_redis, start_sentine
 from m2m_auth.caches.redis import RedisTokenCache
 from m2m_auth.errors import CacheUnavailable
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def tls(tmp_path: Path) -> Iterator[tuple[Store, str]]:

@@ -297,6 +297,7 @@ def test_without_the_extra(run: Run, config: Path, missing: str, monkeypatch: py
     assert run("proxy", "--config", config, "check").code == 0
 
 
+@pytest.mark.loopback
 def test_the_port_is_taken(run: Run, config: Path) -> None:
     """A port in use is exit code 1 with the address."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

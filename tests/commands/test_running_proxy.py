@@ -20,6 +20,8 @@ from command_support import SECRET, TOKEN, exit_code, written
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 
 class Running:
     """A proxy in another process: ``python -m m2m_auth.commands proxy --port 0``."""

@@ -14,6 +14,8 @@ from real_servers.stores import Store
 from m2m_auth.requests import M2MAuth
 from m2m_auth.shared_cache.circuit_breaker import OPEN_FOR
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="module", params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Kind:

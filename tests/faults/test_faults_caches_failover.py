@@ -18,6 +18,8 @@ from m2m_auth.http.transports import as_transport
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
 from m2m_auth.shared_cache.circuit_breaker import OPEN_FOR
 
+pytestmark = pytest.mark.processes
+
 REDIS = KINDS["redis"]
 
 

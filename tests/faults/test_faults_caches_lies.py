@@ -12,6 +12,8 @@ from real_servers.stores import Store
 from m2m_auth.shared_cache.circuit_breaker import OPEN_FOR
 from m2m_auth.source.registry import forget_everything
 
+pytestmark = pytest.mark.processes
+
 AUDIENCES = ("https://one.example", "https://other.example")
 CUTS = (1, 2, 4, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610)
 """After how many bytes a reply ends: in its first line, before, in and after a token of some 300 bytes."""

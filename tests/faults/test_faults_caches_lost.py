@@ -14,6 +14,8 @@ from m2m_auth import AccessToken
 from m2m_auth.caches.protocol import Capabilities, TokenCache
 from m2m_auth.shared_cache.circuit_breaker import OPEN_FOR
 
+pytestmark = pytest.mark.processes
+
 STEPS = (("get", 1), ("add", 1), ("get", 3), ("increment", 1), ("get", 4), ("set", 1), ("delete_if", 1))
 """An operation of a cold mint, and the how manieth of its name."""
 STRIKES = [

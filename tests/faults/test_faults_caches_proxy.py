@@ -11,6 +11,8 @@ from collections.abc import Iterator
 import pytest
 from real_servers.fault_proxy import FaultProxy
 
+pytestmark = pytest.mark.loopback
+
 BLINK = 0.2
 """Seconds in which an answer on loopback does not come if it is held back."""
 

@@ -11,6 +11,8 @@ from real_servers.gunicorns import ask_all, gunicorn
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 WORKERS = {"threads": ("--worker-class=gthread", "--threads=4"), "gevent": ("--worker-class=gevent",)}
 APP = """
 import os, sys, threading

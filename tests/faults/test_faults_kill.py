@@ -12,6 +12,8 @@ from fault_processes import EARLY, QUICK, Child, source_on
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 STEPS = {
     "1 before reading": ("get.t.1.before", 0),
     "2 before reading the failure": ("get.f.1.before", 0),

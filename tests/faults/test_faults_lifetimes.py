@@ -12,6 +12,8 @@ from fault_fleet import Fleet
 from m2m_auth import RenewalPolicy
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 LIFETIME = 4.0
 
 

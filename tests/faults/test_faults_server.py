@@ -13,6 +13,8 @@ from fault_processes import EARLY, QUICK
 from m2m_auth.testing import FailureMode, FakeAuthorizationServer
 from m2m_auth.values import replace
 
+pytestmark = pytest.mark.processes
+
 MODES: tuple[FailureMode, ...] = ("reset", "truncated", "500", "not_json", "hang", "empty", "huge")
 
 

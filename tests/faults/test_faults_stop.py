@@ -11,6 +11,8 @@ from fault_processes import Child, source_on
 from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 
 def stopped_holder(server: FakeAuthorizationServer, folder: Path, children: list[Child], point: str) -> Child:
     """A process that has taken the lease, has come to ``point`` of its mint, and has been stopped by a signal."""

@@ -45,6 +45,7 @@ def held(process: Process) -> str:
     return token
 
 
+@pytest.mark.processes
 def test_warm_without_calls(server: FakeAuthorizationServer, watching: Process) -> None:
     """No call is made over three lifetimes: the token is renewed in each, a good one is held, and no mint is wasted."""
     first = server.requests[0].time
@@ -55,6 +56,7 @@ def test_warm_without_calls(server: FakeAuthorizationServer, watching: Process) 
     assert server.requests[3].time - first >= 3 * 3 - 0.1
 
 
+@pytest.mark.processes
 def test_outage_longer_than_a_token(server: FakeAuthorizationServer, watching: Process) -> None:
     """The server is down until the token ends; the watcher says so, goes on, and is ready when it is back."""
     server.stop()
@@ -72,6 +74,7 @@ def test_outage_longer_than_a_token(server: FakeAuthorizationServer, watching: P
     assert server.is_active(held(watching))
 
 
+@pytest.mark.processes
 def test_after_fork(server: FakeAuthorizationServer, watching: Process) -> None:
     """A forked child goes on watching, with a thread of its own."""
     before = held(watching)
@@ -176,6 +179,7 @@ class HeldUp(Clock):
         return time.monotonic()
 
 
+@pytest.mark.processes
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_fork_in_the_middle_of_a_look() -> None:
     """The timer thread checks its source while another thread forks: the child watches that source too."""

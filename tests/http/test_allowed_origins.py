@@ -10,6 +10,8 @@ from callers import SYNC, Caller, clients
 from m2m_auth import ConfigurationError, InsecureTransport, M2MAuthError, OriginNotAllowed
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
+pytestmark = pytest.mark.loopback
+
 ALLOWED = "https://api.example.com"
 
 

@@ -15,6 +15,8 @@ from callers import Caller, clients
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.loopback
+
 
 def generator() -> Iterator[bytes]:
     """A body that can be read once."""

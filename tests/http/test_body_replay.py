@@ -12,6 +12,8 @@ from callers import SYNC, Caller, clients
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.loopback
+
 
 def sha256(data: bytes) -> str:
     """As the server records it."""

@@ -21,6 +21,7 @@ from m2m_auth import (
 from m2m_auth.testing import FailureMode, FakeAuthorizationServer, FakeClock
 
 
+@pytest.mark.loopback
 @clients("requests", "httpx")
 @pytest.mark.parametrize(
     ("mode", "expected", "code"),
@@ -68,6 +69,7 @@ def test_without_a_token_no_call_goes_out(
     assert caller.get(api).status == 200
 
 
+@pytest.mark.loopback
 def test_errors_are_new_for_each_call_and_survive_pickling(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
 ) -> None:
@@ -87,6 +89,7 @@ def test_errors_are_new_for_each_call_and_survive_pickling(
     assert loaded.status == 429
 
 
+@pytest.mark.loopback
 def test_a_dead_token_endpoint(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str) -> None:
     """Nothing listens on the port: one except clause for the library's own error catches it."""
     auth = caller.auth(server, clock)
@@ -97,6 +100,7 @@ def test_a_dead_token_endpoint(caller: Caller, server: FakeAuthorizationServer, 
     assert server.token_endpoint in str(caught.value)
 
 
+@pytest.mark.loopback
 @clients(*SYNC)
 def test_an_unknown_option_is_named_with_the_nearest_one(caller: Caller, server: FakeAuthorizationServer) -> None:
     """A typo is a TypeError before any I/O, through every front door and in a front door's own options."""
@@ -106,6 +110,7 @@ def test_an_unknown_option_is_named_with_the_nearest_one(caller: Caller, server:
     assert server.token_requests == 0
 
 
+@pytest.mark.loopback
 @clients("requests")
 @pytest.mark.parametrize("secret", [None, "", "  ", "secret\n"])
 def test_a_bad_secret_raises_before_any_io(caller: Caller, server: FakeAuthorizationServer, secret: Any) -> None:
@@ -117,6 +122,7 @@ def test_a_bad_secret_raises_before_any_io(caller: Caller, server: FakeAuthoriza
     assert server.token_requests == 0
 
 
+@pytest.mark.loopback
 @clients(*SYNC)
 def test_an_auth_is_not_pickled(caller: Caller, server: FakeAuthorizationServer) -> None:
     """It holds a secret: the error of pickling it names the fix; its repr shows neither secret nor token."""
@@ -128,6 +134,7 @@ def test_an_auth_is_not_pickled(caller: Caller, server: FakeAuthorizationServer)
     assert "'secret'" not in repr(auth)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", ["requests", "httpx", "httpx2"])
 def test_a_missing_library_is_named_with_its_extra(name: str) -> None:
     """Importing a front door without its library says what to install, as an ImportError that names the module."""
@@ -146,6 +153,7 @@ def test_a_missing_library_is_named_with_its_extra(name: str) -> None:
     _runs(script)
 
 
+@pytest.mark.processes
 def test_no_library_at_all() -> None:
     """A TokenSource without any HTTP library says what to install when it is built."""
     script = """

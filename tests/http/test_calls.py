@@ -12,6 +12,9 @@ from m2m_auth.events import Event
 from m2m_auth.http.calls import Call, watch_calls
 from m2m_auth.runtime.observers import observers
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
+import pytest
+
+pytestmark = pytest.mark.loopback
 
 
 def calls_in(seen: list[Any]) -> list[Call]:

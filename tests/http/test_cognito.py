@@ -25,6 +25,8 @@ from m2m_auth.oauth2.client_authentication.client_secret_basic import ClientSecr
 from m2m_auth.requests import M2MAuth
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 some_callers = pytest.mark.parametrize("caller", ["requests", "httpx", "httpx-asyncio", "httpx2-trio"], indirect=True)
 
 

@@ -20,6 +20,7 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 pytestmark = clients(*CALLERS)
 
 
+@pytest.mark.loopback
 def test_every_call_carries_the_token(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
     """One Authorization header, "Bearer", one space, the token; the token is not in the URL; one mint."""
     for _ in range(10):
@@ -29,6 +30,7 @@ def test_every_call_carries_the_token(caller: Caller, server: FakeAuthorizationS
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_a_refused_token_is_replaced_and_the_call_replayed_once(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
 ) -> None:
@@ -47,6 +49,7 @@ def test_a_refused_token_is_replaced_and_the_call_replayed_once(
     assert answer.raw.request.headers["Authorization"] == auth.source.token().authorization
 
 
+@pytest.mark.loopback
 def test_another_origin_gets_nothing(
     caller: Caller, server: FakeAuthorizationServer, elsewhere: FakeAuthorizationServer, auth: Any
 ) -> None:
@@ -59,6 +62,7 @@ def test_another_origin_gets_nothing(
     assert auth.source.status().state == "fresh"
 
 
+@pytest.mark.loopback
 def test_a_url_outside_the_allowed_origins(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """The call is refused before anything is minted or sent; the message names both origins."""
     caller.attach(caller.auth(server, clock, allowed_origins=["https://api.example.com"]))
@@ -67,6 +71,7 @@ def test_a_url_outside_the_allowed_origins(caller: Caller, server: FakeAuthoriza
     assert (server.token_requests, server.api_calls) == (0, [])
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     "body",
     [
@@ -85,6 +90,7 @@ def test_a_body_is_sent_again_whole(
     refused_then_sent(caller, server, api, **body)
 
 
+@pytest.mark.loopback
 def test_without_a_token_no_call_goes_out(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
 ) -> None:

@@ -14,6 +14,8 @@ from m2m_auth import TokenRequestRejected
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.testing import FakeClock
 
+pytestmark = pytest.mark.processes
+
 
 def attached(caller: Caller, server: AuthorizationServer, client: str = "client", **options: Any) -> Any:
     """An M2MAuth for one of the registered clients, on the caller's client."""

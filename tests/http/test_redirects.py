@@ -10,6 +10,8 @@ from callers import Caller, clients
 
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
+pytestmark = pytest.mark.loopback
+
 CODES = [303, 307]
 """One that turns a POST into a GET, one that keeps it."""
 

@@ -14,6 +14,8 @@ from m2m_auth.oauth2.challenges import bearer_rejection
 from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
+pytestmark = pytest.mark.loopback
+
 
 @clients(*SYNC)
 @pytest.mark.parametrize(

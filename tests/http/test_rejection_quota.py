@@ -9,6 +9,8 @@ from callers import Caller, clients
 
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
+pytestmark = pytest.mark.loopback
+
 
 def test_an_api_that_always_says_401_does_not_burn_the_quota(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str, auth: Any

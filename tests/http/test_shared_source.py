@@ -20,6 +20,8 @@ from m2m_auth import TokenEndpointUnavailable, TokenSource
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
+pytestmark = pytest.mark.loopback
+
 
 def test_all_front_doors_at_once_share_one_mint(server: FakeAuthorizationServer, clock: FakeClock, api: str) -> None:
     """requests, httpx and httpx2, sync, asyncio and trio, start cold on one source together: one mint."""

@@ -10,6 +10,8 @@ from wire import Wire, reply
 
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
+pytestmark = pytest.mark.loopback
+
 
 def test_an_endless_answer_arrives_at_once(caller: Caller, server: FakeAuthorizationServer, auth: Any) -> None:
     """The auth does not read a streamed body without an end."""

@@ -20,6 +20,8 @@ from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, TransportError
 from m2m_auth.testing import FakeAuthorizationServer
 from m2m_auth.values import replace
 
+pytestmark = pytest.mark.loopback
+
 HASTY = RenewalPolicy(mint_deadline=0.5)
 GRANT = b'{"access_token": "t", "token_type": "Bearer", "expires_in": 3600}'
 

@@ -48,6 +48,7 @@ def test_memory_is_good_and_private() -> None:
     assert {finding.alias for finding in found} == {"default"}
 
 
+@pytest.mark.processes
 def test_disk_is_proved_by_two_processes(tmp_path: Path) -> None:
     """Two processes prove the lease and the counters of the disk cache."""
     found = doctor({"disk": f"disk:{tmp_path / 'cache'}"})
@@ -57,6 +58,7 @@ def test_disk_is_proved_by_two_processes(tmp_path: Path) -> None:
     assert "a sealed token of 4 kB came back whole" in texts(found)
 
 
+@pytest.mark.processes
 def test_valkey_is_proved_by_two_processes_and_left_clean(valkey: Store) -> None:
     """A real server passes; afterwards it holds none of the examination's keys except the one for the clocks."""
     import redis
@@ -69,6 +71,7 @@ def test_valkey_is_proved_by_two_processes_and_left_clean(valkey: Store) -> None
         assert client.keys("m2m1.d*") == [b"m2m1.doctor.clock"]
 
 
+@pytest.mark.processes
 def test_an_opener_is_used_for_a_cache_object(tmp_path: Path) -> None:
     """With ``open_cache`` two processes race for the lease of a cache object as well."""
     from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
@@ -79,6 +82,7 @@ def test_an_opener_is_used_for_a_cache_object(tmp_path: Path) -> None:
     assert "two processes raced" in texts(found)
 
 
+@pytest.mark.loopback
 def test_a_server_that_is_down() -> None:
     """One finding has the cache's error and the fix; no other step is taken, and no password is shown."""
     found = doctor({"default": f"redis://:pa55w0rd@127.0.0.1:{free_port()}"})
@@ -89,6 +93,7 @@ def test_a_server_that_is_down() -> None:
     assert "pa55w0rd" not in str(found)
 
 
+@pytest.mark.loopback
 def test_a_server_that_never_answers() -> None:
     """A server that accepts and never answers is one finding, and doctor returns."""
     with socket.create_server(("127.0.0.1", 0)) as hole:
@@ -143,6 +148,7 @@ def test_missing_release_and_counters_are_advice() -> None:
     assert "ledger and budgets are estimates" in texts(advice)
 
 
+@pytest.mark.processes
 def test_a_cache_that_is_not_shared_as_it_claims() -> None:
     """Two processes with a memory each: the finding says that, and not that add is not atomic."""
     found = doctor({"default": faulty.ClaimsToBeShared()}, open_cache={"default": faulty.ClaimsToBeShared})
@@ -151,6 +157,7 @@ def test_a_cache_that_is_not_shared_as_it_claims() -> None:
     ]
 
 
+@pytest.mark.processes
 def test_an_add_that_reads_first(tmp_path: Path) -> None:
     """Two processes find an add that reads first and writes later, as a file-based cache's does."""
     opener = partial(faulty.ReadsThenAdds, tmp_path / "cache")
@@ -158,6 +165,7 @@ def test_an_add_that_reads_first(tmp_path: Path) -> None:
     assert "two winners: add is not atomic" in texts(wrong(found))
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("opener", "words"),
     [
@@ -204,6 +212,7 @@ def test_a_mistyped_url() -> None:
     assert "did you mean 'redis'?" in found[0].what
 
 
+@pytest.mark.processes
 def test_processes_race_for_each_tier(tmp_path: Path) -> None:
     """With an opener for a tiered cache, two processes race for the lease of each tier."""
     opener = partial(TieredCache, f"disk:{tmp_path / 'near'}", f"disk:{tmp_path / 'far'}")

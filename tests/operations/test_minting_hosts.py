@@ -174,6 +174,7 @@ atexit.register(lambda: print(source.status().state))
 """
 
 
+@pytest.mark.processes
 def test_status_when_no_thread_can_be_started(tmp_path: Any) -> None:
     """While the interpreter shuts down, when no thread can start, status still answers."""
     command = [sys.executable, "-W", "error", "-c", AT_EXIT, str(tmp_path / "tokens")]

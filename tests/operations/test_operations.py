@@ -298,6 +298,7 @@ def test_clear_waits_for_a_flight_that_is_under_way(server: Server, clock: FakeC
     assert len(server.minted) == 2
 
 
+@pytest.mark.processes
 def test_clear_empties_every_tier(server: Server, tmp_path: Path, valkey: Store) -> None:
     """Clear deletes the token from every tier, or the near one would bring it back."""
     tiers = TieredCache(f"disk:{tmp_path / 'near'}", f"redis://{valkey.address}")
@@ -309,6 +310,7 @@ def test_clear_empties_every_tier(server: Server, tmp_path: Path, valkey: Store)
     assert source_on(server, cache=again).token() != old
 
 
+@pytest.mark.processes
 def test_clear_says_when_the_cache_did_not_answer(server: Server) -> None:
     """With its server gone, the process forgets the token, and the error says that the cache may still have it."""
     with start_valkey() as store:
@@ -333,6 +335,7 @@ def test_clear_without_a_secret_forgets_nothing(server: Server, clock: FakeClock
         clear(source_on(server, clock=clock, client_secret=gone))
 
 
+@pytest.mark.processes
 def test_reports_through_valkey(server: Server, valkey: Store) -> None:
     """On a real server a new process reports the token that another one minted."""
     url = f"redis://{valkey.address}/0"

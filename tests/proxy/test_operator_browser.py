@@ -15,6 +15,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 from m2m_auth.serving import wsgi
 from m2m_auth.testing import FakeClock
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture
 def page(clock: FakeClock) -> Iterator[str]:

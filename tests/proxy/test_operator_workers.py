@@ -15,6 +15,8 @@ from real_servers.gunicorns import gunicorn
 from m2m_auth.proxy import add_vendor
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 AUDIENCE = "https://api.example"
 CONFIG = """
 pepper = "pepper-of-the-tests-32-bytes-long"

@@ -12,6 +12,8 @@ from m2m_auth.proxy import Counts
 from m2m_auth.testing import FakeAuthorizationServer
 from m2m_auth.values import replace
 
+pytestmark = pytest.mark.loopback
+
 
 @pytest.fixture
 def server() -> Iterator[FakeAuthorizationServer]:

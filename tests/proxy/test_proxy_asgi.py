@@ -9,6 +9,9 @@ from serving_servers import by_uvicorn
 
 from m2m_auth.serving import asgi
 from m2m_auth.testing import FakeAuthorizationServer
+import pytest
+
+pytestmark = pytest.mark.loopback
 
 
 def test_the_proxy_on_uvicorn(m2m_authorization_server: FakeAuthorizationServer, tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ def report_of(proxy: TokenProxy, name: str = ACME) -> VendorReport:
     return next(report for report in proxy.ledger.report() if report.vendor == name)
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
 def test_a_vendor_over_its_budget(server: FakeAuthorizationServer, clock: FakeClock, configure: object) -> None:
     """A request that needs a mint gets 429 with Retry-After; held tokens and the other vendor are still served."""
@@ -65,6 +66,7 @@ def _bolt(configure: object) -> dict[str, str]:
     return {"client_id": "bolt", "secret": "bolt's secret"} if configure is own_secrets else {}
 
 
+@pytest.mark.loopback
 def test_a_budget_of_a_month(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """The refusal lasts until the UTC month ends, and Retry-After says so."""
     config = own_secrets(server, vendors={ACME: vendor(mints_per_month=1, mints_per_hour=10)})
@@ -78,6 +80,7 @@ def test_a_budget_of_a_month(server: FakeAuthorizationServer, clock: FakeClock) 
         assert ask.token(scope="write").status == 200
 
 
+@pytest.mark.loopback
 def test_a_budget_is_not_overdrawn_by_a_crowd(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """Forty different requests at once, budget ten: ten mints and thirty refusals, counted exactly."""
     scopes = tuple(f"s{number}" for number in range(40))
@@ -89,6 +92,7 @@ def test_a_budget_is_not_overdrawn_by_a_crowd(server: FakeAuthorizationServer, c
         assert report_of(proxy).month == Counts(asked=40, served=0, minted=10, refused=30)
 
 
+@pytest.mark.loopback
 def test_what_failed_costs_nothing(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """An outage does not use up the budget."""
     config = own_secrets(server, vendors={ACME: vendor(mints_per_hour=1)})
@@ -103,6 +107,7 @@ def test_what_failed_costs_nothing(server: FakeAuthorizationServer, clock: FakeC
         assert report_of(proxy).hour == Counts(asked=6, served=0, minted=1, refused=5)
 
 
+@pytest.mark.loopback
 def test_requests_per_minute(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """A vendor over its rate gets 429 until the minute ends; another vendor is not affected."""
     vendors = {ACME: vendor(requests_per_minute=3), "bolt": vendor("bolt", "b")}
@@ -114,6 +119,7 @@ def test_requests_per_minute(server: FakeAuthorizationServer, clock: FakeClock) 
         assert ask.token().status == 200
 
 
+@pytest.mark.loopback
 def test_upstream_calls_at_once(server: FakeAuthorizationServer) -> None:
     """No more token requests are under way at once than the limit allows."""
     under_way, most, lock = [], [0], threading.Lock()
@@ -135,6 +141,7 @@ def test_upstream_calls_at_once(server: FakeAuthorizationServer) -> None:
     assert most == [3]
 
 
+@pytest.mark.loopback
 def test_a_transport_that_fails(server: FakeAuthorizationServer) -> None:
     """If the transport fails, the answer is 503, no mint is counted, and the place among the calls is free again."""
 
@@ -147,6 +154,7 @@ def test_a_transport_that_fails(server: FakeAuthorizationServer) -> None:
         assert report_of(proxy).hour == Counts(asked=3, served=0, minted=0, refused=3)
 
 
+@pytest.mark.loopback
 def test_the_ledger_tells_periods_apart(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """Hour, day and month by UTC, the last 24 hours hour by hour, and a projection once the month is old enough."""
     server.lifetime = 600
@@ -178,6 +186,7 @@ def test_the_ledger_tells_periods_apart(server: FakeAuthorizationServer, clock: 
         assert (report.month, report.projection) == (Counts(), None)
 
 
+@pytest.mark.loopback
 def test_two_workers_write_one_ledger(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """Each worker writes its own totals, and both read the sum, also after one has ended."""
     config = own_secrets(server)
@@ -193,6 +202,7 @@ def test_two_workers_write_one_ledger(server: FakeAuthorizationServer, clock: Fa
     assert report_of(third).hour == Counts(asked=4, served=3, minted=1, refused=0)
 
 
+@pytest.mark.loopback
 def test_the_ledger_outlives_a_fault_of_the_cache(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """Totals of an outage are written when the cache is back, never under another worker's number."""
     cache = FaultyCache(MemoryTokenCache())
@@ -209,6 +219,7 @@ def test_the_ledger_outlives_a_fault_of_the_cache(server: FakeAuthorizationServe
         assert report_of(one).month.asked == report_of(two).month.asked == 3
 
 
+@pytest.mark.loopback
 def test_the_shared_cache_holds_no_names(server: FakeAuthorizationServer) -> None:
     """No vendor, address, secret or token is in the cache in the clear."""
     cache = RecordingCache()
@@ -223,6 +234,7 @@ def test_the_shared_cache_holds_no_names(server: FakeAuthorizationServer) -> Non
         assert clear not in seen
 
 
+@pytest.mark.loopback
 def test_the_worst_offender_is_first(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """Reports are sorted by the used share of the budget, then by mints."""
     vendors = {
@@ -238,6 +250,7 @@ def test_the_worst_offender_is_first(server: FakeAuthorizationServer, clock: Fak
         assert [report.vendor for report in proxy.ledger.report()] == ["tight", "wide", "many", "idle"]
 
 
+@pytest.mark.loopback
 def test_hits_do_not_touch_the_cache(server: FakeAuthorizationServer) -> None:
     """A hundred answers from memory cost the shared cache one write, that of the ledger."""
     cache = CountingCache()
@@ -259,6 +272,7 @@ def request(body: str, secret: str = RIGHT) -> Request:
     return post("/oauth/token", headers, body.encode())
 
 
+@pytest.mark.loopback
 def test_memory_is_flat(server: FakeAuthorizationServer) -> None:
     """10,000 different requests, good and bad, leave a bounded number of sources and a bounded use of memory."""
     scopes = tuple(f"s{number}" for number in range(60))
@@ -307,6 +321,7 @@ def test_an_allowance_is_exact_among_threads() -> None:
         assert [each.granted for each in pool.map(lambda _: allowance.take(), range(6))].count(True) == 5
 
 
+@pytest.mark.loopback
 def test_nothing_of_it_shows_a_secret(server: FakeAuthorizationServer) -> None:
     """No repr of the proxy, its configuration or a report shows the pepper, a verifier or a secret."""
     with running(own_secrets(server)) as (proxy, ask):
@@ -356,6 +371,7 @@ class CountingCache(MemoryTokenCache):
         return super().increment(key, ttl)
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("planted", [b"9" * 5000, b"{", b'{"a": [Infinity]}', b"[" * 50_000, b"\xff", b"-1"])
 def test_what_others_plant_in_the_cache(server: FakeAuthorizationServer, planted: bytes) -> None:
     """Foreign values under the keys of counts and totals count as nothing, and break no request and no report."""

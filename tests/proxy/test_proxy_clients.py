@@ -20,6 +20,8 @@ import python_clients
 import served_proxy
 from python_clients import Ask
 
+pytestmark = pytest.mark.processes
+
 SECRET = "the vendor's own secret"
 WAYS = [
     pytest.param(client, post, id=f"{name}, {'post' if post else 'basic'}")

@@ -21,6 +21,8 @@ sys.path.insert(0, str(Path(__file__).with_name("foreign_clients")))
 
 import served_proxy
 
+pytestmark = pytest.mark.processes
+
 VENDORS = [f"vendor{number}" for number in range(5)]
 AUDIENCES = ["https://orders.example", "https://stock.example"]
 LIMITED = "vendor4"

@@ -186,6 +186,7 @@ def config_with(folder: Path, server: FakeAuthorizationServer) -> Path:
     )
 
 
+@pytest.mark.loopback
 def test_a_vendor_is_added(folder: Path) -> None:
     """The secret is returned once and works; the file has only a verifier and is readable by its owner alone."""
     with FakeAuthorizationServer() as server:
@@ -211,6 +212,7 @@ def test_vendors_are_added_at_the_same_time(folder: Path) -> None:
     assert sorted(json.loads((folder / "vendors.json").read_text())["vendors"]) == sorted(names)
 
 
+@pytest.mark.loopback
 def test_a_second_secret_and_a_third(folder: Path) -> None:
     """A new secret leaves only the previous one good; a removed vendor has none."""
     with FakeAuthorizationServer() as server:
@@ -293,6 +295,7 @@ def test_a_configuration_without_a_file() -> None:
         assert words in str(error.value)
 
 
+@pytest.mark.loopback
 def test_the_application(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """``app()`` is what gunicorn calls: the file by argument or environment; the body's cap is the configuration's."""
     with FakeAuthorizationServer() as server:

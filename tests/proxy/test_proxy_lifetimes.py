@@ -29,6 +29,7 @@ def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
         yield running_server
 
 
+@pytest.mark.loopback
 def test_expires_in_counts_down(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """Each answer has the remaining life of the token."""
     with running(own_secrets(server), clock=clock) as (_, ask):
@@ -39,6 +40,7 @@ def test_expires_in_counts_down(server: FakeAuthorizationServer, clock: FakeCloc
         assert left == [3600, 3100, 2600, 2100]
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("lifetime", [90, 300, 3600, 86400])
 def test_a_vended_token_is_good_for_min_validity(
     server: FakeAuthorizationServer, clock: FakeClock, lifetime: int
@@ -62,6 +64,7 @@ def test_a_vended_token_is_good_for_min_validity(
         assert server.mints <= served / ((lifetime - 61) * 0.75) + 2
 
 
+@pytest.mark.loopback
 def test_when_nothing_is_left_and_nobody_renews(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """In an outage the token is served while enough of it is left; after that the answer is 503."""
     with running(own_secrets(server), clock=clock) as (_, ask):
@@ -75,6 +78,7 @@ def test_when_nothing_is_left_and_nobody_renews(server: FakeAuthorizationServer,
         assert "retry-after" in got.headers
 
 
+@pytest.mark.loopback
 def test_a_cap_of_an_hour_and_tokens_of_an_hour(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """The cap takes nothing off a token that lives exactly as long: one mint per hour."""
     with running(own_secrets(server, lifetime_cap=3600.0), clock=clock) as (_, ask):
@@ -84,6 +88,7 @@ def test_a_cap_of_an_hour_and_tokens_of_an_hour(server: FakeAuthorizationServer,
         assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_a_token_that_lives_longer_than_the_cap(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """A token that lives longer is vended as if it ended at the cap, and replaced in time."""
     server.lifetime = 86400
@@ -96,6 +101,7 @@ def test_a_token_that_lives_longer_than_the_cap(server: FakeAuthorizationServer,
         assert second.json["expires_in"] == 3600
 
 
+@pytest.mark.loopback
 def test_tokens_too_short_for_the_promise(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """A token that never has 60 s left is vended for half its life, so not every request costs a mint."""
     server.lifetime = 40
@@ -108,6 +114,7 @@ def test_tokens_too_short_for_the_promise(server: FakeAuthorizationServer, clock
         assert server.mints <= 4
 
 
+@pytest.mark.loopback
 def test_min_validity_of_ones_own(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """A larger ``min_validity`` serves clients with a larger margin."""
     with running(own_secrets(server, min_validity=600.0), clock=clock) as (_, ask):
@@ -120,6 +127,7 @@ def test_min_validity_of_ones_own(server: FakeAuthorizationServer, clock: FakeCl
         assert got.token != first
 
 
+@pytest.mark.loopback
 def test_a_jwt_and_a_missing_lifetime(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """Without ``expires_in`` a JWT has its own lifetime, and an opaque token has 300 s."""
     server.leave_out = {"expires_in"}
@@ -130,6 +138,7 @@ def test_a_jwt_and_a_missing_lifetime(server: FakeAuthorizationServer, clock: Fa
         assert ask.token(scope="read").json["expires_in"] == 300
 
 
+@pytest.mark.loopback
 def test_a_wall_clock_that_jumps(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """After the clock is set back, no answer promises more than the token's life; after a suspended hour it is new."""
     with running(own_secrets(server), clock=clock) as (_, ask):
@@ -149,6 +158,7 @@ def test_what_is_reserved_of_a_token(lifetime: float, min_validity: float) -> No
     assert reserve > min_validity or lifetime < min_validity + 6
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("value", ["", " ", ["list"], {"a": 1}, 5, True, None, " padded"])
 @pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
 def test_what_is_no_token(server: FakeAuthorizationServer, configure: Any, value: object) -> None:
@@ -164,6 +174,7 @@ def test_what_is_no_token(server: FakeAuthorizationServer, configure: Any, value
         assert acme.month.minted == 0
 
 
+@pytest.mark.loopback
 def test_never_zero_seconds(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """``expires_in`` is never 0, because many clients read that as a token that never ends."""
     server.lifetime = 1

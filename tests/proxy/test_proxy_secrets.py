@@ -46,6 +46,7 @@ def told(got: Got) -> tuple[object, ...]:
     return got.status, got.body, tuple(sorted(headers.items()))
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
 def test_a_wrong_secret_is_an_unknown_client(server: FakeAuthorizationServer, configure: object) -> None:
     """The same status, headers and words, first as a refusal and then as a limit, in both modes."""
@@ -59,6 +60,7 @@ def test_a_wrong_secret_is_an_unknown_client(server: FakeAuthorizationServer, co
         assert told(ask.token("bolt", "wrong"))[0] == 401
 
 
+@pytest.mark.loopback
 def test_a_thousand_guesses(server: FakeAuthorizationServer) -> None:
     """No guess gets the cached token, and at most the bounded number reaches the upstream."""
     config = kept_secrets(server, failures_per_minute=MANY, secret_attempts_per_minute=5)
@@ -72,6 +74,7 @@ def test_a_thousand_guesses(server: FakeAuthorizationServer) -> None:
         assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_a_thousand_guesses_of_the_proxy_s_own_secret(server: FakeAuthorizationServer) -> None:
     """No guess reaches the upstream."""
     with running(own_secrets(server, failures_per_minute=MANY)) as (_, ask), ThreadPoolExecutor(8) as pool:
@@ -80,6 +83,7 @@ def test_a_thousand_guesses_of_the_proxy_s_own_secret(server: FakeAuthorizationS
         assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_a_wrong_secret_is_refused_before_the_cache_is_read(server: FakeAuthorizationServer) -> None:
     """For a wrong secret no entry with a token is read, in this process or in the shared cache."""
     cache = Watched()
@@ -92,6 +96,7 @@ def test_a_wrong_secret_is_refused_before_the_cache_is_read(server: FakeAuthoriz
         assert not [key for key in cache.read if key.startswith("m2m1.t.")]
 
 
+@pytest.mark.loopback
 def test_both_kinds_of_refusal_cost_the_same(server: FakeAuthorizationServer) -> None:
     """A wrong secret and an unknown client make the same operations on the shared cache, in both modes."""
     for configure in (own_secrets, kept_secrets):
@@ -107,6 +112,7 @@ def test_both_kinds_of_refusal_cost_the_same(server: FakeAuthorizationServer) ->
             assert costs[0] == costs[1] != []
 
 
+@pytest.mark.loopback
 def test_a_vendor_keeps_its_credentials(server: FakeAuthorizationServer) -> None:
     """The first success enrols a verifier; after that the upstream does not check the secret again."""
     with running(kept_secrets(server)) as (_, ask):
@@ -118,6 +124,7 @@ def test_a_vendor_keeps_its_credentials(server: FakeAuthorizationServer) -> None
         assert server.mints == 2
 
 
+@pytest.mark.loopback
 def test_fifty_strangers_at_once_with_the_right_secret(server: FakeAuthorizationServer) -> None:
     """Fifty first requests at once are one attempt upstream, and none is refused."""
     server.latency = 0.3
@@ -126,6 +133,7 @@ def test_fifty_strangers_at_once_with_the_right_secret(server: FakeAuthorization
         assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_another_worker_learns_it(server: FakeAuthorizationServer) -> None:
     """A worker learns what another has enrolled from the shared cache, without the upstream."""
     config = kept_secrets(server)
@@ -136,6 +144,7 @@ def test_another_worker_learns_it(server: FakeAuthorizationServer) -> None:
         assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_an_enrolment_ends_with_its_token(server: FakeAuthorizationServer) -> None:
     """When the token ends, the authorization server decides again, so a revoked secret is refused."""
     clock = FakeClock()
@@ -150,6 +159,7 @@ def test_an_enrolment_ends_with_its_token(server: FakeAuthorizationServer) -> No
         assert ask.token(secret="changed").status == 200
 
 
+@pytest.mark.loopback
 def test_a_changed_secret_passes(server: FakeAuthorizationServer) -> None:
     """While the old one is still enrolled the new one is tried upstream, and both work until the old one ends."""
     clock = FakeClock()
@@ -212,6 +222,7 @@ def test_a_verifier_ends() -> None:
     assert [two.knows(ACME, mac), two.learn(ACME, mac)] == [False, False]
 
 
+@pytest.mark.loopback
 def test_limits_per_client_and_per_address(server: FakeAuthorizationServer) -> None:
     """Too many wrong secrets of one client, or from one address, get 429 with Retry-After until the minute ends."""
     clock = FakeClock(PERIOD_START + 15)
@@ -237,6 +248,7 @@ def test_limits_per_client_and_per_address(server: FakeAuthorizationServer) -> N
         assert tried(ACME, RIGHT, "192.0.2.200").status == 200
 
 
+@pytest.mark.loopback
 def test_a_vendor_is_known_to_every_worker(server: FakeAuthorizationServer) -> None:
     """Guesses from elsewhere do not block a vendor at a worker that it has never used, and let no other client in."""
     clock = FakeClock(PERIOD_START)
@@ -257,6 +269,7 @@ def test_a_vendor_is_known_to_every_worker(server: FakeAuthorizationServer) -> N
         assert len([name for name in cache.read if name.startswith("m2m1.pk.")]) == 1, "once for each that is barred"
 
 
+@pytest.mark.loopback
 def test_a_clock_that_is_set_back(server: FakeAuthorizationServer) -> None:
     """After the clock is set back, no client stays blocked until the earlier time."""
     clock = FakeClock(PERIOD_START + 3600)
@@ -266,6 +279,7 @@ def test_a_clock_that_is_set_back(server: FakeAuthorizationServer) -> None:
         assert ask.token().status == 200
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
 def test_credentials_that_are_not_encoded(server: FakeAuthorizationServer, configure: object) -> None:
     """curl and others send HTTP Basic without encoding: both readings are tried, and each request counts once."""
@@ -288,6 +302,7 @@ def test_credentials_that_are_not_encoded(server: FakeAuthorizationServer, confi
         assert [raw("x+y", "stranger").status for _ in range(4)] == [401, 401, 401, 429], "each counts once"
 
 
+@pytest.mark.loopback
 def test_an_ipv6_network_is_one_address(server: FakeAuthorizationServer) -> None:
     """All addresses of a /64 count as one, because one subscriber has all of them; the next /64 is another."""
     config = own_secrets(server, failures_per_minute=2, trusted_proxies=1)
@@ -301,6 +316,7 @@ def test_an_ipv6_network_is_one_address(server: FakeAuthorizationServer) -> None
         assert tried(8, "2001:db8:0:1::1") == 401
 
 
+@pytest.mark.loopback
 def test_without_trusted_proxies_the_header_says_nothing(server: FakeAuthorizationServer) -> None:
     """The client can write X-Forwarded-For, so another address in each request does not reset the limit."""
     with running(own_secrets(server, failures_per_minute=2), clock=FakeClock(PERIOD_START)) as (_, ask):
@@ -309,6 +325,7 @@ def test_without_trusted_proxies_the_header_says_nothing(server: FakeAuthorizati
         assert [ask.form(pairs, each).status for each in headers] == [401] * 6 + [429]
 
 
+@pytest.mark.loopback
 def test_an_outage_is_no_wrong_secret(server: FakeAuthorizationServer) -> None:
     """In an outage an unknown secret cannot be checked: the answer is 503, so the client retries, and not 401."""
     clock = FakeClock()
@@ -325,6 +342,7 @@ def test_an_outage_is_no_wrong_secret(server: FakeAuthorizationServer) -> None:
         assert ask.token().status == 200
 
 
+@pytest.mark.loopback
 def test_an_outage_is_no_time_to_guess(server: FakeAuthorizationServer) -> None:
     """Wrong secrets are counted during an outage as well, and are blocked after the limit."""
     config = kept_secrets(server, failures_per_minute=3, secret_attempts_per_minute=1, trusted_proxies=1)
@@ -344,6 +362,7 @@ def test_an_outage_is_no_time_to_guess(server: FakeAuthorizationServer) -> None:
         assert {tried("nobody", "x", "192.0.2.70") for _ in range(5)} == {503}
 
 
+@pytest.mark.loopback
 def test_two_verifiers_while_a_secret_is_changed(server: FakeAuthorizationServer) -> None:
     """The old and the new secret of a vendor are both good; a third one is not."""
     pepper = Secret("a pepper that no test is to show")
@@ -353,6 +372,7 @@ def test_two_verifiers_while_a_secret_is_changed(server: FakeAuthorizationServer
         assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_a_secret_that_nobody_can_have(server: FakeAuthorizationServer) -> None:
     """A blank secret, white space around it, or control characters are refused like any wrong secret."""
     with running(kept_secrets(server)) as (_, ask):
@@ -384,6 +404,7 @@ def ask_twice(ask: Asking) -> list[int]:
     return [ask.token().status, ask.token().status]
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
 def test_without_the_shared_cache_it_goes_on(server: FakeAuthorizationServer, configure: object) -> None:
     """Without the shared cache each process serves tokens, refuses wrong secrets and keeps the limits by itself."""

@@ -19,6 +19,8 @@ from real_servers.stores import Store, start_valkey
 from m2m_auth.proxy import Counts, TokenProxy, add_vendor, load
 from m2m_auth.values import replace
 
+pytestmark = pytest.mark.processes
+
 SCOPES = ("read", "write")
 
 

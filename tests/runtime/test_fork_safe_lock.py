@@ -69,6 +69,7 @@ def test_it_is_released_by_an_exception() -> None:
         pass
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_forked_child_finds_it_free() -> None:
     """Another thread of the parent holds it, or the forking thread itself: the child takes and releases it."""

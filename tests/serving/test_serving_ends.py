@@ -29,6 +29,7 @@ def on_waitress() -> Iterator[str]:
         yield url
 
 
+@pytest.mark.loopback
 class TestWsgi(ServingContract):
     """On waitress."""
 
@@ -46,6 +47,7 @@ def on_gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.processes
 class TestGunicorn(ServingContract):
     """On gunicorn."""
 
@@ -70,6 +72,7 @@ def on_uvicorn() -> Iterator[str]:
         yield url
 
 
+@pytest.mark.loopback
 class TestAsgi(ServingContract):
     """On uvicorn, with its lifespan on."""
 
@@ -79,6 +82,7 @@ class TestAsgi(ServingContract):
         return on_uvicorn
 
 
+@pytest.mark.loopback
 def test_an_asgi_service_blocks_no_loop() -> None:
     """Two requests that wait for each other are both answered: the service runs in threads."""
     both = threading.Barrier(2)

@@ -25,6 +25,7 @@ from m2m_auth.settings import (
 )
 
 
+@pytest.mark.loopback
 class TestNested(SettingsContract):
     """One dictionary, as Django has it; import paths and caches at once."""
 
@@ -36,6 +37,7 @@ class TestNested(SettingsContract):
         yield read_settings(settings, nested("M2M_AUTH"), eager=True).source("billing")
 
 
+@pytest.mark.loopback
 class TestPrefixed(SettingsContract):
     """Several settings with a prefix, as Flask has them; import paths and caches at first use."""
 

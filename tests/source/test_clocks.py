@@ -11,6 +11,8 @@ from m2m_auth import TokenSource
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
+pytestmark = pytest.mark.loopback
+
 
 def hosts(server: FakeAuthorizationServer, *clocks: FakeClock) -> list[TokenSource]:
     """One source per clock, on one shared cache that lives by the first one's monotonic clock."""

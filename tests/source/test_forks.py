@@ -10,6 +10,8 @@ from real_servers.gunicorns import ask, gunicorn
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 START = """if True:
     import concurrent.futures.thread  # it registers hooks for fork, which must not happen while a fork waits
     import faulthandler, os, signal, sys, threading, time, warnings

@@ -13,6 +13,8 @@ from m2m_auth.errors import TokenEndpointUnavailable
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
+pytestmark = pytest.mark.loopback
+
 
 @pytest.fixture
 def events() -> list[Event]:

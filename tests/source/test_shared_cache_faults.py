@@ -35,6 +35,7 @@ def kinds(events: list[Event], *which: str) -> list[str]:
     return [event.kind for event in events if event.kind in which]
 
 
+@pytest.mark.loopback
 def test_a_stale_process_leaves_the_lease_to_its_holder(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
 ) -> None:
@@ -61,6 +62,7 @@ def test_a_stale_process_leaves_the_lease_to_its_holder(
     assert timed_server.token_requests == 2
 
 
+@pytest.mark.loopback
 def test_a_cold_process_polls_for_the_holders_token(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
 ) -> None:
@@ -84,6 +86,7 @@ def test_a_cold_process_polls_for_the_holders_token(
     assert all(0.05 <= seconds <= 0.15 for seconds in clock.sleeps)
 
 
+@pytest.mark.loopback
 def test_a_cold_process_takes_over_a_lapsed_lease(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, events: list[Event]
 ) -> None:
@@ -102,6 +105,7 @@ def test_a_cold_process_takes_over_a_lapsed_lease(
     assert [round(event.seconds or 0) for event in events if event.kind == "lease_wait"] == [15]
 
 
+@pytest.mark.loopback
 def test_a_free_lease_is_no_wait(
     timed_server: FakeAuthorizationServer, store: ClockedStore, events: list[Event]
 ) -> None:
@@ -110,6 +114,7 @@ def test_a_free_lease_is_no_wait(
     assert kinds(events, "minted", "lease_wait") == ["minted"]
 
 
+@pytest.mark.loopback
 def test_a_lease_that_never_ends_is_a_lie(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
 ) -> None:
@@ -129,6 +134,7 @@ class WholeSeconds(ClockedStore):
     capabilities = Capabilities(resolution=1.0)
 
 
+@pytest.mark.loopback
 def test_a_rounded_lease_is_no_lie(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
 ) -> None:
@@ -144,6 +150,7 @@ def test_a_rounded_lease_is_no_lie(
     assert timed_server.token_requests == 2
 
 
+@pytest.mark.loopback
 def test_our_lease_is_given_back(timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore) -> None:
     """After a mint, and after a failed one, the next process need not wait."""
     it = source(timed_server, clock=clock, cache=store)
@@ -169,6 +176,7 @@ FAULTS: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_call_fails(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, fault: str
@@ -187,6 +195,7 @@ def test_no_call_fails(
     assert timed_server.is_active(it.token().value)
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("fault", FAULTS)
 def test_single_flight_stays_within_the_process(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, fault: str
@@ -201,6 +210,7 @@ def test_single_flight_stays_within_the_process(
     assert timed_server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_a_dead_cache_is_left_alone(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, events: list[Event]
 ) -> None:
@@ -221,6 +231,7 @@ def test_a_dead_cache_is_left_alone(
     assert len(store.keys("t")) == 1
 
 
+@pytest.mark.loopback
 def test_without_a_lease_a_process_mints_seldom(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
 ) -> None:
@@ -235,6 +246,7 @@ def test_without_a_lease_a_process_mints_seldom(
     assert 24 <= timed_server.token_requests <= 24 * 4 / 3 + 2
 
 
+@pytest.mark.loopback
 def test_foreign_exceptions_of_a_cache_are_faults(timed_server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """A user's own cache may raise anything, and return anything."""
 
@@ -252,6 +264,7 @@ def test_foreign_exceptions_of_a_cache_are_faults(timed_server: FakeAuthorizatio
     assert timed_server.is_active(source(timed_server, clock=clock, cache=Wild()).token().value)
 
 
+@pytest.mark.loopback
 def test_a_slow_cache_delays_only_the_flight(timed_server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """While the token is fresh or stale no call waits for the cache."""
     cache = FaultyCache(MemoryTokenCache())
@@ -265,6 +278,7 @@ def test_a_slow_cache_delays_only_the_flight(timed_server: FakeAuthorizationServ
     land(it)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("cache", "imported"), [("None", False), ("'memory:'", False), ("'disk:' + sys.argv[2]", True)]
 )

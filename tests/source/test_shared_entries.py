@@ -14,6 +14,8 @@ from m2m_auth.oauth2.secrets import Secret
 from m2m_auth.shared_cache.sealing import Seal
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
+pytestmark = pytest.mark.loopback
+
 
 @pytest.fixture
 def store(clock: FakeClock) -> ClockedStore:

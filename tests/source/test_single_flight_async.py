@@ -34,6 +34,7 @@ async def many(it: TokenSource, count: int) -> list[AccessToken]:
     return tokens
 
 
+@pytest.mark.loopback
 def test_a_thousand_tasks(server: FakeAuthorizationServer, backend: str) -> None:
     """1,000 tasks on a cold source: one token request; a 10 ms ticker goes on all the while."""
     server.latency = 2.0
@@ -62,6 +63,7 @@ def test_a_thousand_tasks(server: FakeAuthorizationServer, backend: str) -> None
     assert ticks >= 5
 
 
+@pytest.mark.loopback
 def test_a_cancelled_task_stops_nothing(server: FakeAuthorizationServer, backend: str) -> None:
     """The task that started the flight is cancelled; the others get that flight's token."""
     server.latency = 0.4
@@ -80,6 +82,7 @@ def test_a_cancelled_task_stops_nothing(server: FakeAuthorizationServer, backend
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_a_timeout_stops_nothing(server: FakeAuthorizationServer, backend: str) -> None:
     """The caller's own timeout ends its wait at once; the token is there soon after."""
     server.latency = 0.4
@@ -95,6 +98,7 @@ def test_a_timeout_stops_nothing(server: FakeAuthorizationServer, backend: str) 
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_max_wait(server: FakeAuthorizationServer, backend: str) -> None:
     """Tasks without a token wait ``max_wait``, then get an error; the flight goes on."""
     server.latency = 0.6
@@ -110,6 +114,7 @@ def test_max_wait(server: FakeAuthorizationServer, backend: str) -> None:
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_a_failure_reaches_every_task(server: FakeAuthorizationServer, backend: str) -> None:
     """100 tasks and one failed attempt: each has an exception of its own, and there was one request."""
     server.latency = 0.2
@@ -133,6 +138,7 @@ def test_a_failure_reaches_every_task(server: FakeAuthorizationServer, backend: 
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_two_loops_one_after_the_other(timed_server: FakeAuthorizationServer, clock: FakeClock, backend: str) -> None:
     """One source in a loop, then in another, with a renewal in each: no lock is bound to a loop."""
     it = source(timed_server, clock=clock)
@@ -145,6 +151,7 @@ def test_two_loops_one_after_the_other(timed_server: FakeAuthorizationServer, cl
     assert timed_server.token_requests == 3
 
 
+@pytest.mark.loopback
 def test_loops_threads_and_sync_callers_at_once(server: FakeAuthorizationServer, backend: str) -> None:
     """Two loops of each kind in four threads, and four plain threads, on one cold source: one mint."""
     server.latency = 0.4
@@ -164,6 +171,7 @@ def test_loops_threads_and_sync_callers_at_once(server: FakeAuthorizationServer,
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_a_sync_call_inside_the_loop_does_not_deadlock(server: FakeAuthorizationServer, backend: str) -> None:
     """token() in a coroutine blocks its loop, as it says; tasks that wait for the same flight go on afterwards."""
     server.latency = 0.2
@@ -185,6 +193,7 @@ def test_a_sync_call_inside_the_loop_does_not_deadlock(server: FakeAuthorization
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_a_loop_that_ends_during_the_flight(server: FakeAuthorizationServer, backend: str) -> None:
     """The loop is closed when the flight lands: nothing is logged, and the next loop finds the token."""
     server.latency = 0.4
@@ -200,6 +209,7 @@ def test_a_loop_that_ends_during_the_flight(server: FakeAuthorizationServer, bac
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_the_held_token_without_a_task_switch(server: FakeAuthorizationServer, backend: str) -> None:
     """A fresh token comes without a single turn of the event loop."""
     it = source(server)
@@ -217,6 +227,7 @@ def test_the_held_token_without_a_task_switch(server: FakeAuthorizationServer, b
     assert anyio.run(main, backend=backend) == it.token()
 
 
+@pytest.mark.loopback
 def test_gather_without_anyio_in_the_callers_hands(server: FakeAuthorizationServer, backend: str) -> None:
     """Callers use plain asyncio or plain trio, without anyio."""
     it = source(server)
@@ -233,6 +244,7 @@ def test_gather_without_anyio_in_the_callers_hands(server: FakeAuthorizationServ
     assert server.is_active(run(it.atoken).value)
 
 
+@pytest.mark.loopback
 def test_async_callable(server: FakeAuthorizationServer, backend: str) -> None:
     """An SDK that awaits a callable gets the token's value; the callable is the same at each read of the property."""
     it = source(server)
@@ -240,6 +252,7 @@ def test_async_callable(server: FakeAuthorizationServer, backend: str) -> None:
     assert it.async_callable == it.async_callable
 
 
+@pytest.mark.loopback
 def test_arenew_mints_and_leaves_the_loop_free(server: FakeAuthorizationServer, backend: str) -> None:
     """arenew() mints though the token is fresh; other tasks run meanwhile, and concurrent calls share one flight."""
     it = source(server)
@@ -267,6 +280,7 @@ def test_arenew_mints_and_leaves_the_loop_free(server: FakeAuthorizationServer, 
     assert server.token_requests == 2
 
 
+@pytest.mark.loopback
 def test_arenew_raises_and_keeps_the_token(server: FakeAuthorizationServer, backend: str) -> None:
     """A failed attempt is the caller's error, as with renew(); the held token stays."""
     it = source(server)
@@ -277,6 +291,7 @@ def test_arenew_raises_and_keeps_the_token(server: FakeAuthorizationServer, back
     assert it.token() == first
 
 
+@pytest.mark.loopback
 def test_astatus(server: FakeAuthorizationServer, backend: str, tmp_path: Path) -> None:
     """The same snapshot as status(), with the ledger of a shared cache; the loop runs while the ledger is read."""
     reading, go_on = threading.Event(), threading.Event()

@@ -14,6 +14,8 @@ from real_servers.stores import start_dynamodb, start_memcached, start_valkey
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 AT_ONCE = """if True:
     import sys, threading, time
     from m2m_auth import RenewalPolicy, TokenSource

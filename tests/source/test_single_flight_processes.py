@@ -16,6 +16,8 @@ from m2m_auth import RenewalPolicy
 from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 ASK = """if True:
     import sys
     from m2m_auth import TokenSource

@@ -29,6 +29,7 @@ from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 
+@pytest.mark.loopback
 def test_64_threads_on_a_cold_source(server: FakeAuthorizationServer) -> None:
     """64 threads at the same moment: one token request, one token."""
     server.latency = 0.3
@@ -37,6 +38,7 @@ def test_64_threads_on_a_cold_source(server: FakeAuthorizationServer) -> None:
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_64_threads_on_64_sources(server: FakeAuthorizationServer) -> None:
     """The same with a new, equal source in each thread."""
     server.latency = 0.3
@@ -45,6 +47,7 @@ def test_64_threads_on_64_sources(server: FakeAuthorizationServer) -> None:
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_threads_at_the_moment_of_renewal(timed_server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """16 threads that find the token stale, then expiring: they start one flight each time."""
     it = source(timed_server, clock=clock)
@@ -57,6 +60,7 @@ def test_threads_at_the_moment_of_renewal(timed_server: FakeAuthorizationServer,
     assert timed_server.token_requests == 3
 
 
+@pytest.mark.loopback
 def test_a_new_auth_per_request(server: FakeAuthorizationServer) -> None:
     """Code that builds a new M2MAuth of any HTTP library for every request mints once."""
     url = server.base_url + "/api/things"
@@ -69,6 +73,7 @@ def test_a_new_auth_per_request(server: FakeAuthorizationServer) -> None:
     assert len({call.token for call in server.api_calls}) == 1
 
 
+@pytest.mark.loopback
 def test_a_private_memory_cache_opts_out(server: FakeAuthorizationServer) -> None:
     """Each MemoryTokenCache() is separate; sources with the same one share its token."""
     mine, yours = MemoryTokenCache(), MemoryTokenCache()
@@ -77,6 +82,7 @@ def test_a_private_memory_cache_opts_out(server: FakeAuthorizationServer) -> Non
     assert server.token_requests == 3
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("cache", [None, "disk"])
 def test_a_wrong_secret_never_shares(server: FakeAuthorizationServer, cache: str | None, tmp_path: Any) -> None:
     """A caller with another secret gets no token, though the process and the shared cache hold one."""
@@ -92,6 +98,7 @@ def test_a_wrong_secret_never_shares(server: FakeAuthorizationServer, cache: str
     assert server.token_requests == 2
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("cache", [None, "disk"])
 def test_other_parameters_never_share(server: FakeAuthorizationServer, cache: str | None, tmp_path: Any) -> None:
     """Each parameter of the token request is a part of the key, in the process and in the shared cache."""
@@ -121,6 +128,7 @@ def test_other_parameters_never_share(server: FakeAuthorizationServer, cache: st
     assert again <= tokens if cache else not again & tokens
 
 
+@pytest.mark.loopback
 def test_order_and_repetition_of_scopes_do_not_matter(server: FakeAuthorizationServer) -> None:
     """Scopes are a set."""
     for scope in ("a b", "b a", ["a", "b", "a"], ("b", "a")):
@@ -128,6 +136,7 @@ def test_order_and_repetition_of_scopes_do_not_matter(server: FakeAuthorizationS
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_the_registry_is_bounded(server: FakeAuthorizationServer) -> None:
     """Of 2,000 sources that came and went most states are gone; a state in use is found, however old it is."""
     live = source(server)
@@ -143,6 +152,7 @@ def test_the_registry_is_bounded(server: FakeAuthorizationServer) -> None:
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_an_interrupted_caller_poisons_nothing(server: FakeAuthorizationServer) -> None:
     """A caller killed by a signal's exception while it waits: the flight goes on, and its token is there."""
     it = source(server)
@@ -171,6 +181,7 @@ def test_an_interrupted_caller_poisons_nothing(server: FakeAuthorizationServer) 
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_a_caller_that_gives_up_stops_no_flight(server: FakeAuthorizationServer) -> None:
     """With a small max_wait the caller gets an error after it; the token comes all the same, with no second request."""
     it = source(server, policy=RenewalPolicy(max_wait=0.1))
@@ -183,6 +194,7 @@ def test_a_caller_that_gives_up_stops_no_flight(server: FakeAuthorizationServer)
     assert server.token_requests == 1
 
 
+@pytest.mark.loopback
 def test_contextvars_are_visible_in_the_transport(server: FakeAuthorizationServer) -> None:
     """Tracing goes on: the flight runs in the context of the call that started it, and does not change it."""
     trace: contextvars.ContextVar[str] = contextvars.ContextVar("trace", default="none")
@@ -199,6 +211,7 @@ def test_contextvars_are_visible_in_the_transport(server: FakeAuthorizationServe
     assert trace.get() == "of the caller"
 
 
+@pytest.mark.processes
 def test_flights_are_daemons(server: FakeAuthorizationServer) -> None:
     """A process whose only work left is a token request that hangs ends at once."""
     server.fail("hang")
@@ -216,6 +229,7 @@ def test_flights_are_daemons(server: FakeAuthorizationServer) -> None:
     assert time.monotonic() - start < 9, "it waited for the flight's deadline"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("cache", ["memory:", "disk"])
 def test_a_token_at_interpreter_shutdown(server: FakeAuthorizationServer, cache: str, tmp_path: Any) -> None:
     """An atexit handler gets a token, where no thread may be started any more, and the process ends."""
@@ -234,6 +248,7 @@ def test_a_token_at_interpreter_shutdown(server: FakeAuthorizationServer, cache:
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("wild", [SystemExit, KeyboardInterrupt, GeneratorExit])
 def test_a_transport_that_raises_what_nobody_catches(
     server: FakeAuthorizationServer, wild: type[BaseException]

@@ -233,6 +233,7 @@ def open_tiers(folder: Path) -> TokenCache:
     return TieredCache(DiskTokenCache(folder / "near"), DiskTokenCache(folder / "far"))
 
 
+@pytest.mark.processes
 class TestTieredCache(CacheContract):
     """A tiered cache used directly is its farthest cache, and passes the contract."""
 

@@ -100,6 +100,7 @@ def test_a_registry_takes_one_subscriber() -> None:
     assert scrape(registry)["billing_client_token_rejections_total", ("client",)] == 1
 
 
+@pytest.mark.processes
 def test_three_processes_add_up(tmp_path: Path) -> None:
     """Multi-process mode: counts and durations are sums; the expiry is that of the newest token, without a pid."""
     folder = tmp_path / "metrics"

@@ -42,6 +42,7 @@ def test_events_name_the_audience() -> None:
     assert {event.audience for event in heard} == {"https://api.example"}
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("name", "package", "extra"),
     [
@@ -64,6 +65,7 @@ def test_without_its_library_a_subscriber_names_the_extra(name: str, package: st
     )
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize("name", ["prometheus", "opentelemetry"])
 def test_a_fork_during_events(name: str, tmp_path: Path) -> None:
     """The libraries' locks are not inherited locked: of 100 children forked beside a busy flight none hangs."""

@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
+import pytest
+
+pytestmark = pytest.mark.processes
 
 HERE = Path(__file__).parent
 DOCUMENTATION = HERE.parents[1] / "docs" / "own-cache.md"

@@ -11,6 +11,8 @@ import requests
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.loopback
+
 
 @pytest.fixture
 def server() -> Iterator[FakeAuthorizationServer]:

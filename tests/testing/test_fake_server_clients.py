@@ -12,6 +12,8 @@ import requests
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.loopback
+
 GRANT = {"grant_type": "client_credentials"}
 CLIENT = ("client", "secret")
 

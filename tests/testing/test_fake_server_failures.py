@@ -15,6 +15,8 @@ import requests
 
 from m2m_auth.testing import FailureMode, FakeAuthorizationServer
 
+pytestmark = pytest.mark.loopback
+
 FORM = b"grant_type=client_credentials&client_id=client&client_secret=secret"
 REQUEST = (
     b"POST /oauth/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"

@@ -22,6 +22,7 @@ def fake_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("m2m-auth-fake")]
 
 
+@pytest.mark.loopback
 def test_stop_and_start_again() -> None:
     """A stopped server refuses connections; started again it has the same address, tokens and counts."""
     server = FakeAuthorizationServer()
@@ -44,6 +45,7 @@ def test_stop_and_start_again() -> None:
     assert fake_threads() == []
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("trouble", ["idle", "hang", "latency", "slow_drip", "stream", "half a request"])
 def test_stop_does_not_wait_for_clients(trouble: str) -> None:
     """stop() closes idle, hanging, slow and streaming connections at once and leaves no thread."""
@@ -79,6 +81,7 @@ def test_stop_does_not_wait_for_clients(trouble: str) -> None:
                     pass
 
 
+@pytest.mark.loopback
 def test_wait_for_token_requests() -> None:
     """wait_for_token_requests ends with a TimeoutError that has the numbers."""
     with (
@@ -88,6 +91,7 @@ def test_wait_for_token_requests() -> None:
         server.wait_for_token_requests(2, timeout=0.01)
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("keep_alive", [True, False])
 def test_keep_alive(keep_alive: bool) -> None:
     """Connections are reused, unless keep_alive is False."""
@@ -127,6 +131,7 @@ left_running.stop()
 """
 
 
+@pytest.mark.processes
 def test_clean_under_dev_mode() -> None:
     """With python -X dev and every warning an error there is no warning; requests and pytest are not loaded."""
     run = subprocess.run(
@@ -135,6 +140,7 @@ def test_clean_under_dev_mode() -> None:
     assert (run.stdout, run.stderr, run.returncode) == ("done\n", "", 0)
 
 
+@pytest.mark.processes
 def test_a_forgotten_server_does_not_keep_the_program_alive() -> None:
     """A program that does not stop its server can end."""
     program = "from m2m_auth.testing import FakeAuthorizationServer as F; server = F().start(); print('end')"

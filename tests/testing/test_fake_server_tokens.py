@@ -13,6 +13,8 @@ import requests
 
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
+pytestmark = pytest.mark.loopback
+
 GRANT = {"grant_type": "client_credentials"}
 CLIENT = ("client", "secret")
 

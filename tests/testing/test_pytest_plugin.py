@@ -18,6 +18,7 @@ from m2m_auth import TokenSource
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 
+@pytest.mark.loopback
 def test_server_fixture(m2m_authorization_server: FakeAuthorizationServer) -> None:
     """The server runs, accepts the default client, and uses the real time."""
     response = requests.post(
@@ -30,6 +31,7 @@ def test_server_fixture(m2m_authorization_server: FakeAuthorizationServer) -> No
     assert m2m_authorization_server.requests[0].time > FakeClock().wall()
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("round_", [1, 2])
 def test_servers_are_fresh(m2m_authorization_server: FakeAuthorizationServer, round_: int) -> None:
     """Each test has a new server."""
@@ -37,6 +39,7 @@ def test_servers_are_fresh(m2m_authorization_server: FakeAuthorizationServer, ro
     requests.get(m2m_authorization_server.token_endpoint, timeout=5)
 
 
+@pytest.mark.loopback
 def test_server_and_clock(m2m_authorization_server: FakeAuthorizationServer, m2m_clock: FakeClock) -> None:
     """A test that uses both fixtures has a server that uses the fake clock."""
     response = requests.post(
@@ -59,6 +62,7 @@ def lasting_server() -> Iterator[FakeAuthorizationServer]:
         yield server
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("round_", [1, 2])
 @pytest.mark.usefixtures("m2m_forget_tokens")
 def test_tokens_are_forgotten(lasting_server: FakeAuthorizationServer, round_: int) -> None:
@@ -75,6 +79,7 @@ def test_the_plugin_is_an_entry_point() -> None:
     assert plugin.value == "m2m_auth.testing.pytest_plugin"
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("statement", "absent"),
     [

@@ -39,6 +39,7 @@ def cors(answer: Answer) -> dict[str, str]:
     return {name: value for name, value in answer.headers if name.startswith("Access-Control-")}
 
 
+@pytest.mark.loopback
 def test_a_page_of_a_listed_origin_reads_its_token(shop: Shop) -> None:
     """The exact origin comes back, with credentials allowed, and caches are told that answers differ by origin."""
     answer = shop.ask()
@@ -106,6 +107,7 @@ def test_no_text_but_the_exact_origin_is_let_in(origin: str) -> None:
     assert cors(answer).get("Access-Control-Allow-Origin") == (SHOP if origin == SHOP else None)
 
 
+@pytest.mark.loopback
 def test_a_page_of_the_same_origin_needs_no_entry(shop: Shop) -> None:
     """The browser says so in a header that no script can set; the opaque origin ``null`` is refused all the same."""
     own = {"origin": "https://tokens.example", "sec-fetch-site": "same-origin"}
@@ -115,6 +117,7 @@ def test_a_page_of_the_same_origin_needs_no_entry(shop: Shop) -> None:
     assert error_of(shop.ask(headers={**own, "origin": "null"})) == (403, "access_denied")
 
 
+@pytest.mark.loopback
 def test_a_program_that_is_no_browser_needs_no_origin(shop: Shop) -> None:
     """A program sends no Origin; a browser that says cross-site without an Origin is refused."""
     token_of(shop.ask(headers={"origin": None}))
@@ -131,6 +134,7 @@ def test_a_form_on_a_foreign_page_cannot_send_the_header(closed_shop: Shop) -> N
         assert closed_shop.server.token_requests == 0
 
 
+@pytest.mark.loopback
 def test_another_header_may_be_required(clock: FakeClock) -> None:
     """The configured header is required, in upper or lower case; the default one is not enough."""
     with FakeAuthorizationServer(clock=clock) as server:
@@ -198,6 +202,7 @@ def test_a_body_that_was_not_read_for_its_size_is_refused(closed_shop: Shop) -> 
     assert error_of(closed_shop.ask(body=b"", too_large=True)) == (413, "invalid_request")
 
 
+@pytest.mark.loopback
 def test_json_is_as_good_as_a_form(shop: Shop) -> None:
     """A form and JSON with the same scopes get the same token; unknown members are ignored (RFC 6749 §3.2)."""
     body = json.dumps({"scope": SUBSCRIBE, "audience": "https://evil.example"}).encode()
@@ -276,6 +281,7 @@ def test_a_header_that_proves_nothing_is_refused() -> None:
             )
 
 
+@pytest.mark.loopback
 def test_one_allowed_scope_need_not_be_named(clock: FakeClock) -> None:
     """With one allowed scope an empty POST is enough."""
     with FakeAuthorizationServer(clock=clock) as server:

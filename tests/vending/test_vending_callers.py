@@ -31,6 +31,7 @@ def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
     forget_everything()
 
 
+@pytest.mark.loopback
 def test_nobody_known_gets_nothing(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """401 with a challenge that makes no browser ask for a password; the page of a listed origin may read it.
 
@@ -45,6 +46,7 @@ def test_nobody_known_gets_nothing(server: FakeAuthorizationServer, clock: FakeC
         assert server.token_requests == 0
 
 
+@pytest.mark.loopback
 def test_a_caller_that_is_no_caller_is_a_mistake_not_a_name(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """A user object's str could be the same for all: 500, and the log says what to return."""
     for wrong in (object(), 1, True, b"ada", ("ada", None), Caller(1), Caller("ada", b"token")):  # type: ignore[arg-type]
@@ -57,6 +59,7 @@ def explodes(*_: Any) -> Any:
     raise LookupError("canary: no row in table users")
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("which", ["caller", "scopes", "source_for", "subject_token", "cipher"])
 def test_a_fault_in_a_function_of_the_users_is_a_json_answer_without_detail(
     server: FakeAuthorizationServer, clock: FakeClock, caplog: pytest.LogCaptureFixture, which: str
@@ -78,6 +81,7 @@ def test_a_fault_in_a_function_of_the_users_is_a_json_answer_without_detail(
     assert server.token_requests == 0
 
 
+@pytest.mark.loopback
 def test_a_caller_function_sees_what_the_framework_handed_over(
     server: FakeAuthorizationServer, clock: FakeClock
 ) -> None:
@@ -87,6 +91,7 @@ def test_a_caller_function_sees_what_the_framework_handed_over(
     assert token_of(shop.ask(**ada)) == token_of(shop.ask(**ada)) != token_of(shop.ask(**bob))
 
 
+@pytest.mark.loopback
 def test_scopes_may_depend_on_the_caller(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """Scopes depend on the caller; a caller without any gets 403, which is no error in the log."""
     allowed = {"cook": [SUBSCRIBE, PUBLISH], "ada": [SUBSCRIBE]}
@@ -119,6 +124,7 @@ ADDRESSES: dict[str, tuple[int, str, str | None, str | None]] = {
 }
 
 
+@pytest.mark.loopback
 def test_addresses_are_counted_from_the_right(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """Entries of the client in X-Forwarded-For never count; addresses are normalised; a /64 is one caller."""
     for case in ADDRESSES:
@@ -142,6 +148,7 @@ def test_a_number_of_proxies_that_is_none_is_refused() -> None:
 # by a verified token
 
 
+@pytest.mark.loopback
 def test_a_verified_token_names_the_caller(server: FakeAuthorizationServer, clock: FakeClock, issuer: Issuer) -> None:
     """Two tokens of one user with equal rights get the same vended token; other users and other rights do not."""
     verifier = JWTVerifier(issuer.issuer, "https://api.example.com", issuer.jwks_uri, clock=clock)
@@ -155,6 +162,7 @@ def test_a_verified_token_names_the_caller(server: FakeAuthorizationServer, cloc
     assert len({vended("ada"), vended("bob"), *(vended("ada", **claims) for claims in weak)}) == 4
 
 
+@pytest.mark.loopback
 def test_a_token_that_is_not_good_gets_the_verifiers_answer(
     server: FakeAuthorizationServer, clock: FakeClock, verifier: JWTVerifier, issuer: Issuer
 ) -> None:
@@ -174,6 +182,7 @@ def test_a_token_that_is_not_good_gets_the_verifiers_answer(
 # token exchange
 
 
+@pytest.mark.loopback
 def test_a_token_exchange_sends_the_callers_latest_token(
     server: FakeAuthorizationServer, clock: FakeClock, verifier: JWTVerifier, issuer: Issuer
 ) -> None:
@@ -202,6 +211,7 @@ def test_a_token_exchange_sends_the_callers_latest_token(
     }
 
 
+@pytest.mark.loopback
 def test_the_subject_token_may_be_fetched(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """A function fetches the subject token by the caller's name, once per mint."""
     server.grant_types = {EXCHANGE}
@@ -213,6 +223,7 @@ def test_the_subject_token_may_be_fetched(server: FakeAuthorizationServer, clock
     assert [each.parameters["subject_token"] for each in server.requests] == ["token-of-ada", "token-of-bob"]
 
 
+@pytest.mark.loopback
 def test_an_exchange_without_a_subject_token_says_what_is_missing(
     server: FakeAuthorizationServer, clock: FakeClock
 ) -> None:
@@ -224,6 +235,7 @@ def test_an_exchange_without_a_subject_token_says_what_is_missing(
     assert server.token_requests == 0
 
 
+@pytest.mark.loopback
 def test_a_subject_token_that_the_server_repeats_is_shown_nowhere(
     server: FakeAuthorizationServer, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -240,6 +252,7 @@ def test_a_subject_token_that_the_server_repeats_is_shown_nowhere(
     assert canary not in shown
 
 
+@pytest.mark.loopback
 def test_a_refused_subject_token_does_not_keep_the_next_one_waiting(
     server: FakeAuthorizationServer, clock: FakeClock
 ) -> None:
@@ -261,6 +274,7 @@ def test_a_refused_subject_token_does_not_keep_the_next_one_waiting(
 # the cap
 
 
+@pytest.mark.loopback
 def test_a_caller_is_handed_so_many_tokens_an_hour_and_others_go_on(
     server: FakeAuthorizationServer, clock: FakeClock
 ) -> None:
@@ -277,6 +291,7 @@ def test_a_caller_is_handed_so_many_tokens_an_hour_and_others_go_on(
     token_of(shop.ask("ada"))
 
 
+@pytest.mark.loopback
 def test_the_cap_bounds_what_scope_sets_cost(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """A caller that asks for all subsets of the allow-list mints no more often than the cap allows."""
     names = [f"s{number}" for number in range(6)]
@@ -288,6 +303,7 @@ def test_the_cap_bounds_what_scope_sets_cost(server: FakeAuthorizationServer, cl
     assert (statuses.count(200), statuses.count(429), server.mints) == (10, 53, 10)
 
 
+@pytest.mark.loopback
 def test_workers_that_share_a_cache_count_together(
     server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path
 ) -> None:
@@ -300,6 +316,7 @@ def test_workers_that_share_a_cache_count_together(
     another.vendor.close()
 
 
+@pytest.mark.loopback
 def test_a_closed_vendor_lets_go_of_the_caps_cache_and_may_be_used_again(
     server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path
 ) -> None:
@@ -321,6 +338,7 @@ def test_a_closed_vendor_lets_go_of_the_caps_cache_and_may_be_used_again(
     shop.vendor.close()
 
 
+@pytest.mark.loopback
 def test_two_vendors_with_functions_for_scopes_do_not_count_together(
     server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path
 ) -> None:
@@ -333,6 +351,7 @@ def test_two_vendors_with_functions_for_scopes_do_not_count_together(
     released.vendor.close()
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("operation", ["get", "increment"])
 def test_a_cache_that_fails_leaves_each_worker_its_own_count(
     server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path, operation: Any

@@ -7,6 +7,9 @@ from real_servers import AuthorizationServer
 from vending_support import SHOP, ask, document, token_of, user
 
 from m2m_auth.vending import TokenVendor
+import pytest
+
+pytestmark = pytest.mark.processes
 
 
 def test_real_servers_narrow_and_keep_callers_apart(real_server: AuthorizationServer) -> None:

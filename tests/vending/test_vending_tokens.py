@@ -29,6 +29,7 @@ def shop(clock: FakeClock) -> Iterator[Shop]:
     forget_everything()
 
 
+@pytest.mark.loopback
 def test_the_answer_is_a_token_and_nothing_more(shop: Shop) -> None:
     """The answer has RFC 6749 §5.1's members only; refresh tokens and other members of the server are dropped."""
     shop.server.extra_response = {"refresh_token": "r", "id_token": "i", "other": 1}
@@ -37,6 +38,7 @@ def test_the_answer_is_a_token_and_nothing_more(shop: Shop) -> None:
     assert (given["token_type"], given["expires_in"], given["scope"]) == ("Bearer", 3600, SUBSCRIBE)
 
 
+@pytest.mark.loopback
 def test_a_token_is_kept_for_55_of_60_minutes_and_expires_in_counts_down(shop: Shop) -> None:
     """The same token until 5 minutes before its end, always with its true remaining life; then a new one at once."""
     first = token_of(shop.ask())
@@ -54,6 +56,7 @@ def test_a_token_is_kept_for_55_of_60_minutes_and_expires_in_counts_down(shop: S
     assert (second["expires_in"], shop.server.mints) == (3600, 2)
 
 
+@pytest.mark.loopback
 def test_the_leeway_is_the_users_and_shorter_tokens_have_it_in_proportion(clock: FakeClock) -> None:
     """``leeway=600`` of 3,600 s keeps a token of 60 s for 50 s."""
     with FakeAuthorizationServer(clock=clock) as server:
@@ -66,6 +69,7 @@ def test_the_leeway_is_the_users_and_shorter_tokens_have_it_in_proportion(clock:
         assert token_of(shop.ask()) != first
 
 
+@pytest.mark.loopback
 def test_while_the_server_is_down_the_kept_token_serves_to_its_end(shop: Shop) -> None:
     """In an outage the old token is vended until its end with its true remaining life; after that 503."""
     first = token_of(shop.ask())
@@ -79,6 +83,7 @@ def test_while_the_server_is_down_the_kept_token_serves_to_its_end(shop: Shop) -
     assert "127.0.0.1" not in refused.body.decode()
 
 
+@pytest.mark.loopback
 def test_another_caller_gets_another_token(shop: Shop) -> None:
     """Callers with equal scopes have one token each, and get the same one again."""
     ada, bob = token_of(shop.ask("ada")), token_of(shop.ask("bob"))
@@ -87,6 +92,7 @@ def test_another_caller_gets_another_token(shop: Shop) -> None:
     assert shop.server.mints == 2
 
 
+@pytest.mark.loopback
 def test_each_scope_set_has_its_own_token_and_no_superset_is_reused(shop: Shop) -> None:
     """A caller with a token for two scopes gets another token for one of them; the order does not matter."""
     both = token_of(shop.ask(scope=f"{PUBLISH} {SUBSCRIBE}"))
@@ -97,6 +103,7 @@ def test_each_scope_set_has_its_own_token_and_no_superset_is_reused(shop: Shop) 
     assert [request.parameters["scope"] for request in shop.server.requests] == [f"{PUBLISH} {SUBSCRIBE}", SUBSCRIBE]
 
 
+@pytest.mark.loopback
 def test_a_storm_of_page_loads_mints_once(shop: Shop) -> None:
     """Sixteen requests of one caller at once, on a slow server: one mint, one token."""
     shop.server.latency = 0.2
@@ -111,6 +118,7 @@ def test_a_storm_of_page_loads_mints_once(shop: Shop) -> None:
     assert shop.server.mints == 1
 
 
+@pytest.mark.loopback
 def test_workers_that_share_a_cache_share_each_callers_token_and_no_other(shop: Shop, tmp_path: Path) -> None:
     """A second worker finds ada's token sealed on the disk, and mints for bob; the client's ledger counts both."""
     shop.source_options = {"cache": f"disk:{tmp_path}/tokens", "budget": MintBudget(per_month=2, reserve=0)}
@@ -126,6 +134,7 @@ def test_workers_that_share_a_cache_share_each_callers_token_and_no_other(shop: 
     worker.vendor.close()
 
 
+@pytest.mark.loopback
 def test_one_callers_entry_put_in_anothers_place_is_a_miss(shop: Shop, tmp_path: Path) -> None:
     """Copying ada's entry to bob's key is a miss, because each caller's entries have their own sealing key."""
     from m2m_auth.caches import Capabilities
@@ -147,6 +156,7 @@ def test_one_callers_entry_put_in_anothers_place_is_a_miss(shop: Shop, tmp_path:
     assert token_of(shop.ask("bob")) != ada
 
 
+@pytest.mark.loopback
 def test_sources_are_bounded_and_an_evicted_caller_keeps_its_token(clock: FakeClock) -> None:
     """With room for two, the third caller evicts the first, whose next request builds a source but costs no mint."""
     with FakeAuthorizationServer(clock=clock) as server:
@@ -168,6 +178,7 @@ BROADER: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("case", BROADER)
 def test_a_server_that_does_not_narrow_stops_the_start_and_says_why(shop: Shop, case: str) -> None:
     """``check()`` raises with both scopes in its message; no token that was not asked for is ever vended."""
@@ -180,6 +191,7 @@ def test_a_server_that_does_not_narrow_stops_the_start_and_says_why(shop: Shop, 
     assert b"access_token" not in answer.body
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     "claims",
     [
@@ -202,6 +214,7 @@ def test_a_jwt_that_says_more_than_the_answer_is_found_out(shop: Shop, claims: d
         shop.vendor.check()
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("value", ["a.b.c", "eyJ.!!.x", "a.W10.c", "a.e30.c", "a.bnVsbA.c", "opaque"])
 def test_tokens_that_are_no_jwt_pass(shop: Shop, value: str) -> None:
     """A value with two dots need not be a JWT; an answer without scope grants what was asked (RFC 6749 §5.1)."""
@@ -215,12 +228,14 @@ def test_tokens_that_are_no_jwt_pass(shop: Shop, value: str) -> None:
     }
 
 
+@pytest.mark.loopback
 def test_a_server_that_gives_less_is_told_truly(shop: Shop) -> None:
     """If the server grants one of two scopes, the answer names that one."""
     shop.server.extra_response = {"scope": SUBSCRIBE}
     assert document(shop.ask(scope=f"{PUBLISH} {SUBSCRIBE}"))["scope"] == SUBSCRIBE
 
 
+@pytest.mark.loopback
 def test_a_server_that_narrows_passes_the_check_with_one_mint_for_one_scope(shop: Shop) -> None:
     """Of an allow-list of two, one is asked for; a second check finds the token in the cache."""
     shop.vendor.check()
@@ -228,6 +243,7 @@ def test_a_server_that_narrows_passes_the_check_with_one_mint_for_one_scope(shop
     assert [request.parameters["scope"] for request in shop.server.requests] == [PUBLISH]
 
 
+@pytest.mark.loopback
 def test_a_token_that_lives_too_long_is_not_vended(shop: Shop) -> None:
     """A smaller ``expires_in`` would not shorten the token itself, so it is refused, with the fix."""
     shop.server.lifetime = 7200
@@ -236,6 +252,7 @@ def test_a_token_that_lives_too_long_is_not_vended(shop: Shop) -> None:
     assert error_of(shop.ask()) == (500, "server_error")
 
 
+@pytest.mark.loopback
 def test_a_token_of_unknown_life_is_not_vended(shop: Shop) -> None:
     """A token without ``expires_in`` and ``exp`` may live for years, so it is refused."""
     shop.server.leave_out = {"expires_in"}
@@ -244,12 +261,14 @@ def test_a_token_of_unknown_life_is_not_vended(shop: Shop) -> None:
     assert error_of(shop.ask()) == (500, "server_error")
 
 
+@pytest.mark.loopback
 def test_a_request_waits_5_s_at_most(shop: Shop) -> None:
     """A waiting request holds a thread of the application, so it waits 5 s and not 20 s."""
     shop.ask()
     assert shop.sources[0].policy.max_wait == 5
 
 
+@pytest.mark.loopback
 def test_a_jwt_that_outlives_its_expires_in_is_not_vended(shop: Shop) -> None:
     """APIs check ``exp``: a token of a day is refused though the answer says an hour."""
     import jwt
@@ -259,6 +278,7 @@ def test_a_jwt_that_outlives_its_expires_in_is_not_vended(shop: Shop) -> None:
         shop.vendor.check()
 
 
+@pytest.mark.loopback
 def test_a_server_with_one_token_for_all_is_found_out(shop: Shop) -> None:
     """A server that gives two callers one token is found out at the second caller."""
     shop.server.same_token = True
@@ -266,6 +286,7 @@ def test_a_server_with_one_token_for_all_is_found_out(shop: Shop) -> None:
     assert error_of(shop.ask("bob")) == (500, "server_error")
 
 
+@pytest.mark.loopback
 def test_a_source_that_does_not_keep_callers_apart_is_found_out(clock: FakeClock) -> None:
     """``source_for`` that returns a plain TokenSource would give all callers one token, and the first one notices: with
     several workers, each might see one caller only.
@@ -283,6 +304,7 @@ def test_a_source_that_does_not_keep_callers_apart_is_found_out(clock: FakeClock
         assert server.token_requests == 0
 
 
+@pytest.mark.loopback
 def test_one_source_for_all_callers_is_found_out(shop: Shop) -> None:
     """A ``source_for`` that remembers the first caller's source does not hand it to the second."""
     kept: list[TokenSource] = []
@@ -297,6 +319,7 @@ def test_one_source_for_all_callers_is_found_out(shop: Shop) -> None:
     assert error_of(shop.ask("bob")) == (500, "server_error")
 
 
+@pytest.mark.loopback
 def test_user_1_of_one_vendor_is_not_user_1_of_another(shop: Shop) -> None:
     """Staff and customers, each numbered from 1, one client for both: the vendors' names keep their tokens apart."""
     tokens = {token_of(Shop(shop.server, shop.clock, name=name).ask("1")) for name in ("staff", "customers", "staff")}
@@ -315,6 +338,7 @@ def test_no_vendors_and_callers_names_make_another_pairs_key() -> None:
         assert tuple(json.loads(key)) == one
 
 
+@pytest.mark.loopback
 def test_a_refusal_of_the_server_is_not_shown_to_the_caller(shop: Shop) -> None:
     """The answer is 502 with fixed words; the server's words are in the log only."""
     shop.server.fail("oauth_error", error="invalid_scope")
@@ -323,6 +347,7 @@ def test_a_refusal_of_the_server_is_not_shown_to_the_caller(shop: Shop) -> None:
     assert b"scope" not in answer.body
 
 
+@pytest.mark.loopback
 def test_the_users_own_client_authentication_is_used(shop: Shop) -> None:
     """The user's own client authentication still authenticates the token request."""
     shop.source_options = {"client_authentication": ClientSecretPost(), "audience": "https://orders.example"}

@@ -18,6 +18,8 @@ from vending_support import PUBLISH, SUBSCRIBE
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 ASKED = [(caller, scope) for caller in ("ada", "bob", "carl") for scope in (SUBSCRIBE, f"{SUBSCRIBE} {PUBLISH}")]
 
 

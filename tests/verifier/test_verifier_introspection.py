@@ -79,6 +79,7 @@ def mint(server: FakeAuthorizationServer, clock: FakeClock, **options: Any) -> s
     return TokenSource(server.token_endpoint, "client", "secret", cache=cache, clock=clock, **options).token().value
 
 
+@pytest.mark.loopback
 def test_an_active_token_is_asked_about_once(
     server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock
 ) -> None:
@@ -98,6 +99,7 @@ def test_an_active_token_is_asked_about_once(
     assert len(asking) == 2
 
 
+@pytest.mark.loopback
 def test_the_request_is_rfc_7662s(
     server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock
 ) -> None:
@@ -112,12 +114,14 @@ def test_the_request_is_rfc_7662s(
     assert token not in repr(request) + repr(verifier)
 
 
+@pytest.mark.loopback
 def test_posted_credentials(server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock) -> None:
     """The verifier accepts every client authentication of the library."""
     assert make(client_authentication="client_secret_post").verify(mint(server, clock))
     assert b"client_secret=secret" in asking.requests[0].body
 
 
+@pytest.mark.loopback
 def test_an_inactive_token_is_remembered_more_shortly(make: Make, asking: Asking, clock: FakeClock) -> None:
     """An inactive answer is kept for 5 s, so a token that becomes active is accepted soon."""
     verifier = make()
@@ -134,6 +138,7 @@ def test_an_inactive_token_is_remembered_more_shortly(make: Make, asking: Asking
     assert len(asking) == 2
 
 
+@pytest.mark.loopback
 def test_an_answer_does_not_outlive_the_token(
     server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock
 ) -> None:
@@ -151,6 +156,7 @@ def test_an_answer_does_not_outlive_the_token(
     assert len(asking) == 2
 
 
+@pytest.mark.loopback
 def test_without_a_cache_every_call_asks(
     server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock
 ) -> None:
@@ -165,6 +171,7 @@ def test_without_a_cache_every_call_asks(
     assert len(asking) == 3
 
 
+@pytest.mark.loopback
 def test_threads_with_one_token_ask_once(
     server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock
 ) -> None:
@@ -183,6 +190,7 @@ def test_threads_with_one_token_ask_once(
     assert len(asking) == 2
 
 
+@pytest.mark.loopback
 def test_a_server_that_is_down_is_not_the_tokens_fault(
     server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock
 ) -> None:
@@ -203,6 +211,7 @@ def test_a_server_that_is_down_is_not_the_tokens_fault(
     assert verifier.verify(fresh)
 
 
+@pytest.mark.loopback
 def test_a_server_that_hangs_costs_one_wait(make: Make, asking: Asking) -> None:
     """16 threads at a server that hangs wait for one timeout together."""
     asking.answer = times_out
@@ -222,6 +231,7 @@ def times_out(request: HttpRequest) -> HttpResponse:
     raise TransportError("no answer", "timeout")
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     ("status", "headers", "wait"), [(500, {}, "1"), (429, {"Retry-After": "17"}, "17"), (302, {"Location": "/x"}, "1")]
 )
@@ -233,6 +243,7 @@ def test_an_answer_that_is_none(make: Make, asking: Asking, status: int, headers
     assert caught.value.headers["Retry-After"] == wait
 
 
+@pytest.mark.loopback
 def test_a_wrong_secret_is_ours_to_fix(make: Make, asking: Asking) -> None:
     """If the server refuses this API, the answer is 503, and the message for the log names the fix and no secret."""
     with pytest.raises(VerifierUnavailable, match="Check client_id, client_secret") as caught:
@@ -241,6 +252,7 @@ def test_a_wrong_secret_is_ours_to_fix(make: Make, asking: Asking) -> None:
     assert len(asking) == 1
 
 
+@pytest.mark.loopback
 def test_a_rotated_secret_is_fetched_again(server: FakeAuthorizationServer, make: Make, clock: FakeClock) -> None:
     """A callable is called once, and again after the server refused its secret."""
     given = ["old", "secret"]
@@ -254,6 +266,7 @@ def test_a_rotated_secret_is_fetched_again(server: FakeAuthorizationServer, make
     assert verifier.verify(token), "and not a third time: there is none left to give"
 
 
+@pytest.mark.loopback
 def test_a_secret_manager_that_is_down(make: Make) -> None:
     """A callable that fails is a 503 as well; its message is not repeated."""
 
@@ -265,6 +278,7 @@ def test_a_secret_manager_that_is_down(make: Make) -> None:
     assert "hvs" not in str(caught.value)
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     ("members", "why"),
     [
@@ -291,6 +305,7 @@ def test_an_answer_that_does_not_fit(make: Make, asking: Asking, members: dict[s
     assert make(issuer="https://as.example", audience="api").verify("token"), "the rest of the answer is good"
 
 
+@pytest.mark.loopback
 def test_an_audience_that_the_answer_does_not_name(make: Make, asking: Asking) -> None:
     """With ``audience`` set, an answer without ``aud`` is refused; without it, ``active`` is enough."""
     asking.says(active=True)
@@ -299,6 +314,7 @@ def test_an_audience_that_the_answer_does_not_name(make: Make, asking: Asking) -
     assert make().verify("token").client_id == ""
 
 
+@pytest.mark.loopback
 def test_made_up_tokens_do_not_push_out_real_ones(
     server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock
 ) -> None:
@@ -322,6 +338,7 @@ def test_made_up_tokens_do_not_push_out_real_ones(
     asking.answer = real
 
 
+@pytest.mark.loopback
 def test_the_token_that_was_used_longest_ago_goes_first(make: Make, asking: Asking) -> None:
     """With room for two answers, the third evicts the least recently used."""
     asking.says(active=True)
@@ -333,6 +350,7 @@ def test_the_token_that_was_used_longest_ago_goes_first(make: Make, asking: Aski
     assert len(asking) == 4
 
 
+@pytest.mark.loopback
 def test_the_token_is_not_kept(make: Make, asking: Asking) -> None:
     """Neither the token nor the secret is in any string that the verifier holds."""
     asking.says(active=True, client_id="someone")
@@ -377,6 +395,7 @@ def test_options_that_make_no_sense() -> None:
         assert "s3cr3t-value" not in str(caught.value)
 
 
+@pytest.mark.processes
 def test_real_servers_agree(real_server: AuthorizationServer) -> None:
     """With Authlib and django-oauth-toolkit a token is active with its scopes; a revoked or cut token is not."""
     source = TokenSource(real_server.token_endpoint, "client", "secret", scope="read", cache=MemoryTokenCache())

@@ -28,6 +28,7 @@ def wait_for_refresh() -> None:
             thread.join(20)
 
 
+@pytest.mark.loopback
 def test_the_keys_are_fetched_once(issuer: Issuer, verifier: JWTVerifier) -> None:
     """A new verifier fetches nothing, and a hundred tokens cause one fetch."""
     assert issuer.fetches == 0
@@ -36,6 +37,7 @@ def test_the_keys_are_fetched_once(issuer: Issuer, verifier: JWTVerifier) -> Non
     assert issuer.fetches == 1
 
 
+@pytest.mark.loopback
 def test_threads_that_start_together_fetch_once(issuer: Issuer, verifier: JWTVerifier) -> None:
     """16 first calls at once: one asks, the others wait for its answer."""
     issuer.open.clear()
@@ -47,6 +49,7 @@ def test_threads_that_start_together_fetch_once(issuer: Issuer, verifier: JWTVer
     assert issuer.fetches == 1
 
 
+@pytest.mark.loopback
 def test_rotated_keys_are_found_at_once(issuer: Issuer, verifier: JWTVerifier) -> None:
     """A token with a new key id causes one more fetch and is good; the old key is no longer accepted."""
     old = issuer.token()
@@ -58,6 +61,7 @@ def test_rotated_keys_are_found_at_once(issuer: Issuer, verifier: JWTVerifier) -
         verifier.verify(old)
 
 
+@pytest.mark.loopback
 def test_rotation_seen_by_many_threads_is_one_fetch(issuer: Issuer, verifier: JWTVerifier) -> None:
     """Every thread's token has the new key: all are good, after one fetch."""
     verifier.verify(issuer.token())
@@ -70,6 +74,7 @@ def test_rotation_seen_by_many_threads_is_one_fetch(issuer: Issuer, verifier: JW
     assert issuer.fetches == 2
 
 
+@pytest.mark.loopback
 def test_a_flood_of_made_up_key_ids_is_a_bounded_number_of_fetches(
     issuer: Issuer, verifier: JWTVerifier, clock: FakeClock
 ) -> None:
@@ -105,6 +110,7 @@ def base64url(text: str) -> str:
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
 
 
+@pytest.mark.loopback
 def test_keys_are_renewed_in_the_background(issuer: Issuer, verifier: JWTVerifier, clock: FakeClock) -> None:
     """After ten minutes a call is answered with the keys held, though the issuer hangs, and then the new ones serve."""
     token = issuer.token(exp=clock.wall() + 9000)
@@ -121,6 +127,7 @@ def test_keys_are_renewed_in_the_background(issuer: Issuer, verifier: JWTVerifie
         verifier.verify(token)
 
 
+@pytest.mark.loopback
 def test_keys_go_on_serving_while_the_issuer_is_down(
     issuer: Issuer, verifier: JWTVerifier, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -140,6 +147,7 @@ def test_keys_go_on_serving_while_the_issuer_is_down(
         verifier.verify(token)
 
 
+@pytest.mark.loopback
 def test_an_unknown_key_while_the_issuer_is_down_is_not_the_tokens_fault(
     issuer: Issuer, verifier: JWTVerifier, clock: FakeClock
 ) -> None:
@@ -155,6 +163,7 @@ def test_an_unknown_key_while_the_issuer_is_down_is_not_the_tokens_fault(
     assert verifier.verify(token).client_id == "billing"
 
 
+@pytest.mark.loopback
 def test_a_cold_start_while_the_issuer_is_down(issuer: Issuer, verifier: JWTVerifier, clock: FakeClock) -> None:
     """Without any key the answer is 503 with Retry-After; calls during the pause send nothing; then it recovers."""
     issuer.answers["/keys"] = 503, {"Retry-After": "20"}, b""
@@ -172,6 +181,7 @@ def test_a_cold_start_while_the_issuer_is_down(issuer: Issuer, verifier: JWTVeri
     assert verifier.verify(token)
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("path", ["", "/tenant/one"])
 def test_metadata_say_where_the_keys_are(clock: FakeClock, path: str) -> None:
     """RFC 8414: the well-known part is between host and path; metadata are read once, not with each fetch of keys."""
@@ -184,6 +194,7 @@ def test_metadata_say_where_the_keys_are(clock: FakeClock, path: str) -> None:
         assert (issuer.asked[OAUTH + path], issuer.fetches) == (1, 2)
 
 
+@pytest.mark.loopback
 def test_openid_metadata_serve_where_there_are_no_others(clock: FakeClock) -> None:
     """An issuer with a closing slash, as Auth0's, and OpenID Connect's document only."""
     with Issuer(clock, "/") as issuer:
@@ -193,6 +204,7 @@ def test_openid_metadata_serve_where_there_are_no_others(clock: FakeClock) -> No
         assert issuer.asked[OPENID] == 1
 
 
+@pytest.mark.loopback
 def test_keys_that_move_are_found_again(issuer: Issuer, clock: FakeClock) -> None:
     """After the keys move, the old URL fails and the metadata are read again."""
     verifier = JWTVerifier(issuer.issuer, AUDIENCE, clock=clock)
@@ -210,6 +222,7 @@ def test_keys_that_move_are_found_again(issuer: Issuer, clock: FakeClock) -> Non
     assert verifier.verify(issuer.token("two")).client_id == "billing"
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     ("metadata", "why"),
     [
@@ -226,6 +239,7 @@ def test_metadata_of_another_issuer_are_not_believed(issuer: Issuer, clock: Fake
     assert issuer.fetches == 0
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     "uri", ["http://keys.example.com/", "file:///etc/passwd", "https://user:pw@keys.example/", "7"]
 )
@@ -237,6 +251,7 @@ def test_metadata_cannot_send_the_verifier_anywhere(issuer: Issuer, clock: FakeC
         JWTVerifier(issuer.issuer, AUDIENCE, clock=clock).verify(issuer.token())
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     ("body", "why"),
     [
@@ -262,6 +277,7 @@ def test_an_answer_without_keys_does_not_replace_those_held(
         verifier.verify(issuer.token("two"))
 
 
+@pytest.mark.loopback
 def test_a_redirect_is_not_followed(issuer: Issuer, verifier: JWTVerifier) -> None:
     """A redirect of the keys' URL is not followed."""
     issuer.answers["/keys"] = 302, {"Location": f"{issuer.base_url}/elsewhere"}, b""
@@ -270,6 +286,7 @@ def test_a_redirect_is_not_followed(issuer: Issuer, verifier: JWTVerifier) -> No
     assert issuer.asked["/elsewhere"] == 0
 
 
+@pytest.mark.loopback
 def test_a_document_without_end_is_cut_off(issuer: Issuer, verifier: JWTVerifier) -> None:
     """2 MiB of white space around the keys: what does not fit into 1 MiB is no answer."""
     issuer.answers["/keys"] = 200, {}, b'{"keys": [' + b" " * (2 << 20) + b"]}"
@@ -277,6 +294,7 @@ def test_a_document_without_end_is_cut_off(issuer: Issuer, verifier: JWTVerifier
         verifier.verify(issuer.token())
 
 
+@pytest.mark.loopback
 def test_broken_keys_beside_a_good_one_do_no_harm(issuer: Issuer, verifier: JWTVerifier) -> None:
     """Broken keys in a JWKS are skipped."""
     rubbish = [
@@ -293,12 +311,14 @@ def test_broken_keys_beside_a_good_one_do_no_harm(issuer: Issuer, verifier: JWTV
         verifier.verify(issuer.token("two", headers={"kid": "x"}))
 
 
+@pytest.mark.loopback
 def test_a_token_without_a_key_id_is_tried_with_the_keys_that_suit(issuer: Issuer, verifier: JWTVerifier) -> None:
     """``kid`` is optional (RFC 7515 §4.1.4)."""
     issuer.keys = [public_jwk("an-es", "ES256"), public_jwk("two"), public_jwk("one")]
     assert verifier.verify(issuer.token(None)).client_id == "billing"
 
 
+@pytest.mark.loopback
 def test_any_transport_will_do(issuer: Issuer, clock: FakeClock) -> None:
     """A user's callable gets the request; if it raises, the answer is 503 without its words."""
     seen: list[HttpRequest] = []
@@ -319,6 +339,7 @@ def test_any_transport_will_do(issuer: Issuer, clock: FakeClock) -> None:
     assert [(request.method, request.url, request.timeout) for request in seen] == [("GET", issuer.jwks_uri, 5.0)] * 2
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("library", ["requests.Session", "httpx.Client", "httpx2.Client"])
 def test_the_users_own_session_or_client(issuer: Issuer, clock: FakeClock, library: str) -> None:
     """With a proxy or CA bundle of their own, say; the same as for TokenSource, and no redirect is followed either."""
@@ -361,6 +382,7 @@ def _verified_in_child(verifier: JWTVerifier, token: str, answers: multiprocessi
     answers.put(verifier.verify(token).client_id)
 
 
+@pytest.mark.processes
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_child_forked_during_a_fetch_is_not_stuck(issuer: Issuer, verifier: JWTVerifier) -> None:
     """The parent's thread waits for the keys while it forks: the child has no such thread, and fetches by itself."""

@@ -105,6 +105,7 @@ def test_threads_build_one_verifier() -> None:
     assert lazy.of(dict(JWT), "R") is not lazy.of({"INTROSPECTION": INTROSPECTION}, "R")
 
 
+@pytest.mark.processes
 def test_authlibs_tokens_are_verified_by_its_keys(authlib_server: AuthorizationServer) -> None:
     """Authlib's RFC 9068 tokens are verified with keys that are fetched over HTTP."""
     source = TokenSource(authlib_server.token_endpoint, "client", "secret", scope="read", cache=MemoryTokenCache())
@@ -116,6 +117,7 @@ def test_authlibs_tokens_are_verified_by_its_keys(authlib_server: AuthorizationS
         JWTVerifier(issuer, "https://other.example", authlib_server.jwks_url).verify(token)
 
 
+@pytest.mark.processes
 def test_introspection_needs_no_pyjwt() -> None:
     """The module is imported without PyJWT and without an HTTP library; the verifier of JWTs says what it lacks."""
     script = (

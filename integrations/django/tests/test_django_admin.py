@@ -49,6 +49,7 @@ def signed_in(*permissions: str, **options: Any) -> Client:
     return client
 
 
+@pytest.mark.loopback
 @pytest.mark.usefixtures("on_database")
 def test_it_shows_the_token_and_no_secret(configured: dict[str, Any]) -> None:
     """Client, state and mints are there; neither the token nor the client secret is."""
@@ -61,6 +62,7 @@ def test_it_shows_the_token_and_no_secret(configured: dict[str, Any]) -> None:
     assert "csrfmiddlewaretoken" not in text.partition('class="m2m"')[2], "a button without the permission to change"
 
 
+@pytest.mark.loopback
 @pytest.mark.usefixtures("on_database")
 def test_who_may_see_it_and_who_may_not(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
     """Without the permission to view there is no page, logged in or not; without the one to change there is no POST."""
@@ -74,6 +76,7 @@ def test_who_may_see_it_and_who_may_not(configured: dict[str, Any], server: Fake
     assert server.mints == 0
 
 
+@pytest.mark.loopback
 @pytest.mark.usefixtures("on_database")
 def test_renew_and_clear_by_its_own_form(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
     """A POST needs the page's CSRF token and nothing else; GET changes nothing."""
@@ -96,6 +99,7 @@ def test_renew_and_clear_by_its_own_form(configured: dict[str, Any], server: Fak
     assert server.mints == 2
 
 
+@pytest.mark.loopback
 @pytest.mark.usefixtures("on_database")
 def test_what_goes_wrong_is_shown(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
     """A failed renewal, an unknown client and wrong settings are messages on the page, not a 500."""
@@ -111,6 +115,7 @@ def test_what_goes_wrong_is_shown(configured: dict[str, Any], server: FakeAuthor
         assert "is missing" in answer.content.decode()
 
 
+@pytest.mark.loopback
 @pytest.mark.usefixtures("on_database")
 def test_status_in_an_async_view(client_options: dict[str, Any]) -> None:
     """Django forbids queries on an event loop's thread; the page works all the same with a table as the cache."""

@@ -8,6 +8,9 @@ from pathlib import Path
 from django_processes import address_in, answers, environment, running, stops_cleanly
 
 from m2m_auth.testing import FakeAuthorizationServer
+import pytest
+
+pytestmark = pytest.mark.processes
 
 UVICORN = [sys.executable, "-m", "uvicorn", "--factory", "django.core.asgi:get_asgi_application"]
 WORKERS = ["--port", "0", "--workers", "3", "--lifespan", "off", "--app-dir", str(Path(__file__).parent)]

@@ -17,6 +17,8 @@ from status_page_fleet import a_fleet
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 COMMAND = [sys.executable, "-m", "gunicorn", "--workers=1", "--threads=4", "--bind=127.0.0.1:0", "browser_served:wsgi"]
 PAGE = "/admin/m2m_auth/servicetoken/"
 

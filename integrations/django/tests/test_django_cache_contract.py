@@ -16,6 +16,8 @@ from real_servers.stores import start_memcached, start_valkey
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.testing import CacheContract
 
+pytestmark = pytest.mark.processes
+
 REDIS = "django.core.cache.backends.redis.RedisCache"
 PYMEMCACHE = "django.core.cache.backends.memcached.PyMemcacheCache"
 BUSY = {"OPTIONS": {"timeout": 10, "connect_timeout": 10}}

@@ -53,6 +53,7 @@ def on_redis(port: int, **more: Any) -> Any:
     return override_settings(CACHES={"default": {"BACKEND": REDIS, "LOCATION": f"redis://127.0.0.1:{port}", **more}})
 
 
+@pytest.mark.processes
 def test_redis_is_given_text_and_runs_no_pickle(valkey_port: int) -> None:
     """A value is stored as text under the project's prefix and version; a pickle planted there is a miss."""
     with on_redis(valkey_port, KEY_PREFIX="shop", VERSION=7), redis.Redis(port=valkey_port) as raw:
@@ -66,6 +67,7 @@ def test_redis_is_given_text_and_runs_no_pickle(valkey_port: int) -> None:
         cache.close()
 
 
+@pytest.mark.processes
 def test_memcached_is_given_text_and_runs_no_pickle() -> None:
     """The same for PyMemcacheCache, whose own serializer unpickles where the stored flag says so."""
     with start_memcached() as store, closing(pymemcache.Client(("127.0.0.1", store.port))) as raw:
@@ -78,6 +80,7 @@ def test_memcached_is_given_text_and_runs_no_pickle() -> None:
             assert planted == []
 
 
+@pytest.mark.processes
 def test_redis_replicas_are_not_read(valkey_port: int) -> None:
     """Reads go to the first of several servers: a replica may lag behind or, as in this test, not exist."""
     with override_settings(
@@ -89,6 +92,7 @@ def test_redis_replicas_are_not_read(valkey_port: int) -> None:
         cache.close()
 
 
+@pytest.mark.loopback
 def test_an_unreachable_server_is_a_cache_fault() -> None:
     """The engine gets a CacheUnavailable instead of redis-py's error, without an address in the message."""
     with on_redis(1):
@@ -97,6 +101,7 @@ def test_an_unreachable_server_is_a_cache_fault() -> None:
         assert str(caught.value) == "DjangoTokenCache('default'): ConnectionError"
 
 
+@pytest.mark.processes
 def test_a_thread_closes_its_connection_to_redis(valkey_port: int) -> None:
     """release_thread closes the connections of this thread only."""
     with on_redis(valkey_port), redis.Redis(port=valkey_port) as raw:
@@ -151,6 +156,7 @@ def test_the_database_cache_reports_a_failure(tmp_path: Path) -> None:
         cache.close()
 
 
+@pytest.mark.loopback
 def test_a_flight_leaves_no_connection_to_the_database(
     tmp_path: Path, client_options: dict[str, Any], server: FakeAuthorizationServer
 ) -> None:
@@ -166,6 +172,7 @@ def test_a_flight_leaves_no_connection_to_the_database(
         assert connection.connection is not None
 
 
+@pytest.mark.loopback
 def test_a_token_survives_the_rollback_of_its_request(
     tmp_path: Path, client_options: dict[str, Any], server: FakeAuthorizationServer
 ) -> None:
@@ -181,6 +188,7 @@ def test_a_token_survives_the_rollback_of_its_request(
         assert server.mints == 1
 
 
+@pytest.mark.processes
 def test_two_mint_once_although_a_lease_cannot_be_released(
     valkey_port: int, client_options: dict[str, Any], server: FakeAuthorizationServer
 ) -> None:

@@ -13,6 +13,8 @@ from django_processes import PATIENCE, environment, running, stops_cleanly
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 WORKER = [sys.executable, "-m", "celery", "-A", "django_celery", "worker", "--loglevel", "INFO"]
 POOL = ["--pool", "prefork", "--concurrency", "3", "--max-tasks-per-child", "6", "--without-mingle", "--without-gossip"]
 

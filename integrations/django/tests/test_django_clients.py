@@ -44,6 +44,7 @@ for name in ("diskcache", "redis", "pymemcache", "cryptography.hazmat.primitives
 """
 
 
+@pytest.mark.processes
 def test_nothing_happens_at_import_nor_in_ready(tmp_path: Path) -> None:
     """Import, ready(), m2m["billing"] and even requests_auth(): no socket, no file, no thread, nothing built early."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
@@ -52,6 +53,7 @@ def test_nothing_happens_at_import_nor_in_ready(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.loopback
 def test_a_sync_and_an_async_view_share_a_token(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
     """A real request through each handler: both are let in by the API, with one mint."""
     url = {"url": server.base_url + "/api/orders"}
@@ -64,6 +66,7 @@ def test_a_sync_and_an_async_view_share_a_token(configured: dict[str, Any], serv
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("library", ["requests", "httpx", "httpx2"])
 def test_one_token_for_all_front_doors(
     configured: dict[str, Any], server: FakeAuthorizationServer, library: str
@@ -78,6 +81,7 @@ def test_one_token_for_all_front_doors(
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_threads_get_one_source(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
     """16 threads that come first at the same moment get one source, and mint once."""
     barrier = threading.Barrier(16)
@@ -94,6 +98,7 @@ def test_threads_get_one_source(configured: dict[str, Any], server: FakeAuthoriz
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_settings_changed_in_a_test_take_effect(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
     """override_settings of M2M_AUTH and of CACHES takes effect at once, also for a Client that a module has kept."""
     kept = m2m["billing"]
@@ -110,6 +115,7 @@ def test_settings_changed_in_a_test_take_effect(configured: dict[str, Any], serv
     assert kept.source.status().state == "none"
 
 
+@pytest.mark.loopback
 def test_an_unknown_client_is_named(configured: dict[str, Any]) -> None:
     """The nearest one is named, and those that are known."""
     with pytest.raises(
@@ -118,6 +124,7 @@ def test_an_unknown_client_is_named(configured: dict[str, Any]) -> None:
         _ = m2m["biling"]
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("library", ["requests", "httpx", "httpx2"])
 def test_allowed_origins_hold(configured: dict[str, Any], client_options: dict[str, Any], library: str) -> None:
     """ALLOWED_ORIGINS reaches every front door."""
@@ -129,6 +136,7 @@ def test_allowed_origins_hold(configured: dict[str, Any], client_options: dict[s
             module.get("https://elsewhere.example/", auth=auth)
 
 
+@pytest.mark.loopback
 def test_the_secret_may_come_from_a_callable_or_a_path(
     configured: dict[str, Any], client_options: dict[str, Any], server: FakeAuthorizationServer
 ) -> None:
@@ -148,6 +156,7 @@ def test_the_secret_may_come_from_a_callable_or_a_path(
     assert server.mints == 2
 
 
+@pytest.mark.loopback
 def test_signals(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
     """token_minted and renewal_failed carry the alias and the event; a receiver that raises breaks nothing."""
     received: list[tuple[str, str, str]] = []
@@ -170,6 +179,7 @@ def test_signals(configured: dict[str, Any], server: FakeAuthorizationServer) ->
     assert token.value not in repr(received)
 
 
+@pytest.mark.loopback
 def test_a_receiver_may_use_the_database(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
     """The connections that it opens on the flight's thread are closed after it."""
     from django.db import connections
@@ -190,6 +200,7 @@ def test_a_receiver_may_use_the_database(configured: dict[str, Any], server: Fak
     assert wrappers[0].connection is None
 
 
+@pytest.mark.loopback
 def test_a_new_process_takes_the_token_from_the_disk(
     configured: dict[str, Any], server: FakeAuthorizationServer
 ) -> None:

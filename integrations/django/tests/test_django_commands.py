@@ -18,6 +18,8 @@ from django_m2m_auth import m2m
 from m2m_auth import TokenSource
 from m2m_auth.source.registry import forget_everything
 
+pytestmark = pytest.mark.processes
+
 FILES = "django.core.cache.backends.filebased.FileBasedCache"
 
 

@@ -10,6 +10,8 @@ from real_servers.gunicorns import ask_all, gunicorn
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 HERE = Path(__file__).parent
 
 

@@ -24,6 +24,8 @@ from django_support import database
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 ROUNDS, THREADS = 15, 6
 
 

@@ -13,6 +13,9 @@ from proxy_mounted import check, proxy_and_secret
 from serving_servers import by_waitress
 
 from m2m_auth.testing import FakeAuthorizationServer
+import pytest
+
+pytestmark = pytest.mark.loopback
 
 
 def test_the_proxy_in_a_django_project(server: FakeAuthorizationServer, tmp_path: Path) -> None:

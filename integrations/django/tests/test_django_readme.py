@@ -14,6 +14,8 @@ from django.test import RequestFactory, override_settings
 from m2m_auth import TokenUnavailable
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.loopback
+
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
 

@@ -45,6 +45,7 @@ def on_uvicorn(own_urls: None) -> Iterator[str]:
         yield url
 
 
+@pytest.mark.loopback
 class TestDjangoWsgi(ServingContract):
     """In a Django project on waitress."""
 
@@ -56,6 +57,7 @@ class TestDjangoWsgi(ServingContract):
         return on_waitress
 
 
+@pytest.mark.loopback
 class TestDjangoAsgi(ServingContract):
     """In a Django project on uvicorn."""
 
@@ -70,6 +72,7 @@ def user(request: Request) -> str | None:
     return str(request.native.user.pk) if request.native.user.is_authenticated else None
 
 
+@pytest.mark.loopback
 def test_a_vendor_knows_djangos_user_and_needs_no_csrf_token(server: FakeAuthorizationServer) -> None:
     """``native`` is Django's request, after its middleware; with CSRF checks enforced, the vendor's own rule holds."""
     vendor = TokenVendor(

@@ -20,6 +20,7 @@ from m2m_auth.caches.memory import MemoryTokenCache
 FILE = "django.core.cache.backends.filebased.FileBasedCache"
 
 
+@pytest.mark.loopback
 class TestSettings(SettingsContract):
     """The contract of all frameworks, over M2M_AUTH."""
 

@@ -22,6 +22,8 @@ from selenium.webdriver.support.ui import WebDriverWait
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 COMMANDS = {
     "wsgi": ["gunicorn", "--workers=1", "--threads=2", "--bind=127.0.0.1:0", "toolbar_served:wsgi"],
     "asgi": ["uvicorn", "--host=127.0.0.1", "--port=0", "--lifespan=off", "toolbar_served:asgi"],

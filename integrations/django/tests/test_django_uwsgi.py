@@ -17,6 +17,7 @@ WORKERS = ["--processes=3", "--threads=2", "--enable-threads"]
 pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="uWSGI is not installed: pip install pyuwsgi")
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("when", "options"),
     [

@@ -89,6 +89,7 @@ def project(receiving: Any, middleware: list[str] = MIDDLEWARE) -> Iterator[None
         yield
 
 
+@pytest.mark.loopback
 class TestReceivingOverTheWire(ReceivingContract):
     """The contract, on a real port, with the middleware and CSRF checks."""
 
@@ -99,6 +100,7 @@ class TestReceivingOverTheWire(ReceivingContract):
             yield url
 
 
+@pytest.mark.loopback
 class TestReceivingWithoutMiddleware(ReceivingContract):
     """The contract again: the decorator needs no middleware."""
 
@@ -151,6 +153,7 @@ def test_one_middleware_class_for_both() -> None:
     assert M2MBearerMiddleware.async_capable
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("middleware", [MIDDLEWARE, MIDDLEWARE[:1]], ids=["middleware", "decorator only"])
 def test_the_event_loop_goes_on_while_keys_are_fetched(middleware: list[str]) -> None:
     """While the issuer hangs, another request of the same loop is answered; then the issuer answers."""

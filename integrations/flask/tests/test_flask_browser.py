@@ -18,6 +18,8 @@ from status_page_fleet import a_fleet
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 LOGIN = """<!doctype html><html lang="en"><title>Log in</title><body><form method="post">
 <label>Password <input type="password" name="password"></label> <button>Log in</button></form></body></html>"""
 

@@ -32,6 +32,7 @@ def mint_in_two_processes(make_app: MakeApp, m2m: M2M, settings: dict[str, Any])
             assert m2m["billing"].source.token().fingerprint
 
 
+@pytest.mark.processes
 def test_flask_caching_on_valkey(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """RedisCache: the token is shared, under keys without the application's prefix."""
     with start_valkey() as store, redis.Redis(port=store.port) as client:
@@ -45,6 +46,7 @@ def test_flask_caching_on_valkey(server: FakeAuthorizationServer, make_app: Make
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 @pytest.mark.filterwarnings("ignore")
 def test_flask_caching_on_files(
     server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M, tmp_path: Path, caplog: pytest.LogCaptureFixture
@@ -57,6 +59,7 @@ def test_flask_caching_on_files(
     assert "FileSystemCache) has no atomic_add: it cannot give a lease" in caplog.text
 
 
+@pytest.mark.loopback
 def test_flask_caching_in_memory(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """SimpleCache is one app's memory, so each app mints; within one app the token is found again."""
     mint_in_two_processes(make_app, m2m, {"CACHE_TYPE": "SimpleCache"})
@@ -68,6 +71,7 @@ def test_flask_caching_in_memory(server: FakeAuthorizationServer, make_app: Make
         assert any(key.startswith("m2m1.") for key in cache.cache._cache)
 
 
+@pytest.mark.loopback
 def test_flask_caching_that_stores_nothing(make_app: MakeApp, m2m: M2M) -> None:
     """NullCache is refused at first use, by name: every process would mint its own tokens."""
     app = make_app(M2M_AUTH_CACHES=FLASK_CACHING, CACHE_TYPE="NullCache", CACHE_NO_NULL_WARNING=True)
@@ -76,6 +80,7 @@ def test_flask_caching_that_stores_nothing(make_app: MakeApp, m2m: M2M) -> None:
         m2m["billing"].requests_auth()
 
 
+@pytest.mark.loopback
 def test_flask_caching_that_is_not_there(make_app: MakeApp, m2m: M2M) -> None:
     """None, or several, so that it is not clear which is meant: the error says how many, and the fix."""
     app = make_app(M2M_AUTH_CACHES=FLASK_CACHING, CACHE_TYPE="SimpleCache")
@@ -91,6 +96,7 @@ def test_flask_caching_that_is_not_there(make_app: MakeApp, m2m: M2M) -> None:
         assert m2m["billing"].source.token().fingerprint
 
 
+@pytest.mark.loopback
 def test_a_backend_by_path(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M, tmp_path: Path) -> None:
     """A class and its options."""
     cache = {"BACKEND": "m2m_auth.caches.disk.DiskTokenCache", "OPTIONS": {"folder": str(tmp_path / "own_client")}}
@@ -99,6 +105,7 @@ def test_a_backend_by_path(server: FakeAuthorizationServer, make_app: MakeApp, m
     assert (tmp_path / "own_client" / "cache.db").exists()
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("given", [MemoryTokenCache(), {"BACKEND": MemoryTokenCache}], ids=["object", "class"])
 def test_a_cache_itself(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M, given: Any) -> None:
     """An object with the TokenCache protocol, or a class, instead of a URL."""
@@ -123,6 +130,7 @@ REFUSED: list[tuple[Any, str]] = [
 ]
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize(("given", "words"), REFUSED, ids=[words[:30] for _, words in REFUSED])
 def test_a_cache_that_is_none(make_app: MakeApp, m2m: M2M, given: Any, words: str) -> None:
     """The first use raises an error that names it, before any request."""

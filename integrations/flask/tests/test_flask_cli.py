@@ -24,6 +24,7 @@ def run(app: Flask, *arguments: str) -> Result:
     return app.test_cli_runner().invoke(args=["m2m-auth", *arguments])
 
 
+@pytest.mark.loopback
 @pytest.mark.filterwarnings("ignore")  # Flask-Caching's about its own file cache
 class TestCommands(CommandsContract):
     """The contract of all frameworks."""
@@ -63,6 +64,7 @@ class TestCommands(CommandsContract):
         return {"FOLDER": str(tmp_path / "files")}
 
 
+@pytest.mark.processes
 def test_doctor_races_two_processes(server: FakeAuthorizationServer, make_app: MakeApp, tmp_path: Path) -> None:
     """Processes race for the lease of a cache by URL and of one by import path; exit code 0."""
     disk = {"BACKEND": "m2m_auth.caches.disk.DiskTokenCache", "OPTIONS": {"folder": str(tmp_path / "own")}}
@@ -75,6 +77,7 @@ def test_doctor_races_two_processes(server: FakeAuthorizationServer, make_app: M
     assert server.token_requests == 0
 
 
+@pytest.mark.loopback
 def test_help(make_app: MakeApp) -> None:
     """The five commands, each with a line that says what it does."""
     lines = run(make_app(), "--help").output.splitlines()

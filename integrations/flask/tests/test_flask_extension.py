@@ -21,6 +21,7 @@ from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 
+@pytest.mark.loopback
 def test_the_factory_pattern(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """A view of an app from a factory calls the API with a token; two calls, one mint."""
     app = make_app()
@@ -36,6 +37,7 @@ def test_the_factory_pattern(server: FakeAuthorizationServer, make_app: MakeApp,
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_every_front_door_and_the_source(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """The front doors of requests, httpx and httpx2 share one source and one token; each is one object."""
     httpx2 = pytest.importorskip("httpx2")
@@ -53,6 +55,7 @@ def test_every_front_door_and_the_source(server: FakeAuthorizationServer, make_a
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_an_async_view(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """An async view awaits its calls; ten at once, one mint."""
     pytest.importorskip("asgiref")
@@ -68,6 +71,7 @@ def test_an_async_view(server: FakeAuthorizationServer, make_app: MakeApp, m2m: 
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_two_apps_have_separate_clients(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """The same extension object and the same alias give each app its own client, and its own caches."""
     server.clients["other"] = "other secret"
@@ -84,6 +88,7 @@ def test_two_apps_have_separate_clients(server: FakeAuthorizationServer, make_ap
     assert [request.client_id for request in server.requests] == ["client", "other"]
 
 
+@pytest.mark.loopback
 def test_equal_clients_of_two_apps_share_a_token(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """The same client of two apps in one process mints once."""
     for app in (make_app(), make_app()):
@@ -92,6 +97,7 @@ def test_equal_clients_of_two_apps_share_a_token(server: FakeAuthorizationServer
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_a_second_init_is_refused(make_app: MakeApp, m2m: M2M) -> None:
     """The same object and another one refuse it: an app has one state."""
     app = make_app()
@@ -100,6 +106,7 @@ def test_a_second_init_is_refused(make_app: MakeApp, m2m: M2M) -> None:
             again(app)
 
 
+@pytest.mark.loopback
 def test_m2m_of_an_app(server: FakeAuthorizationServer) -> None:
     """``M2M(app)`` is ``init_app`` for small apps."""
     app = Flask("small")
@@ -110,6 +117,7 @@ def test_m2m_of_an_app(server: FakeAuthorizationServer) -> None:
         assert m2m["billing"].source() == m2m["billing"].source.token().value
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("ask", [lambda m2m: m2m["billing"], list], ids=["client", "aliases"])
 def test_without_an_app_context(make_app: MakeApp, m2m: M2M, ask: Any) -> None:
     """The error says what was used, what is missing, and both fixes."""
@@ -124,6 +132,7 @@ def test_an_app_that_was_not_initialised(m2m: M2M) -> None:
         m2m["billing"]
 
 
+@pytest.mark.loopback
 def test_an_unknown_alias(make_app: MakeApp, m2m: M2M) -> None:
     """The error lists the known ones and names the nearest in any case; control characters cannot spoil a log."""
     with make_app().app_context():
@@ -137,6 +146,7 @@ def test_an_unknown_alias(make_app: MakeApp, m2m: M2M) -> None:
             assert str(raised.value).isprintable()
 
 
+@pytest.mark.loopback
 def test_what_was_obtained_works_in_threads(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """A client, its source and its auth from inside a context work in a thread without one."""
     with make_app().app_context():
@@ -152,6 +162,7 @@ def test_what_was_obtained_works_in_threads(server: FakeAuthorizationServer, mak
     assert answers == [200]
 
 
+@pytest.mark.loopback
 def test_many_threads_get_one_object(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """Sixteen threads ask an app for the first time at once: one client, one source, one auth, one mint."""
     app, barrier = make_app(), threading.Barrier(16)
@@ -167,6 +178,7 @@ def test_many_threads_get_one_object(server: FakeAuthorizationServer, make_app: 
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_allowed_origins(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """A token of this client goes to no other origin."""
     with make_app({"ALLOWED_ORIGINS": ["https://api.example"]}).app_context():
@@ -176,6 +188,7 @@ def test_allowed_origins(server: FakeAuthorizationServer, make_app: MakeApp, m2m
     assert server.api_calls == []
 
 
+@pytest.mark.loopback
 def test_the_default_cache_is_the_disk(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """Without M2M_AUTH_CACHES a process that starts later finds the token; with CACHE None it does not."""
     for client, mints in (({}, 1), ({"CACHE": None}, 3)):
@@ -218,6 +231,7 @@ assert "a thread" in happened, "the profile sees nothing"
 """
 
 
+@pytest.mark.processes
 def test_no_io_and_no_thread() -> None:
     """Neither init_app nor asking for a client opens a socket, a database or a file to write, or starts a thread."""
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", SILENT_START]

@@ -9,6 +9,8 @@ from real_servers.gunicorns import ask_all, gunicorn
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.processes
+
 APP = """
 import os
 import requests

@@ -67,11 +67,13 @@ def test_no_page_without_an_access_check(access: Any) -> None:
         status_page()  # type: ignore[call-arg]
 
 
+@pytest.mark.loopback
 def test_off_by_default(make_app: MakeApp) -> None:
     """An app that registers nothing has Flask's own route only."""
     assert [rule.endpoint for rule in make_app().url_map.iter_rules()] == ["static"]
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("answer", [False, None, 1, "yes", ("body", 200), {"user": 1}])
 def test_access_is_granted_by_true_alone(make_app: MakeApp, server: FakeAuthorizationServer, answer: Any) -> None:
     """A truthy value that is not True is a 403 for GET and POST; nothing is minted."""
@@ -84,6 +86,7 @@ def test_access_is_granted_by_true_alone(make_app: MakeApp, server: FakeAuthoriz
     assert server.token_requests == 0
 
 
+@pytest.mark.loopback
 def test_access_may_lead_to_a_login(make_app: MakeApp) -> None:
     """A response of the check is the answer; an async check is awaited."""
     pytest.importorskip("asgiref")
@@ -96,6 +99,7 @@ def test_access_may_lead_to_a_login(make_app: MakeApp) -> None:
     assert app.test_client().get("/tokens/").headers["Location"] == "/login"
 
 
+@pytest.mark.loopback
 def test_the_page(server: FakeAuthorizationServer, app: Flask, operator: FlaskClient, m2m: M2M) -> None:
     """It shows each client by the fingerprint of its token, and no token; it mints nothing."""
     assert "billing" in operator.get("/tokens/").text
@@ -108,6 +112,7 @@ def test_the_page(server: FakeAuthorizationServer, app: Flask, operator: FlaskCl
     assert page.mimetype == "text/html"
 
 
+@pytest.mark.loopback
 def test_its_headers(operator: FlaskClient) -> None:
     """Not cached, not framed, no script; its styles have the nonce; scripts and other sites cannot read its cookie."""
     first, second = operator.get("/tokens/"), operator.get("/tokens/", base_url="https://localhost")
@@ -124,6 +129,7 @@ def test_its_headers(operator: FlaskClient) -> None:
     assert "Secure" in second.headers["Set-Cookie"]
 
 
+@pytest.mark.loopback
 def test_the_buttons(server: FakeAuthorizationServer, operator: FlaskClient) -> None:
     """Renew mints one, Clear forgets it; both redirect to the page, so a reload does not post again."""
     renewed = press(operator, "renew", **{"Sec-Fetch-Site": "same-origin"})
@@ -135,6 +141,7 @@ def test_the_buttons(server: FakeAuthorizationServer, operator: FlaskClient) -> 
     assert server.mints == 1
 
 
+@pytest.mark.loopback
 def test_a_button_that_fails(server: FakeAuthorizationServer, operator: FlaskClient) -> None:
     """The page shows the failure."""
     server.fail("503")
@@ -167,6 +174,7 @@ def forged(client: FlaskClient) -> dict[str, TestResponse]:
     return answers
 
 
+@pytest.mark.loopback
 def test_forged_forms(server: FakeAuthorizationServer, operator: FlaskClient) -> None:
     """Each is a 403 and mints nothing; a GET with the form's fields only shows the page."""
     answers = forged(operator)
@@ -175,6 +183,7 @@ def test_forged_forms(server: FakeAuthorizationServer, operator: FlaskClient) ->
     assert server.token_requests == 0
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize(
     "wrong",
     [{"alias": "<script>"}, {"alias": ""}, {"operation": "doctor"}, {"operation": ""}, {"operation": "__class__"}],
@@ -190,6 +199,7 @@ def test_forms_that_make_no_sense(
     assert server.token_requests == 0
 
 
+@pytest.mark.loopback
 def test_hostile_aliases(make_app: MakeApp, server: FakeAuthorizationServer) -> None:
     """Markup in an alias or in a server's message is text on the page; the alias's buttons work."""
     alias = "<script>alert('1')</script>\"/../{0}%s"
@@ -206,6 +216,7 @@ def test_hostile_aliases(make_app: MakeApp, server: FakeAuthorizationServer) -> 
     assert Forms(browser.get("/tokens/").text).found[0]["alias"] == alias
 
 
+@pytest.mark.loopback
 def test_under_a_prefix(operator: FlaskClient) -> None:
     """Where the server mounts the app below a path, form and cookie have that path."""
     page = operator.get("/tokens/", base_url="http://localhost/shop")

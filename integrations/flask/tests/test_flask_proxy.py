@@ -10,6 +10,9 @@ from proxy_mounted import check, proxy_and_secret
 from serving_servers import by_waitress
 
 from m2m_auth.testing import FakeAuthorizationServer
+import pytest
+
+pytestmark = pytest.mark.loopback
 
 
 def test_the_proxy_in_a_flask_app(server: FakeAuthorizationServer, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ import pytest
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.loopback
+
 README = Path(__file__).parents[1] / "README.md"
 
 

@@ -25,6 +25,7 @@ def on_waitress() -> Iterator[str]:
         yield url
 
 
+@pytest.mark.loopback
 class TestFlask(ServingContract):
     """In a Flask app on waitress."""
 
@@ -34,6 +35,7 @@ class TestFlask(ServingContract):
         return on_waitress
 
 
+@pytest.mark.loopback
 def test_a_vendor_knows_the_sessions_user(server: FakeAuthorizationServer) -> None:
     """The caller function runs in the request's context: it reads the caller from Flask's session."""
     vendor = TokenVendor(

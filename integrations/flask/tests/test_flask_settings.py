@@ -22,6 +22,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 CLIENT = {"TOKEN_ENDPOINT": "https://as.invalid/token", "CLIENT_ID": "client", "CLIENT_SECRET": "secret"}
 
 
+@pytest.mark.loopback
 class TestSettings(SettingsContract):
     """The contract of all frameworks, over app.config."""
 
@@ -88,6 +89,7 @@ def test_a_configuration_that_comes_later(m2m: M2M) -> None:
         assert m2m["billing"].alias == "billing"
 
 
+@pytest.mark.loopback
 def test_from_the_environment(
     server: FakeAuthorizationServer, m2m: M2M, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -119,6 +121,7 @@ def test_from_the_environment(
     assert (tmp_path / "tokens" / "cache.db").exists()
 
 
+@pytest.mark.loopback
 def test_several_encryption_keys(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """The first seals and all open: a rotated key finds the token of the old one, a foreign key does not."""
     old, new, foreign = "old" * 8, "new" * 8, "foreign" * 4
@@ -151,6 +154,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     return name
 
 
+@pytest.mark.loopback
 def test_import_paths_wait_for_the_first_use(
     server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M, project: str
 ) -> None:
@@ -163,6 +167,7 @@ def test_import_paths_wait_for_the_first_use(
     assert dict(server.requests[0].parameters)["client_secret"] == "secret"
 
 
+@pytest.mark.loopback
 @pytest.mark.parametrize("name", ["missing", "missing.fetch", "not_callable"])
 def test_an_import_path_that_leads_nowhere(make_app: MakeApp, m2m: M2M, project: str, name: str) -> None:
     """The error at first use names the client and the key. It does not show the path, which may be a secret."""

@@ -13,6 +13,8 @@ from m2m_auth import TokenUnavailable
 from m2m_auth.events import Event
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytestmark = pytest.mark.loopback
+
 
 def test_a_mint_is_told(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """The sender is the app itself, not a proxy; alias and event name the client and the token."""

@@ -49,6 +49,7 @@ def make_app(receiving: Any) -> Flask:
     return app
 
 
+@pytest.mark.loopback
 class TestReceivingOverTheWire(ReceivingContract):
     """The contract, on a real port."""
 
