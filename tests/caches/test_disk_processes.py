@@ -11,10 +11,10 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from disk_steps import DATABASE, run_python
 
 from m2m_auth.caches.disk import DiskTokenCache
-import pytest
 
 
 @pytest.mark.processes

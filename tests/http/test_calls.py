@@ -6,13 +6,13 @@ import threading
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from callers import Caller
 
 from m2m_auth.events import Event
 from m2m_auth.http.calls import Call, watch_calls
 from m2m_auth.runtime.observers import observers
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
-import pytest
 
 pytestmark = pytest.mark.loopback
 

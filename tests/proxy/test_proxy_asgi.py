@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from proxy_mounted import check, proxy_and_secret
 from serving_servers import by_uvicorn
 
 from m2m_auth.serving import asgi
 from m2m_auth.testing import FakeAuthorizationServer
-import pytest
 
 pytestmark = pytest.mark.loopback
 

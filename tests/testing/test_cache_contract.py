@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 from xml.etree import ElementTree
+
 import pytest
 
 pytestmark = pytest.mark.processes

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 import requests
 from real_servers import AuthorizationServer
 from vending_support import SHOP, ask, document, token_of, user
 
 from m2m_auth.vending import TokenVendor
-import pytest
 
 pytestmark = pytest.mark.processes
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+import pytest
 from django_processes import address_in, answers, environment, running, stops_cleanly
 
 from m2m_auth.testing import FakeAuthorizationServer
-import pytest
 
 pytestmark = pytest.mark.processes
 

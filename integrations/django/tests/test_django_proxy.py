@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from types import ModuleType
 
+import pytest
 from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
 from django.urls import path
@@ -13,7 +14,6 @@ from proxy_mounted import check, proxy_and_secret
 from serving_servers import by_waitress
 
 from m2m_auth.testing import FakeAuthorizationServer
-import pytest
 
 pytestmark = pytest.mark.loopback
 

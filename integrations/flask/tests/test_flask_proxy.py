@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from flask import Flask
 from flask_m2m_auth.serving import blueprint
 from proxy_mounted import check, proxy_and_secret
 from serving_servers import by_waitress
 
 from m2m_auth.testing import FakeAuthorizationServer
-import pytest
 
 pytestmark = pytest.mark.loopback
 
