@@ -41,6 +41,7 @@ def basic(client_id: str, secret: str, encoding: Any = "percent") -> str:
         ("client", "-._~", "client:-._~", "client:-._~"),
         ("client", "pässwörd€", "client:p%C3%A4ssw%C3%B6rd%E2%82%AC", "client:pässwörd€"),
         ("cli:ent x", "s", "cli%3Aent%20x:s", "cli:ent x:s"),
+        ("a/X", "X/b", "a%2FX:X%2Fb", "a/X:X/b"),
     ],
 )
 def test_basic_in_both_encodings(client_id: str, secret: str, percent: str, raw: str) -> None:
@@ -81,7 +82,7 @@ def test_a_method_that_needs_a_secret_says_so(method: ClientAuthentication) -> N
 def test_methods_are_told_apart_by_name() -> None:
     """The method is a part of the cache key, its encoding included."""
     assert ClientSecretBasic().method == "client_secret_basic"
-    assert ClientSecretBasic("raw").method != ClientSecretBasic().method
+    assert ClientSecretBasic("raw").method == "client_secret_basic:raw"
     assert isinstance(by_name("client_secret_basic"), ClientSecretBasic)
     assert isinstance(by_name("client_secret_post"), ClientSecretPost)
     for method in (ClientSecretBasic(), ClientSecretPost()):

@@ -79,6 +79,16 @@ def test_audience_and_lifetime_are_options() -> None:
     assert (claims["aud"], claims["exp"] - claims["iat"]) == ("https://tenant.example/", 5)
 
 
+@pytest.mark.parametrize(("lifetime", "seconds"), [(0.5, 1), (1, 1), (1.9, 1), (2, 2), (3600, 3600)])
+def test_an_assertion_lives_for_whole_seconds(lifetime: float, seconds: int) -> None:
+    """At least one: ``exp`` is after ``iat``, and the jti has 128 bits."""
+    claims = jwt.decode(
+        assertion(PrivateKeyJWT(pem(EC), "ES256", lifetime=lifetime)), options={"verify_signature": False}
+    )
+    assert claims["exp"] - claims["iat"] == seconds
+    assert len(claims["jti"]) == 32
+
+
 def test_the_key_may_be_text_bytes_or_a_path(tmp_path: Path) -> None:
     """All four ways give the same credential."""
     path = tmp_path / "key.pem"
@@ -147,5 +157,7 @@ def test_a_private_key_shows_nothing_and_is_not_pickled() -> None:
     method = PrivateKeyJWT(pem(EC), "ES256", key_id="k1")
     assert repr(method) == "<PrivateKeyJWT ES256 key_id='k1'>"
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        with pytest.raises(TypeError, match="not pickled"):
+        with pytest.raises(
+            TypeError, match=r"^a PrivateKeyJWT is not pickled: the key would leave the process in the clear$"
+        ):
             pickle.dumps(method, protocol)
