@@ -40,9 +40,9 @@ def mint(request: HttpRequest) -> HttpResponse:
 
 
 def proxy(cache: str, audiences: Iterable[str] = ("",), **more: Any) -> TokenProxy:
-    upstreams = {"main": UpstreamConfig("https://tenant.bench.example/oauth/token")}
+    upstreams = {"main": UpstreamConfig(token_endpoint="https://tenant.bench.example/oauth/token")}
     vendors = {"vendor": VendorConfig(audiences=tuple(audiences), scopes=("read",))}
-    config = ProxyConfig(upstreams, vendors, secrets.token_urlsafe(), cache=cache, **more)
+    config = ProxyConfig(upstreams=upstreams, vendors=vendors, pepper=secrets.token_urlsafe(), cache=cache, **more)
     return TokenProxy(config, transport=mint)
 
 

@@ -16,7 +16,6 @@ from m2m_auth import AccessToken, TokenSource
 from m2m_auth.oauth2.client_authentication.client_secret_basic import ClientSecretBasic
 from m2m_auth.oauth2.client_authentication.client_secret_post import ClientSecretPost
 from m2m_auth.oauth2.client_authentication.private_key_jwt import PrivateKeyJWT
-from m2m_auth.source.options import SourceOptions
 
 SURFACE = {
     "m2m_auth": """AccessToken CacheUnavailable Call Capabilities ClientAuthentication ClientCredentials
@@ -40,8 +39,9 @@ SURFACE = {
     "m2m_auth.caches.redis": "RedisTokenCache",
     "m2m_auth.caches.tiered": "TieredCache",
     "m2m_auth.events": "Event EventEmitter EventKind Subscriber all_of",
-    "m2m_auth.operations": """Action BudgetBar ClientReport Finding Host HostMints Hour HourCounts Life Mints OpenCache
-        Row Stretch as_json as_table clear doctor page renew reports rows""",
+    "m2m_auth.operations": """BudgetBar ClearedReport ClientReport Finding HostMints HostRow HourBar HourCounts
+        LifeStretch OpenCache PageForm PeriodMints RevealedToken StatusRow TokenLife TokenReport as_json as_table
+        as_text clear doctor document page renew reports rows token_report""",
     "m2m_auth.serving": "MAX_BODY Answer Request Service answered asgi client_address wsgi",
     "m2m_auth.vending": "Caller Narrowed TokenExchange TokenVendor by_address by_bearer_token",
     "m2m_auth.proxy": """Counts ProxyConfig TokenProxy UpstreamConfig VendorConfig VendorReport add_vendor app load
@@ -102,7 +102,6 @@ def test_options_of_a_source() -> None:
     """DESIGN §4, in its order, with its defaults."""
     assert positional(TokenSource.__init__) == FIRST
     assert keywords(TokenSource.__init__) == SOURCE_OPTIONS
-    assert list(SourceOptions.__annotations__) == list(SOURCE_OPTIONS), "what the plugins pass on, for type checkers"
     assert list(inspect.signature(TokenSource.__init__).parameters)[4:-1] == list(SOURCE_OPTIONS)
 
 
@@ -112,7 +111,7 @@ def test_every_plugin_has_the_same_options(plugin: str) -> None:
     auth = module(f"m2m_auth.{plugin}").M2MAuth
     assert positional(auth.__init__) == FIRST
     assert inspect.signature(auth.__init__).parameters["client_secret"].default is None
-    assert keywords(auth.__init__) == PLUGIN_OPTIONS
+    assert list(keywords(auth.__init__).items()) == [*SOURCE_OPTIONS.items(), *PLUGIN_OPTIONS.items()]
     assert positional(auth.from_source) == ["source"]
     assert keywords(auth.from_source) == PLUGIN_OPTIONS
 
@@ -124,7 +123,7 @@ def test_every_plugin_takes_every_option_of_a_source(plugin: str) -> None:
     made = auth("https://as.example/token", "client", "secret", **SOURCE_OPTIONS, **PLUGIN_OPTIONS)
     assert isinstance(made.source, TokenSource)
     assert auth.from_source(made.source).source is made.source
-    with pytest.raises(m2m_auth.ConfigurationError, match=r"unknown option 'audiance' \(did you mean 'audience'\?\)"):
+    with pytest.raises(TypeError, match=r"unknown option 'audiance' \(did you mean 'audience'\?\)"):
         auth("https://as.example/token", "client", "secret", audiance="x")
 
 

@@ -16,6 +16,7 @@ from canaries import SECRET, TOKEN, Needles, recorded, shown_by, shown_by_error,
 
 from m2m_auth import RenewalPolicy, TokenSource, TokenUnavailable
 from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
+from m2m_auth.http.transports import as_transport
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
@@ -169,7 +170,7 @@ def test_an_api_that_is_down(server: FakeAuthorizationServer, needles: Needles, 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_stacks_during_a_token_request(server: FakeAuthorizationServer, needles: Needles, library: str) -> None:
     """While a request is under way, a profiler or a watchdog that prints our frames' locals sees no secret."""
-    transport = importlib.import_module(f"m2m_auth.{library}").transport_over(None)
+    transport = as_transport(None, library)
     server.fail("hang")
     source = source_of(server, transport=transport, policy=RenewalPolicy(max_wait=0.2, mint_deadline=5, lease=6))
     with pytest.raises(TokenUnavailable):

@@ -1,4 +1,4 @@
-"""The parameters of the behaviour suite: seven clients, and a fake server that lives by a fake clock."""
+"""The parameters of the behaviour suite: the clients, and a fake server on a fake clock."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plugins_bodies import CONTENT, START
-from plugins_support import CALLERS, Caller, open_caller
+from bodies import CONTENT, START
+from callers import DRIVERS, Caller, open_caller
 
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 
-@pytest.fixture(params=CALLERS)
+@pytest.fixture(params=DRIVERS)
 def caller(request: pytest.FixtureRequest) -> Iterator[Caller]:
-    """Each client in turn."""
+    """A client for each driver, or those that the test names with ``clients``."""
     if importlib.util.find_spec(request.param.partition("-")[0]) is None:
         pytest.skip("not installed on this Python")
     with open_caller(request.param) as opened:
@@ -52,7 +52,7 @@ def api(server: FakeAuthorizationServer) -> str:
 
 @pytest.fixture
 def auth(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock) -> Any:
-    """An M2MAuth on the caller's client; its token is a minute old."""
+    """An M2MAuth on the caller's client, with a token that is one minute old."""
     auth = caller.auth(server, clock)
     caller.attach(auth)
     auth.source.token()

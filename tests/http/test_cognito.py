@@ -1,8 +1,8 @@
 """A third real authorization server: Amazon Cognito, as ministack plays it.
 
-What it does differently from others: every refusal is a 400, ``invalid_client`` too (RFC 6749 §5.2 wants a 401 there).
+How it differs from others: every refusal is a 400, ``invalid_client`` too (RFC 6749 §5.2 wants a 401 there).
 A scope that the client may not have is ``invalid_grant``, one that does not exist ``invalid_scope``, and one that does
-not exist beside a good one is dropped without a word, since no answer names the scope. There is no audience and no
+not exist beside a good one is dropped silently, since no answer names the scope. There is no audience and no
 resource. Without a scope in the request the token has all that the client may have.
 """
 
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import boto3
 import pytest
-from plugins_support import Caller, open_caller
+from callers import Caller, open_caller
 from real_servers.fault_proxy import FaultProxy
 from real_servers.stores import start_dynamodb
 
@@ -29,7 +29,7 @@ some_callers = pytest.mark.parametrize("caller", ["requests", "httpx", "httpx-as
 
 
 class Cognito(NamedTuple):
-    """A user pool with one confidential client, behind a proxy that counts."""
+    """A user pool with one confidential client, behind a proxy that counts requests."""
 
     proxy: FaultProxy
     client_id: str
@@ -37,7 +37,7 @@ class Cognito(NamedTuple):
 
     @property
     def token_endpoint(self) -> str:
-        """The URL of a pool's domain, as far as a test machine has it."""
+        """The URL of the pool's domain on the test machine."""
         return f"http://{self.proxy.address}/oauth2/token"
 
     def options(self, **more: Any) -> dict[str, Any]:
@@ -83,14 +83,14 @@ def cognito(pool: Cognito) -> Cognito:
 
 @pytest.fixture
 def api() -> Iterator[FakeAuthorizationServer]:
-    """An API that takes every token and remembers it."""
+    """An API that accepts and records every token."""
     with FakeAuthorizationServer() as server:
         server.accept_tokens = "all"
         yield server
 
 
 def claims(token: str) -> dict[str, Any]:
-    """What the JWT says."""
+    """The claims of a JWT."""
     body = token.split(".")[1]
     said: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
     return said
@@ -101,7 +101,7 @@ def test_two_libraries_share_one_mint(cognito: Cognito, api: FakeAuthorizationSe
     options = cognito.options()
     for name in ("requests", "httpx"):
         with open_caller(name) as caller:
-            caller.attach(caller.plugin.M2MAuth(cognito.token_endpoint, **options))
+            caller.attach(caller.front_door.M2MAuth(cognito.token_endpoint, **options))
             assert [caller.get(api.base_url + "/api/orders").status for _ in range(10)] == [200] * 10
     assert cognito.proxy.requests == 1
     (token,) = {call.token for call in api.api_calls}
@@ -113,7 +113,7 @@ def test_two_libraries_share_one_mint(cognito: Cognito, api: FakeAuthorizationSe
 @some_callers
 def test_the_lifetime_is_the_pools(caller: Caller, cognito: Cognito, api: FakeAuthorizationServer) -> None:
     """``expires_in`` and the JWT agree: five minutes."""
-    auth = caller.plugin.M2MAuth(cognito.token_endpoint, **cognito.options())
+    auth = caller.front_door.M2MAuth(cognito.token_endpoint, **cognito.options())
     caller.attach(auth)
     assert caller.get(api.base_url + "/api/orders").status == 200
     token = auth.source.token()
@@ -123,9 +123,9 @@ def test_the_lifetime_is_the_pools(caller: Caller, cognito: Cognito, api: FakeAu
 
 @some_callers
 def test_a_wrong_secret(caller: Caller, cognito: Cognito, api: FakeAuthorizationServer) -> None:
-    """A 400 with ``invalid_client``: raised with its code, remembered, and no call goes out."""
+    """A 400 with ``invalid_client``: raised with its code and remembered; no call is sent."""
     wrong = cognito.options(client_secret="wrong")
-    caller.attach(caller.plugin.M2MAuth(cognito.token_endpoint, **wrong))
+    caller.attach(caller.front_door.M2MAuth(cognito.token_endpoint, **wrong))
     for _ in range(5):
         with pytest.raises(TokenRequestRejected, match="400 invalid_client") as caught:
             caller.get(api.base_url + "/api/orders")
@@ -145,7 +145,7 @@ def test_a_wrong_secret(caller: Caller, cognito: Cognito, api: FakeAuthorization
     ids=["unknown client", "not allowed", "not defined", "for people"],
 )
 def test_other_refusals(cognito: Cognito, options: dict[str, str], code: str) -> None:
-    """Each with Cognito's own code, and asked once only."""
+    """Each is raised with Cognito's own code, and asked only once."""
     with TokenSource(cognito.token_endpoint, **cognito.options(**options)) as source:
         for _ in range(3):
             with pytest.raises(TokenRequestRejected, match=f"400 {code}") as caught:
@@ -172,8 +172,8 @@ def test_scopes(cognito: Cognito) -> None:
             assert set(claims(source.token().value)["scope"].split()) == {"orders/read", "orders/write"}
 
 
-def test_a_scope_that_is_dropped_without_a_word(cognito: Cognito) -> None:
-    """The answer names no scope, and RFC 6749 §5.1 takes that for "as asked": only the token knows that it is not."""
+def test_a_scope_that_is_dropped_silently(cognito: Cognito) -> None:
+    """The answer names no scope, which means "as requested" (RFC 6749 §5.1); only the token shows that it is not."""
     auth = M2MAuth(cognito.token_endpoint, **cognito.options(scope="orders/read orders/delete"))
     token = auth.source.token()
     assert claims(token.value)["scope"] == "orders/read"

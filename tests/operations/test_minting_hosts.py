@@ -1,4 +1,4 @@
-"""Which hosts minted, as every process of the fleet reports it: shared, sealed, cheap, and never in a mint's way."""
+"""The record of the hosts that minted: shared, sealed, cheap, and harmless to mints if it fails."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from functools import partial
 from typing import Any
 
 import pytest
-from tools_support import Server, SharedMemory, source_on
+from operations_support import Server, SharedMemory, source_on
 
 from m2m_auth import TokenSource, TokenUnavailable
 from m2m_auth.lifecycle.failure import Failure
 from m2m_auth.oauth2.transport import TransportError
-from m2m_auth.operations.actions import renew
-from m2m_auth.operations.client_reports import ClientReport, HourCounts, reports
+from m2m_auth.operations import ClientReport, HourCounts, renew, reports
 from m2m_auth.shared_cache.keys import LedgerKeys
 from m2m_auth.source.ledger import Ledger
 from m2m_auth.source.registry import forget_everything
@@ -26,7 +25,7 @@ from m2m_auth.testing import FakeClock
 
 @pytest.fixture(autouse=True)
 def cold_registry() -> None:
-    """No test meets another's token."""
+    """Each test starts without tokens of other tests."""
     forget_everything()
 
 
@@ -37,7 +36,7 @@ def only(source: TokenSource) -> ClientReport:
 
 
 class Counting(SharedMemory):
-    """A shared cache that knows what was asked for, and may fail for the record of hosts alone."""
+    """A shared cache that records its operations, and can fail for keys with the prefix ``broken``."""
 
     def __init__(self, base: SharedMemory | None = None) -> None:
         super().__init__(base)
@@ -68,16 +67,16 @@ class Counting(SharedMemory):
         return super().increment(key, ttl)
 
     def release_thread(self) -> None:
-        """Note whose connections would be closed."""
+        """Note the thread whose connections are closed."""
         self.released.append(threading.get_ident())
 
     def of_history(self) -> list[str]:
-        """The operations on the record."""
+        """The operations on the record of hosts."""
         return [operation for operation, key in self.asked if key.startswith("m2m1.h.")]
 
 
 def test_another_process_sees_who_minted() -> None:
-    """A process that minted nothing reports the host that did, its mints, and when; and the hour's attempts."""
+    """A process that minted nothing reports the host that did, with its mints, their time and the hour's attempts."""
     server, clock, cache = Server(), FakeClock(), SharedMemory()
     source = source_on(server, cache=cache, clock=clock)
     source.token()
@@ -87,30 +86,30 @@ def test_another_process_sees_who_minted() -> None:
     forget_everything()
     seen = only(source_on(server, cache=SharedMemory(cache), clock=clock))
     assert [(each.host, each.mints, seen.at - each.last_at) for each in seen.hosts] == [(socket.gethostname(), 2, 10)]
-    assert seen.hours[-1] == HourCounts(2, 0)
+    assert seen.hours[-1] == HourCounts(minted=2)
     assert len(server.minted) == 2
 
 
 def test_several_hosts_and_a_failure() -> None:
-    """Each host has its own line; a failed attempt is counted in its hour, and is nobody's mint."""
+    """Each host has its own line; a failed attempt is counted in its hour and for no host."""
     server, clock, cache = Server(), FakeClock(), SharedMemory()
     source = source_on(server, cache=cache, clock=clock)
-    context, identity = engine_of(source).context, engine_of(source).resolved_credential()
-    assert not isinstance(identity, Failure)
+    context, credential = engine_of(source).context, engine_of(source).resolved_credential()
+    assert not isinstance(credential, Failure)
     names = LedgerKeys(context.request.token_endpoint, context.request.client_id)
     for host in ("web-1", "web-2", "web-1"):
-        Ledger(names, clock.wall, partial(str, host)).record("renewal", identity.shared, context.events)
+        Ledger(names, clock.wall, partial(str, host)).record("renewal", credential.shared, context.events)
         clock.advance(1)
-    server.down = TransportError("nobody there", "connection")
+    server.down = TransportError("connection refused", "connection")
     with pytest.raises(TokenUnavailable):
         source.token()
     seen = only(source)
     assert [(each.host, each.mints) for each in seen.hosts] == [("web-1", 2), ("web-2", 1)]
-    assert seen.hours[-1] == HourCounts(3, 1)
+    assert seen.hours[-1] == HourCounts(minted=3, failed=1)
 
 
 def test_the_record_is_sealed_and_costs_two_requests_a_mint() -> None:
-    """No host's name is legible in the cache; a mint reads it once and writes it once, a held token does neither."""
+    """The record is encrypted; a mint reads it once and writes it once, and a held token does neither."""
     server, cache = Server(), Counting()
     source = source_on(server, cache=cache)
     source.token()
@@ -125,8 +124,8 @@ def test_the_record_is_sealed_and_costs_two_requests_a_mint() -> None:
     assert only(other).hosts == (), "another credential has another record"
 
 
-def test_a_cache_that_fails_there_is_in_no_mints_way() -> None:
-    """The mint succeeds, and this process tells what it knows itself."""
+def test_a_fault_of_the_record_does_not_fail_a_mint() -> None:
+    """The mint succeeds, and the report has the hosts that this process knows."""
     server, cache = Server(), Counting()
     cache.broken = "m2m1.h."
     source = source_on(server, "client-of-a-broken-cache", cache=cache)
@@ -134,8 +133,8 @@ def test_a_cache_that_fails_there_is_in_no_mints_way() -> None:
     assert [(each.host, each.mints) for each in only(source).hosts] == [(socket.gethostname(), 1)]
 
 
-def test_a_record_that_does_not_open_is_begun_anew() -> None:
-    """Garbage under its key is no history, and is overwritten by the next mint."""
+def test_a_garbled_record_is_replaced() -> None:
+    """A record that cannot be opened counts as empty, and the next mint overwrites it."""
     server, cache = Server(), Counting()
     source = source_on(server, cache=cache)
     source.token()
@@ -147,16 +146,16 @@ def test_a_record_that_does_not_open_is_begun_anew() -> None:
 
 
 def test_without_a_cache_the_process_remembers() -> None:
-    """In this process's memory, per client."""
+    """Without a cache this process keeps the record in memory, per client."""
     source = source_on(Server(), "client-in-memory")
     source.token()
     seen = only(source)
     assert [(each.host, each.mints) for each in seen.hosts] == [(socket.gethostname(), 1)]
-    assert seen.hours[-1] == HourCounts(1, 0)
+    assert seen.hours[-1] == HourCounts(minted=1)
 
 
-def test_status_leaves_the_callers_connections_alone() -> None:
-    """The cache is read, and its thread's connections closed, on a thread of its own; without a cache there is none."""
+def test_status_does_not_use_the_callers_connections() -> None:
+    """The cache is read on a worker thread, whose connections are closed and which ends."""
     cache = Counting()
     source = source_on(Server(), cache=cache)
     before = len(cache.released)
@@ -176,7 +175,7 @@ atexit.register(lambda: print(source.status().state))
 
 
 def test_status_when_no_thread_can_be_started(tmp_path: Any) -> None:
-    """While the interpreter shuts down it still answers."""
+    """While the interpreter shuts down, when no thread can start, status still answers."""
     command = [sys.executable, "-W", "error", "-c", AT_EXIT, str(tmp_path / "tokens")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert (done.stdout, done.stderr) == ("none\n", "")

@@ -1,4 +1,4 @@
-"""``reports``, ``renew`` and ``clear``: what an operator sees and does, also from a process that holds nothing."""
+"""``reports``, ``renew`` and ``clear``, from a process that holds the token and from one that does not."""
 
 from __future__ import annotations
 
@@ -10,25 +10,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from operations_support import SECRET, Server, SharedMemory, source_on
 from real_servers.stores import Store, start_valkey
-from tools_support import SECRET, Server, SharedMemory, source_on
 
 from m2m_auth import CacheUnavailable, MintBudget, TokenSource, TokenUnavailable
 from m2m_auth.caches.tiered import TieredCache
 from m2m_auth.errors import TokenEndpointUnavailable
 from m2m_auth.lifecycle.mint_budget import MintCounts
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, TransportError
-from m2m_auth.operations.actions import clear, renew
-from m2m_auth.operations.client_reports import ClientReport, reports
+from m2m_auth.operations import ClientReport, clear, renew, reports
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeClock
 
-OUTAGE = TransportError("nobody there", "connection")
+OUTAGE = TransportError("connection refused", "connection")
 
 
 @pytest.fixture(autouse=True)
 def cold_registry() -> None:
-    """No test meets another's token."""
+    """Each test starts without tokens of other tests."""
     forget_everything()
 
 
@@ -40,7 +39,7 @@ def server() -> Server:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """A clock that only moves when the test says so; jitter falls on the early edge."""
+    """A clock that the test moves; jitter falls on the early edge."""
     clock = FakeClock()
     clock.uniform = lambda: 0.0
     return clock
@@ -48,7 +47,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture(scope="module")
 def valkey() -> Iterator[Store]:
-    """A Valkey server that tests do not stop."""
+    """A Valkey server for all tests; they must not stop it."""
     with start_valkey() as store:
         yield store
 
@@ -60,13 +59,13 @@ def only(source: TokenSource) -> ClientReport:
     return found[0]
 
 
-def elsewhere(server: Server, clock: Any, memory: SharedMemory, **options: Any) -> TokenSource:
-    """The same client in another process: nothing held, the same cache."""
+def in_another_process(server: Server, clock: Any, memory: SharedMemory, **options: Any) -> TokenSource:
+    """The same client in another process, which holds nothing and has the same cache."""
     return source_on(server, clock=clock, cache=SharedMemory(memory), **options)
 
 
 def test_a_client_that_has_asked_for_nothing(server: Server, clock: FakeClock) -> None:
-    """No token, no times; who it is and what it may spend is there all the same; and a report mints nothing."""
+    """Without a token the report has the client and its budget, and it mints nothing."""
     found = only(source_on(server, clock=clock, audience="https://api.example", budget=MintBudget(per_month=7)))
     assert (found.state, found.fingerprint, found.expires_at, found.expiring_at) == ("none", None, None, None)
     assert (found.client_id, found.audience) == ("billing-client", "https://api.example")
@@ -80,7 +79,7 @@ def test_a_client_that_has_asked_for_nothing(server: Server, clock: FakeClock) -
     ("age", "state"), [(0, "fresh"), (2699, "fresh"), (2701, "stale"), (3541, "expiring"), (3601, "expired")]
 )
 def test_each_state_of_a_held_token(server: Server, clock: FakeClock, age: float, state: str) -> None:
-    """The state follows the token's age, and the three edges are those of its life: 2700, 3540 and 3600 s."""
+    """The state follows the token's age; the edges of a life of 3600 s are 2700, 3540 and 3600 s."""
     source = source_on(server, clock=clock)
     token = source.token()
     clock.advance(age)
@@ -96,11 +95,11 @@ def test_each_state_of_a_held_token(server: Server, clock: FakeClock, age: float
 def test_a_process_that_holds_nothing_sees_the_fleet_s_token(
     server: Server, clock: FakeClock, age: float, state: str
 ) -> None:
-    """A command line starts cold: it shows the token of the shared cache, its edges, and the ledger; it mints none."""
+    """A new process shows the shared cache's token, its edges and the ledger, and mints nothing."""
     memory = SharedMemory()
     token = source_on(server, clock=clock, cache=memory).token()
     clock.advance(age)
-    found = only(elsewhere(server, clock, memory))
+    found = only(in_another_process(server, clock, memory))
     assert found.state == state
     if state != "none":
         assert found.fingerprint == token.fingerprint
@@ -112,48 +111,48 @@ def test_a_process_that_holds_nothing_sees_the_fleet_s_token(
     assert len(server.minted) == 1
 
 
-def test_a_renewal_elsewhere_is_seen_at_once(server: Server, clock: FakeClock) -> None:
-    """A worker that holds the old token shows the new one after another worker's renewal, and serves its own on."""
+def test_a_renewal_of_another_process_is_seen_at_once(server: Server, clock: FakeClock) -> None:
+    """After another worker's renewal a worker reports the new token, while it still uses its old one."""
     memory = SharedMemory()
-    ours, theirs = source_on(server, clock=clock, cache=memory), elsewhere(server, clock, memory)
-    old = ours.token()
-    assert theirs.token() == old
+    first, second = source_on(server, clock=clock, cache=memory), in_another_process(server, clock, memory)
+    old = first.token()
+    assert second.token() == old
     clock.advance(10)
-    new = renew(theirs)
+    new = renew(second)
     assert new != old
-    assert only(ours).fingerprint == new.fingerprint
-    assert ours.status().fingerprint == old.fingerprint
+    assert only(first).fingerprint == new.fingerprint
+    assert first.status().fingerprint == old.fingerprint
 
 
 def test_a_held_token_keeps_its_own_schedule(server: Server, clock: FakeClock) -> None:
-    """A process that drew a late renewal for its token shows that edge, and not the earliest of the fleet's."""
+    """A process shows its own renewal time, which its jitter made late, and not the earliest possible one."""
     clock.uniform = lambda: 1.0
     source = source_on(server, clock=clock, cache=SharedMemory())
     token = source.token()
     assert only(source).renew_at == token.issued_at + 3150
 
 
-def test_the_farthest_tier_counts(server: Server, clock: FakeClock) -> None:
-    """A near cache with an older token does not hide what another host has renewed."""
+def test_the_far_tier_is_read(server: Server, clock: FakeClock) -> None:
+    """An older token in a near cache does not hide the token that another host has renewed."""
     far = SharedMemory()
-    here = TieredCache(SharedMemory(), far)
-    source_on(server, clock=clock, cache=here).token()
+    tiers = TieredCache(SharedMemory(), far)
+    source_on(server, clock=clock, cache=tiers).token()
     clock.advance(10)
-    new = renew(elsewhere(server, clock, far))
+    new = renew(in_another_process(server, clock, far))
     forget_everything()
-    assert only(source_on(server, clock=clock, cache=here)).fingerprint == new.fingerprint
+    assert only(source_on(server, clock=clock, cache=tiers)).fingerprint == new.fingerprint
 
 
-def test_a_clock_that_is_ahead_promises_nothing(server: Server, clock: FakeClock) -> None:
-    """A token that was minted an hour in the future, by another host's clock, ends after its lifetime at the latest."""
+def test_a_clock_that_is_ahead_does_not_lengthen_a_life(server: Server, clock: FakeClock) -> None:
+    """A token minted by a host whose clock is an hour ahead ends after its lifetime at the latest."""
     memory = SharedMemory()
     ahead = FakeClock(wall=clock.wall() + 3600)
     source_on(server, clock=ahead, cache=memory).token()
-    assert only(elsewhere(server, clock, memory)).expires_at == clock.wall() + 3600
+    assert only(in_another_process(server, clock, memory)).expires_at == clock.wall() + 3600
 
 
 def test_a_refused_token_is_not_shown_as_held(server: Server, clock: FakeClock) -> None:
-    """A token that an API refused is out, also while the shared cache still has it."""
+    """A token that an API refused is not reported, even while the shared cache still has it."""
     memory = SharedMemory()
     source = source_on(server, clock=clock, cache=memory)
     token = source.token()
@@ -162,23 +161,23 @@ def test_a_refused_token_is_not_shown_as_held(server: Server, clock: FakeClock) 
     assert only(source).state == "none"
 
 
-def test_a_failure_elsewhere_is_seen(server: Server, clock: FakeClock) -> None:
-    """Another process's failed attempt: its words, and when the next one is; a failed attempt is counted apart."""
+def test_a_failure_of_another_process_is_seen(server: Server, clock: FakeClock) -> None:
+    """Another process's failed attempt is reported with its reason and the next attempt, and is counted."""
     memory = SharedMemory()
     server.down = OUTAGE
     with pytest.raises(TokenEndpointUnavailable) as raised:
         source_on(server, clock=clock, cache=memory).token()
-    found = only(elsewhere(server, clock, memory))
+    found = only(in_another_process(server, clock, memory))
     assert found.last_failure == str(raised.value)
     assert found.retry_in is not None
     assert 0 < found.retry_in <= 1
     assert (found.mints, found.failed) == (MintCounts(), MintCounts(hour=1, day=1, month=1))
     clock.advance(5)
-    assert only(elsewhere(server, clock, memory)).retry_in is None, "it is due"
+    assert only(in_another_process(server, clock, memory)).retry_in is None, "it is due"
 
 
 def test_a_secret_that_cannot_be_fetched(server: Server, clock: FakeClock) -> None:
-    """A secret manager that is down is told as the failure, by type; the page still comes."""
+    """A failing secret manager is the last failure, by the type of its error; the report is still made."""
 
     def gone() -> str:
         raise ConnectionError(SECRET)
@@ -191,24 +190,26 @@ def test_a_secret_that_cannot_be_fetched(server: Server, clock: FakeClock) -> No
 
 
 def test_a_secret_from_a_callable_finds_the_fleet_s_token(server: Server, clock: FakeClock) -> None:
-    """A cold process whose secret must be fetched finds the shared token by it."""
+    """A new process fetches the secret first, and finds the shared token with it."""
     memory = SharedMemory()
     token = source_on(server, clock=clock, cache=memory).token()
-    assert only(elsewhere(server, clock, memory, client_secret=lambda: SECRET)).fingerprint == token.fingerprint
+    assert (
+        only(in_another_process(server, clock, memory, client_secret=lambda: SECRET)).fingerprint == token.fingerprint
+    )
 
 
-def test_renew_mints_where_the_fleet_has_a_good_token(server: Server, clock: FakeClock) -> None:
-    """From a cold process, and with a secret that must be fetched: the shared token is not taken for a new one."""
+def test_renew_mints_although_the_fleet_has_a_token(server: Server, clock: FakeClock) -> None:
+    """In a new process that must fetch its secret, renew does not return the shared token as a new one."""
     memory = SharedMemory()
     old = source_on(server, clock=clock, cache=memory).token()
     clock.advance(10)
-    new = renew(elsewhere(server, clock, memory, client_secret=lambda: SECRET))
+    new = renew(in_another_process(server, clock, memory, client_secret=lambda: SECRET))
     assert new != old
     assert len(server.minted) == 2
 
 
-def test_renew_says_why_not(server: Server, clock: FakeClock) -> None:
-    """The attempt failed: the error's words, and the held token is kept."""
+def test_a_failed_renewal(server: Server, clock: FakeClock) -> None:
+    """A failed renewal raises its error, and the held token is kept."""
     source = source_on(server, clock=clock)
     token = source.token()
     server.down = OUTAGE
@@ -217,14 +218,14 @@ def test_renew_says_why_not(server: Server, clock: FakeClock) -> None:
     assert source.token() == token
 
 
-def test_clear_forgets_here_and_in_the_shared_cache(server: Server, clock: FakeClock) -> None:
-    """The next call mints, in this process and in one that starts cold; the ledger keeps its counts."""
+def test_clear_forgets_in_the_process_and_in_the_shared_cache(server: Server, clock: FakeClock) -> None:
+    """After clear this process and a new one know no token, and the next call mints; the ledger keeps its counts."""
     memory = SharedMemory()
     source = source_on(server, clock=clock, cache=memory)
     old = source.token()
     clear(source)
     assert only(source).state == "none"
-    assert only(elsewhere(server, clock, memory)).state == "none"
+    assert only(in_another_process(server, clock, memory)).state == "none"
     new = source.token()
     assert new != old
     assert len(server.minted) == 2
@@ -232,19 +233,19 @@ def test_clear_forgets_here_and_in_the_shared_cache(server: Server, clock: FakeC
 
 
 def test_clear_from_a_cold_process(server: Server, clock: FakeClock) -> None:
-    """The command line clears what another process has put into the cache; that process serves its own token on."""
+    """A command clears the token in the cache; the worker that stored it still uses it, and a new process mints."""
     memory = SharedMemory()
     worker = source_on(server, clock=clock, cache=memory)
     token = worker.token()
-    clear(elsewhere(server, clock, memory, client_secret=lambda: SECRET))
+    clear(in_another_process(server, clock, memory, client_secret=lambda: SECRET))
     assert worker.token() == token
-    assert elsewhere(server, clock, memory).token() != token
+    assert in_another_process(server, clock, memory).token() != token
 
 
 def test_clear_forgets_the_failure(server: Server, clock: FakeClock) -> None:
-    """After an outage that is over: the next call asks the server at once, everywhere."""
+    """After an outage clear ends the pause: the next call of every process asks the server at once."""
     memory = SharedMemory()
-    source, other = source_on(server, clock=clock, cache=memory), elsewhere(server, clock, memory)
+    source, other = source_on(server, clock=clock, cache=memory), in_another_process(server, clock, memory)
     server.down = OUTAGE
     with pytest.raises(TokenUnavailable):
         source.token()
@@ -258,14 +259,14 @@ def test_clear_forgets_the_failure(server: Server, clock: FakeClock) -> None:
     assert len(server.minted) == 1
 
 
-def test_clear_forgets_the_bar(server: Server, clock: FakeClock) -> None:
-    """An API that refused a new token barred forced mints for a minute: cleared, the next refusal may mint."""
+def test_clear_ends_the_forced_mint_ban(server: Server, clock: FakeClock) -> None:
+    """A refused new token bans forced mints for a minute; after clear the next refusal mints."""
     source = source_on(server, clock=clock, cache=SharedMemory())
     young = source.token()
     source.reject(young)
     clock.advance(6)
     source.reject(young)
-    assert source.token() == young, "barred"
+    assert source.token() == young, "forced mints are banned"
     clear(source)
     token = source.token()
     clock.advance(6)
@@ -274,7 +275,7 @@ def test_clear_forgets_the_bar(server: Server, clock: FakeClock) -> None:
 
 
 def test_clear_waits_for_a_flight_that_is_under_way(server: Server, clock: FakeClock) -> None:
-    """A renewal that began before would put its token back: it lands first, and its token is forgotten, too."""
+    """Clear waits for a renewal under way, which would store its token again, and forgets that token as well."""
     gate = threading.Event()
     gate.set()
 
@@ -298,7 +299,7 @@ def test_clear_waits_for_a_flight_that_is_under_way(server: Server, clock: FakeC
 
 
 def test_clear_empties_every_tier(server: Server, tmp_path: Path, valkey: Store) -> None:
-    """A near cache that kept the token would bring it back."""
+    """Clear deletes the token from every tier, or the near one would bring it back."""
     tiers = TieredCache(f"disk:{tmp_path / 'near'}", f"redis://{valkey.address}")
     source = source_on(server, cache=tiers)
     old = source.token()
@@ -309,21 +310,21 @@ def test_clear_empties_every_tier(server: Server, tmp_path: Path, valkey: Store)
 
 
 def test_clear_says_when_the_cache_did_not_answer(server: Server) -> None:
-    """A real server that is gone: forgotten here, and told in words that the cache may have it still."""
+    """With its server gone, the process forgets the token, and the error says that the cache may still have it."""
     with start_valkey() as store:
         source = source_on(server, client_id="of-a-lost-cache", cache=f"redis://{store.address}")
         source.token()
         store.stop()
-        with pytest.raises(CacheUnavailable, match=r"'of-a-lost-cache' is forgotten in this process.*Fix: "):
+        with pytest.raises(CacheUnavailable, match=r"this process has forgotten the token of 'of-a-lost-cache'.*Fix: "):
             clear(source)
         assert source.status().state == "none"
         found = only(source)
     assert found.cache_answers is False
-    assert found.mints.month == 1, "this process's own count stands in"
+    assert found.mints.month == 1, "the count of this process"
 
 
 def test_clear_without_a_secret_forgets_nothing(server: Server, clock: FakeClock) -> None:
-    """Without the secret nobody knows which token it is: the error says so."""
+    """Without the secret the token cannot be found: clear raises the reason."""
 
     def gone() -> str:
         raise ConnectionError(SECRET)
@@ -332,8 +333,8 @@ def test_clear_without_a_secret_forgets_nothing(server: Server, clock: FakeClock
         clear(source_on(server, clock=clock, client_secret=gone))
 
 
-def test_two_processes_and_valkey(server: Server, valkey: Store) -> None:
-    """On a real server: what one source mints, a cold one reports."""
+def test_reports_through_valkey(server: Server, valkey: Store) -> None:
+    """On a real server a new process reports the token that another one minted."""
     url = f"redis://{valkey.address}/0"
     token = source_on(server, client_id="on-valkey", cache=url).token()
     forget_everything()
@@ -344,7 +345,7 @@ def test_two_processes_and_valkey(server: Server, valkey: Store) -> None:
 
 
 def test_the_context_of_the_caller_goes_along(server: Server) -> None:
-    """A cache that needs its framework's context (Flask's current app) has it, though it is asked on another thread."""
+    """A cache that needs its framework's context (Flask's current app) has it on the worker thread."""
     seen: set[tuple[str, bool]] = set()
     app = contextvars.ContextVar("app", default="none")
 
@@ -357,15 +358,3 @@ def test_the_context_of_the_caller_goes_along(server: Server) -> None:
     app.set("shop")
     reports({"billing": source})
     assert seen == {("shop", False)}
-
-
-def test_a_cache_s_name_has_no_password(server: Server) -> None:
-    """A cache of the user's own is called by its repr, without passwords in URLs and without control characters."""
-
-    class Own(SharedMemory):
-        def __repr__(self) -> str:
-            return "Own('redis://user:pa55w0rd@host',\x1b[2J)"
-
-    name = only(source_on(server, cache=Own())).cache
-    assert name == "Own('redis://***@host',\ufffd[2J)"
-    assert only(source_on(server, client_id="other", cache=SharedMemory())).cache == "SharedMemory"

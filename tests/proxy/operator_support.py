@@ -1,4 +1,4 @@
-"""What the operator's tests share: vendors' reports made up, and a dozen of them such as an operator sees."""
+"""What the tests of the operator's page share: made-up reports of a dozen vendors, and requests."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import urlencode
 
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.proxy.counters import Counters
 from m2m_auth.proxy.ledger import Counts, VendorReport
 from m2m_auth.proxy.operator_access import Operator
 from m2m_auth.runtime.clock import Clock
 from m2m_auth.serving import Request
+from m2m_auth.shared_cache.counters import SharedCounters
 
 NOW = 1_700_000_000.0
 """Tuesday, 14 November 2023, 22:13:20 UTC: 13.93 days of the month are over."""
@@ -21,7 +21,7 @@ NOW = 1_700_000_000.0
 
 def counts(asked: int = 0, served: int = 0, minted: int = 0, refused: int = 0) -> Counts:
     """One period's counts."""
-    return Counts(asked, served, minted, refused)
+    return Counts(asked=asked, served=served, minted=minted, refused=refused)
 
 
 def vendor(
@@ -34,15 +34,24 @@ def vendor(
     projection: int | None = None,
     per_hour: int | None = None,
 ) -> VendorReport:
-    """A report; a vendor that asked for nothing, unless told otherwise."""
+    """A report. By default the vendor has asked for nothing."""
     last = tuple(hours or [counts()] * 24)
-    return VendorReport(name, last[-1], day or counts(), month or counts(), last, per_hour, limit, projection)
+    return VendorReport(
+        vendor=name,
+        hour=last[-1],
+        day=day or counts(),
+        month=month or counts(),
+        hours=last,
+        mints_per_hour=per_hour,
+        mints_per_month=limit,
+        projection=projection,
+    )
 
 
 def _busy(
     name: str, asked: float, minted: float, refused: float, limit: int | None, *, per_hour: int | None = None
 ) -> VendorReport:
-    """A vendor with so many an hour on average, more by day than by night, the same every day of the month."""
+    """A vendor with these averages an hour: more by day than by night, the same on every day of the month."""
     drawn = random.Random(name)
     hours: list[Counts] = []
     for hour in range(24):
@@ -51,8 +60,9 @@ def _busy(
         mints = min(round(minted * drawn.uniform(0.5, 1.5)), questions)
         refusals = min(round(refused * bright), questions - mints)
         hours.append(counts(questions, questions - mints - refusals, mints, refusals))
-    day = counts(*(sum(each) for each in zip(*hours, strict=True)))
-    month = counts(*(round(each * 13.93) for each in day))
+    names = ("asked", "served", "minted", "refused")
+    sums = {name: sum(getattr(each, name) for each in hours) for name in names}
+    day, month = counts(**sums), counts(**{name: round(count * 13.93) for name, count in sums.items()})
     if limit is not None and month.minted > limit:
         month = counts(month.asked, month.served, limit, month.refused + month.minted - limit)
     pace = round(month.minted / 13.93 * 30)
@@ -83,15 +93,16 @@ PEPPER = b"pepper-of-the-tests-32-bytes-long"
 
 def an_operator(clock: Clock, token: str | None = TOKEN, **options: Any) -> Operator:
     """The operator's service over the dozen vendors."""
-    counters = Counters(options.pop("cache", None) or MemoryTokenCache(), clock)
+    counters = SharedCounters(options.pop("cache", None) or MemoryTokenCache(), "token proxy", clock)
     return Operator(token, lambda: list(VENDORS), counters, pepper=options.pop("pepper", PEPPER), **options)
 
 
 def asked(method: str = "GET", path: str = "/operator", **given: Any) -> Request:
-    """A request; ``form`` becomes its body, ``headers`` its headers."""
-    form, headers = given.pop("form", None), {name.lower(): value for name, value in given.pop("headers", {}).items()}
+    """A request with this ``form`` or ``body``, and these ``headers``."""
+    body = given.pop("body", None) or urlencode(given.pop("form", {})).encode()
+    headers = {name.lower(): value for name, value in given.pop("headers", {}).items()}
     usual = {"query": "", "too_large": False, "address": "198.51.100.7", "scheme": "http"}
-    return Request(method, path, headers=headers, body=urlencode(form or {}).encode(), **{**usual, **given})
+    return Request(method=method, path=path, headers=headers, body=body, **{**usual, **given})
 
 
 def bearer(token: str = TOKEN) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """What the proxy's tests share: a proxy in front of a fake authorization server, and clients that know HTTP only.
 
-``Asking`` asks over a socket: nothing of m2m-auth is on the client's side.
+``Asking`` sends its requests over a socket, and its client side has no code of m2m-auth.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.oauth2.secrets import Secret
 from m2m_auth.proxy import ProxyConfig, TokenProxy, UpstreamConfig, VendorConfig
 from m2m_auth.proxy.secret_verifiers import verifier
-from m2m_auth.serving import wsgi
-from m2m_auth.source import token_state as slot
+from m2m_auth.serving import Request, wsgi
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 PEPPER = "a pepper that no test is to show"
@@ -32,7 +32,7 @@ ACME, RIGHT = "acme", "acme's secret"
 
 @dataclass(frozen=True)
 class Got:
-    """An answer as it came over the wire."""
+    """An answer from the socket."""
 
     status: int
     headers: dict[str, str]
@@ -51,7 +51,7 @@ class Got:
 
     @property
     def token(self) -> str:
-        """The access token of an answer that is one."""
+        """The access token of a successful answer."""
         assert self.status == 200, self.body
         return str(self.json["access_token"])
 
@@ -81,7 +81,7 @@ class Asking:
             connection.close()
 
     def form(self, pairs: list[tuple[str, str]], headers: dict[str, str] | None = None) -> Got:
-        """A form, as it stands."""
+        """A form with these pairs."""
         kind = {"Content-Type": "application/x-www-form-urlencoded"}
         return self.send(urlencode(pairs).encode(), {**kind, **(headers or {})})
 
@@ -94,8 +94,22 @@ class Asking:
         return self.form(list(pairs.items()), basic(client_id, secret))
 
 
+def post(path: str, headers: dict[str, str], body: bytes) -> Request:
+    """A request as the proxy gets it from a server: no socket is needed."""
+    return Request(
+        method="POST",
+        path=path,
+        query="",
+        headers=headers,
+        body=body,
+        too_large=False,
+        address="127.0.0.1",
+        scheme="https",
+    )
+
+
 def vendor(client_id: str = ACME, secret: str = RIGHT, pepper: str = PEPPER, **options: Any) -> VendorConfig:
-    """A vendor with a secret of the proxy's."""
+    """A vendor with a secret that the proxy gave it."""
     chosen = {"audiences": (AUDIENCE, OTHER), "scopes": ("read", "write"), **options}
     return VendorConfig(verifiers=(verifier(Secret(pepper), client_id, Secret(secret)),), **chosen)
 
@@ -106,11 +120,13 @@ def keeper(**options: Any) -> VendorConfig:
 
 
 def own_secrets(server: FakeAuthorizationServer, **options: Any) -> ProxyConfig:
-    """The proxy is the one client upstream; ``acme`` and ``bolt`` have secrets of the proxy's."""
+    """The proxy is the one client upstream; ``acme`` and ``bolt`` have secrets that the proxy gave them."""
     vendors = {ACME: vendor(), "bolt": vendor("bolt", "bolt's secret")}
     return ProxyConfig(
         **{
-            "upstreams": {"main": UpstreamConfig(server.token_endpoint, "client", "secret")},
+            "upstreams": {
+                "main": UpstreamConfig(token_endpoint=server.token_endpoint, client_id="client", client_secret="secret")
+            },
             "vendors": vendors,
             "pepper": PEPPER,
             "cache": MemoryTokenCache(),
@@ -124,7 +140,7 @@ def kept_secrets(server: FakeAuthorizationServer, **options: Any) -> ProxyConfig
     server.clients = {ACME: RIGHT, "bolt": "bolt's secret"}
     return ProxyConfig(
         **{
-            "upstreams": {"main": UpstreamConfig(server.token_endpoint)},
+            "upstreams": {"main": UpstreamConfig(token_endpoint=server.token_endpoint)},
             "vendors": {ACME: keeper(), "bolt": keeper()},
             "pepper": PEPPER,
             "cache": MemoryTokenCache(),
@@ -135,9 +151,9 @@ def kept_secrets(server: FakeAuthorizationServer, **options: Any) -> ProxyConfig
 
 @contextmanager
 def running(config: ProxyConfig, **options: Any) -> Iterator[tuple[TokenProxy, Asking]]:
-    """The proxy on a real WSGI server, a thread for each request; nothing is held from an earlier test."""
-    slot.forget_everything()
-    proxy = TokenProxy(config._replace(pepper=config.pepper), **options)
+    """The proxy on a real WSGI server with a thread for each request, and no token from an earlier test."""
+    forget_everything()
+    proxy = TokenProxy(config, **options)
     try:
         with serving(wsgi(proxy, max_body=proxy.config.max_body)) as url:
             yield proxy, Asking(url + proxy.config.path)
@@ -146,5 +162,5 @@ def running(config: ProxyConfig, **options: Any) -> Iterator[tuple[TokenProxy, A
 
 
 def unguessable() -> str:
-    """A secret that is nobody's."""
+    """A random secret that no client has."""
     return secrets.token_urlsafe()

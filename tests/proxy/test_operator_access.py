@@ -1,4 +1,4 @@
-"""Who may see the operator's page and the metrics: by a token of its own, and nobody by anything else."""
+"""Access to the operator's page and the metrics: with the operator's token and with nothing else."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ def operator(clock: FakeClock) -> Operator:
 
 
 def header(answer: Answer, name: str) -> str:
-    """One header, "" if it is not there."""
+    """A header's value; "" if the answer has none."""
     (value,) = [value for given, value in answer.headers if given == name] or [""]
     return value
 
 
 def cookie_of(answer: Answer) -> dict[str, str]:
-    """The cookie that a browser would send from now on."""
+    """The cookie that a browser sends after this answer."""
     return {"Cookie": header(answer, "Set-Cookie").partition(";")[0]}
 
 
 def log_in(operator: Operator, token: str = TOKEN, **given: Any) -> Answer:
-    """Send the form."""
+    """Send the login form."""
     return operator.answer(asked("POST", form={"token": token}, **given))
 
 
 @pytest.mark.parametrize("token", [None, ""])
 @pytest.mark.parametrize("path", PATHS)
 def test_nothing_without_a_token(clock: FakeClock, token: str | None, path: str) -> None:
-    """Without an operator's token both paths answer what any other path answers: 404, whatever is sent."""
+    """Without an operator's token both paths are a 404, as any other path, whatever a request carries."""
     operator = an_operator(clock, token)
     elsewhere = operator.answer(asked(path="/elsewhere"))
     assert elsewhere.status == 404
@@ -68,7 +68,7 @@ def test_nothing_without_a_token(clock: FakeClock, token: str | None, path: str)
     ],
 )
 def test_a_wrong_bearer_token(operator: Operator, path: str, authorization: str) -> None:
-    """401 with a challenge that says so, and not a word of any vendor."""
+    """A wrong token gets a 401 with an ``invalid_token`` challenge and no vendor's name."""
     answer = operator.answer(asked(path=path, headers={"Authorization": authorization}))
     assert answer.status == 401
     assert header(answer, "WWW-Authenticate") == 'Bearer realm="operator", error="invalid_token"'
@@ -78,7 +78,7 @@ def test_a_wrong_bearer_token(operator: Operator, path: str, authorization: str)
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("authorization", [f"Basic {TOKEN}", TOKEN, "Bearer\x00", ""])
 def test_another_scheme(operator: Operator, path: str, authorization: str) -> None:
-    """It is told what is needed; it costs no attempt, since nothing was compared."""
+    """Another scheme gets a 401 with the challenge. It is no attempt, since no token was compared."""
     for _ in range(WRONG_PER_MINUTE + 1):
         answer = operator.answer(asked(path=path, headers={"Authorization": authorization}))
         assert (answer.status, header(answer, "WWW-Authenticate")) == (401, 'Bearer realm="operator"')
@@ -88,7 +88,7 @@ def test_another_scheme(operator: Operator, path: str, authorization: str) -> No
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_the_right_bearer_token(operator: Operator, path: str, scheme: str) -> None:
-    """curl and Prometheus see everything, and get no cookie."""
+    """The right token shows everything, however the scheme is spelt, and sets no cookie."""
     answer = operator.answer(asked(path=path, headers={"Authorization": f"{scheme} {TOKEN}"}))
     assert answer.status == 200
     assert b"acme-logistics" in answer.body
@@ -96,11 +96,11 @@ def test_the_right_bearer_token(operator: Operator, path: str, scheme: str) -> N
 
 
 def test_logging_in(operator: Operator) -> None:
-    """A stranger gets a form; the token leads back to the page by GET; with the cookie the page is there."""
-    stranger = operator.answer(asked())
-    assert stranger.status == 401
-    assert b'<input id="token" name="token" type="password"' in stranger.body
-    assert b"acme" not in stranger.body
+    """Without a cookie there is a form; the token redirects to the page; with its cookie the page is shown."""
+    form = operator.answer(asked())
+    assert form.status == 401
+    assert b'<input id="token" name="token" type="password"' in form.body
+    assert b"acme" not in form.body
     answer = log_in(operator)
     assert (answer.status, header(answer, "Location"), answer.body) == (303, "./operator", b"")
     page = operator.answer(asked(headers=cookie_of(answer)))
@@ -109,7 +109,7 @@ def test_logging_in(operator: Operator) -> None:
 
 
 def test_the_cookie(operator: Operator, clock: FakeClock) -> None:
-    """Out of reach of scripts and of other sites, Secure over TLS, and nothing of the token in it."""
+    """Scripts and other sites cannot use the cookie; over TLS it is Secure; it holds no part of the token."""
     cookie = header(log_in(operator), "Set-Cookie")
     ends = int(clock.wall()) + LOGIN
     assert re.fullmatch(
@@ -123,13 +123,13 @@ def test_the_cookie(operator: Operator, clock: FakeClock) -> None:
     ("proxies", "forwarded", "secure"), [(0, "https", False), (1, "http, https", True), (1, "https, http", False)]
 )
 def test_secure_behind_a_proxy(clock: FakeClock, proxies: int, forwarded: str, secure: bool) -> None:
-    """What ends TLS is believed where it was said to be there, and only its own word, the last one."""
+    """Only a trusted proxy says that the request came over TLS, and only in the last value of the header."""
     answer = log_in(an_operator(clock, trusted_proxies=proxies), headers={"X-Forwarded-Proto": forwarded})
     assert header(answer, "Set-Cookie").endswith("; Secure") is secure
 
 
 def test_a_login_ends(operator: Operator, clock: FakeClock) -> None:
-    """After an hour the form is there again, though the browser still sends the cookie."""
+    """After an hour the cookie is refused, and the form is shown."""
     cookie = cookie_of(log_in(operator))
     clock.advance(LOGIN - 1)
     assert operator.answer(asked(headers=cookie)).status == 200
@@ -138,7 +138,7 @@ def test_a_login_ends(operator: Operator, clock: FakeClock) -> None:
 
 
 def test_a_login_is_good_for_every_worker_and_ends_with_the_token(operator: Operator, clock: FakeClock) -> None:
-    """Another process with the same configuration takes the cookie; with another token or pepper it does not."""
+    """A process with the same configuration accepts the cookie; one with another token or pepper refuses it."""
     cookie = cookie_of(log_in(operator))
     assert an_operator(clock).answer(asked(headers=cookie)).status == 200
     assert an_operator(clock, TOKEN + "2").answer(asked(headers=cookie)).status == 401
@@ -160,7 +160,7 @@ FORGERIES: list[Callable[[str, str], str]] = [
 
 @pytest.mark.parametrize("forge", FORGERIES)
 def test_a_forged_cookie(operator: Operator, forge: Callable[[str, str], str]) -> None:
-    """A later end, half a signature or none: the form."""
+    """A cookie with a later end, part of a signature or none is refused; a good one beside it is accepted."""
     name, _, value = cookie_of(log_in(operator))["Cookie"].partition("=")
     forged = f"{name}={forge(*value.split('.'))}"
     assert operator.answer(asked(headers={"Cookie": forged})).status == 401
@@ -168,19 +168,19 @@ def test_a_forged_cookie(operator: Operator, forge: Callable[[str, str], str]) -
 
 
 def test_the_cookie_among_others(operator: Operator) -> None:
-    """A browser sends all cookies of the host in one header, or over HTTP/2 in several (RFC 9113 §8.2.3)."""
+    """The cookie is found among others in one header, and in joined headers of HTTP/2 (RFC 9113 §8.2.3)."""
     (cookie,) = cookie_of(log_in(operator)).values()
     for together in (f"a=b; {cookie}; theme=dark", f"a=b, {cookie}, theme=dark"):
         assert operator.answer(asked(headers={"Cookie": together})).status == 200
 
 
 def test_the_metrics_take_no_cookie(operator: Operator) -> None:
-    """No page that a browser shows can have it read them."""
+    """A browser's cookie does not open the metrics, so no web page can make a browser read them."""
     assert operator.answer(asked(path="/metrics", headers=cookie_of(log_in(operator)))).status == 401
 
 
 def test_logging_out(operator: Operator) -> None:
-    """The cookie is taken away, and the form is there."""
+    """Logging out deletes the cookie and redirects to the form."""
     form = asked("POST", form={"operation": "leave"}, headers=cookie_of(log_in(operator)))
     answer = operator.answer(form)
     assert answer.status == 303
@@ -189,7 +189,7 @@ def test_logging_out(operator: Operator) -> None:
 
 @pytest.mark.parametrize("form", [{"token": "wrong"}, {"token": ""}, {}, {"token": "\ud7ff\u00e9"}, {"other": TOKEN}])
 def test_a_wrong_token_in_the_form(operator: Operator, form: dict[str, str]) -> None:
-    """The form again, which says so; no cookie."""
+    """A wrong token gets the form again with the reason, and no cookie."""
     answer = operator.answer(asked("POST", form=form))
     assert answer.status == 401
     assert b"That is not the operator&#x27;s token." in answer.body
@@ -198,20 +198,20 @@ def test_a_wrong_token_in_the_form(operator: Operator, form: dict[str, str]) -> 
 
 @pytest.mark.parametrize("body", [b"\xff\xfe=%ff&token", b"token=%00", b"&&&==", b"{}"])
 def test_a_body_that_is_no_form(operator: Operator, body: bytes) -> None:
-    """A wrong token, and no fault of ours."""
-    assert operator.answer(asked("POST")._replace(body=body)).status == 401
+    """A malformed body is a wrong token and not a server error."""
+    assert operator.answer(asked("POST", body=body)).status == 401
 
 
 @pytest.mark.parametrize(
     ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 303), ("none", 303)]
 )
 def test_a_form_from_elsewhere(operator: Operator, site: str, status: int) -> None:
-    """A browser that says that another site sends the form is refused, even with the right token."""
+    """A form that the browser marks as sent by another site is refused, even with the right token."""
     assert log_in(operator, headers={"Sec-Fetch-Site": site}).status == status
 
 
 def test_wrong_tokens_are_limited_per_address(operator: Operator, clock: FakeClock) -> None:
-    """After ten in a minute not even the right one is looked at, by either way in; other addresses go on."""
+    """After ten wrong tokens an address is refused for the minute, right token or not; other addresses are not."""
     cookie = cookie_of(log_in(operator))
     for _ in range(WRONG_PER_MINUTE // 2):
         assert log_in(operator, "wrong").status == 401
@@ -231,7 +231,7 @@ def test_wrong_tokens_are_limited_per_address(operator: Operator, clock: FakeClo
 
 
 def test_wrong_tokens_are_counted_over_all_workers(clock: FakeClock) -> None:
-    """Two workers with one shared cache allow ten together."""
+    """Two workers with one shared cache allow ten wrong tokens together."""
     cache = MemoryTokenCache()
     workers = [an_operator(clock, cache=cache) for _ in range(2)]
     for number in range(WRONG_PER_MINUTE):
@@ -240,7 +240,7 @@ def test_wrong_tokens_are_counted_over_all_workers(clock: FakeClock) -> None:
 
 
 def test_the_address_is_counted_from_the_right(clock: FakeClock) -> None:
-    """Behind one proxy the address is what that proxy saw; what the client writes before it changes nothing."""
+    """Behind one trusted proxy the address is the one that proxy added; values before it do not count."""
     operator = an_operator(clock, trusted_proxies=1)
     for number in range(WRONG_PER_MINUTE):
         headers = {"X-Forwarded-For": f"203.0.113.{number}, 198.51.100.66"}
@@ -250,7 +250,7 @@ def test_the_address_is_counted_from_the_right(clock: FakeClock) -> None:
 
 
 def test_an_ipv6_network_is_one_address(clock: FakeClock) -> None:
-    """Whoever has a /64 has 2**64 addresses to guess from: they are one; the next /64 is another."""
+    """All addresses of an IPv6 /64 network count as one; the next network is another."""
     operator = an_operator(clock)
     for number in range(WRONG_PER_MINUTE):
         assert log_in(operator, "wrong", address=f"2001:db8::{number:x}:1").status == 401
@@ -268,8 +268,8 @@ def test_an_ipv6_network_is_one_address(clock: FakeClock) -> None:
         {"path": "/x"},
     ],
 )
-def test_nobody_stores_an_answer(operator: Operator, given: dict[str, Any]) -> None:
-    """Neither page nor metrics nor errors are cached, sniffed or sent on as a referrer."""
+def test_no_answer_is_stored(operator: Operator, given: dict[str, Any]) -> None:
+    """Page, metrics and errors carry the headers against caching, sniffing and referrers."""
     answer = operator.answer(asked(**given))
     assert header(answer, "Cache-Control") == "no-store"
     assert header(answer, "X-Content-Type-Options") == "nosniff"
@@ -277,7 +277,7 @@ def test_nobody_stores_an_answer(operator: Operator, given: dict[str, Any]) -> N
 
 
 def test_the_policy(operator: Operator) -> None:
-    """Nothing but the style of this very answer: no script, no frame, no form to elsewhere; the nonce is used once."""
+    """The policy allows the answer's own style and forms to the same site; each answer has a new nonce."""
     first, second = (operator.answer(asked(headers=bearer())) for _ in range(2))
     policy = header(first, "Content-Security-Policy")
     (nonce,) = re.findall(r"style-src 'nonce-([\w-]{20,})'", policy)
@@ -291,13 +291,13 @@ def test_the_policy(operator: Operator) -> None:
 @pytest.mark.parametrize(("path", "allow"), [("/operator", "GET, HEAD, POST"), ("/metrics", "GET, HEAD")])
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "OPTIONS", "PATCH"])
 def test_other_methods(operator: Operator, path: str, allow: str, method: str) -> None:
-    """405, with what is allowed (RFC 9110 §15.5.6)."""
+    """Another method is a 405 with the allowed methods (RFC 9110 §15.5.6)."""
     answer = operator.answer(asked(method, path, headers=bearer()))
     assert (answer.status, header(answer, "Allow")) == (405, allow)
 
 
-def test_paths_of_ones_own(clock: FakeClock) -> None:
-    """Both are configurable, and the usual ones are then nobody's."""
+def test_configured_paths(clock: FakeClock) -> None:
+    """Both paths are configurable; the default paths are then a 404."""
     operator = an_operator(clock, path="/internal/proxy/", metrics_path="/internal/metrics")
     assert [operator.answer(asked(path=path)).status for path in PATHS] == [404, 404]
     assert operator.answer(asked(path="/internal/proxy/", headers=bearer())).status == 200
@@ -305,11 +305,11 @@ def test_paths_of_ones_own(clock: FakeClock) -> None:
     answer = operator.answer(asked("POST", "/internal/proxy/", form={"token": TOKEN}))
     assert header(answer, "Location") == "./"
     answer = an_operator(clock, path="/an:odd").answer(asked("POST", "/an:odd", form={"token": TOKEN}))
-    assert header(answer, "Location") == "./an:odd", "or it would be another scheme"
+    assert header(answer, "Location") == "./an:odd", "without ./ it would be another scheme"
 
 
 def test_silence(operator: Operator) -> None:
-    """Neither a repr nor a page shows the token."""
+    """No repr, page or header shows the token."""
     assert TOKEN not in repr(operator) + repr(operator.__dict__.keys())
     for request in (
         asked(headers=bearer()),

@@ -24,7 +24,7 @@ def page(clock: FakeClock) -> Iterator[str]:
 
 
 def log_in(driver: Any, page: str, token: str = TOKEN) -> None:
-    """Fill in the form as a person does, and wait for what comes."""
+    """Fill in the form, send it, and wait for the next page."""
     driver.get(page)
     form = driver.find_element(By.TAG_NAME, "form")
     driver.switch_to.active_element.send_keys(token)  # the field has the focus
@@ -33,7 +33,7 @@ def log_in(driver: Any, page: str, token: str = TOKEN) -> None:
 
 
 def colours(driver: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The body's text and its ground."""
+    """The colours of the body's text and background."""
     names = ("color", "background-color")
     body = driver.find_element(By.TAG_NAME, "body")
     found = [body.value_of_css_property(name) for name in names]
@@ -46,7 +46,7 @@ def colours(driver: Any) -> tuple[tuple[int, ...], tuple[int, ...]]:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 400])
 def test_the_page_in_a_browser(page: str, width: int, dark: bool) -> None:
-    """A wrong token, the right one, the table, and out again; nothing is wider than the screen or was blocked."""
+    """A wrong token, the right one, the table, logging out; nothing is too wide for the screen or blocked."""
     with browser(width, dark=dark) as driver:
         log_in(driver, page, "wrong")
         assert driver.find_element(By.CSS_SELECTOR, "[role=alert]").text == "That is not the operator's token."
@@ -66,7 +66,7 @@ def test_the_page_in_a_browser(page: str, width: int, dark: bool) -> None:
         assert len(narrow) == 4
         assert all(200 < each <= width for each in narrow)
         text, ground = colours(driver)
-        assert (sum(ground) < 150) is dark, "the style was applied, in the scheme that was asked for"
+        assert (sum(ground) < 150) is dark, "the style is applied, in the browser's colour scheme"
         assert (sum(text) > 600) is dark
         heading = driver.find_element(By.CSS_SELECTOR, "thead")
         assert heading.is_displayed() is (width == 1280)
@@ -80,7 +80,7 @@ def test_the_page_in_a_browser(page: str, width: int, dark: bool) -> None:
 
 
 def test_the_bars_are_drawn(page: str) -> None:
-    """A bar's used part covers the share that its words name, in pixels; a title tells a column's number."""
+    """The used part of a bar covers the share that its words name, in pixels; a column's title names its count."""
     with browser(1280) as driver:
         log_in(driver, page)
         row = next(row for row in driver.find_elements(By.CSS_SELECTOR, "tbody tr") if row.text.startswith("northwind"))
@@ -90,4 +90,9 @@ def test_the_bars_are_drawn(page: str) -> None:
         columns = driver.find_elements(By.CSS_SELECTOR, "rect.minted")
         assert len(columns) == 24
         assert all(column.rect["height"] > 1 for column in columns)
-        assert columns[-1].find_element(By.TAG_NAME, "title").get_attribute("textContent").startswith("22:00 to 22:59")
+        assert (
+            columns[-1]
+            .find_element(By.XPATH, "../*[name()='title']")
+            .get_attribute("textContent")
+            .startswith("22:00 to 22:59")
+        )

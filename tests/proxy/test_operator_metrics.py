@@ -1,4 +1,4 @@
-"""``/metrics``: the ledger's numbers and the upstreams' durations, as Prometheus' own parser reads them."""
+"""``/metrics``: the ledger's numbers and the upstreams' durations, read by the parser of Prometheus."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from operator_support import NOW, VENDORS, an_operator, asked, bearer, counts, v
 from prometheus_client.parser import text_string_to_metric_families
 
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.proxy.counters import Counters
 from m2m_auth.proxy.metrics import exposition
 from m2m_auth.proxy.upstream_durations import SECONDS, UpstreamDurations
+from m2m_auth.shared_cache.counters import SharedCounters
 from m2m_auth.testing import FakeClock
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
@@ -28,7 +28,7 @@ def samples(body: bytes) -> Samples:
 
 
 def test_counters_of_each_vendor() -> None:
-    """What the ledger says, of this month; budgets where there are any."""
+    """Each vendor has its counts of this month, and its budgets if it has any."""
     month = counts(12000, 11500, 300, 200)
     reports = [vendor("acme", month=month, limit=1000, per_hour=10), vendor("free", limit=None)]
     content_type, body = exposition(reports)
@@ -48,7 +48,7 @@ def test_counters_of_each_vendor() -> None:
 
 
 def test_a_vendors_name_is_quoted() -> None:
-    """Quotes, backslashes and line ends in a name forge no sample."""
+    """Quotes, backslashes and line ends in a name do not make another sample."""
     name = 'a"} 1\nm2m_auth_proxy_asked_total{vendor="b\\'
     found = samples(exposition([vendor(name, month=counts(7, 7, 0, 0))])[1])
     assert {labels[0] for _, labels in found} == {name}
@@ -56,9 +56,11 @@ def test_a_vendors_name_is_quoted() -> None:
 
 
 def test_durations_are_counted_over_all_workers() -> None:
-    """Two workers over one cache: one histogram, per upstream and outcome, cumulative as Prometheus wants it."""
+    """Two workers with one cache have one histogram per upstream and outcome, with cumulative buckets."""
     clock, cache = FakeClock(NOW), MemoryTokenCache()
-    workers = [UpstreamDurations(["main", "other"], Counters(cache, clock), b"key") for _ in range(2)]
+    workers = [
+        UpstreamDurations(["main", "other"], SharedCounters(cache, "token proxy", clock), b"key") for _ in range(2)
+    ]
     for number, seconds in enumerate((0.01, 0.025, 0.03, 3.0, 60.0)):
         workers[number % 2].observe("main", seconds, minted=True)
     workers[0].observe("main", 20.0, minted=False)
@@ -70,11 +72,11 @@ def test_durations_are_counted_over_all_workers() -> None:
     assert [found[name, ("main", "failed", end)] for end in ends] == [0] * 9 + [1, 1]
     assert {found[name, ("other", outcome, end)] for outcome in ("minted", "failed") for end in ends} == {0}
     clock.advance(31 * 86400)
-    assert {count for each in workers[0].read() for count in each.counts} == {0}, "another month"
+    assert {count for each in workers[0].read() for count in each.counts} == {0}, "a new month begins at 0"
 
 
 def test_a_scrape(clock: FakeClock) -> None:
-    """Over the service: every vendor is there, and the content type is Prometheus'."""
+    """The service returns every vendor, with the content type of Prometheus."""
     answer = an_operator(clock).answer(asked(path="/metrics", headers=bearer()))
     assert dict(answer.headers)["Content-Type"].startswith("text/plain; version=")
     found = samples(answer.body)
@@ -83,7 +85,7 @@ def test_a_scrape(clock: FakeClock) -> None:
 
 
 def test_without_the_library(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The scrape says what to install; the page goes on working."""
+    """Without prometheus-client a scrape says what to install, and the page works."""
     monkeypatch.setitem(sys.modules, "prometheus_client", None)
     operator = an_operator(clock)
     answer = operator.answer(asked(path="/metrics", headers=bearer()))

@@ -1,4 +1,4 @@
-"""The operator's page and metrics under gunicorn: whichever worker answers, the numbers are the whole fleet's."""
+"""The operator's page and metrics under gunicorn: each worker shows the numbers of all workers."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ def proxy(tmp_path: Path, upstream: FakeAuthorizationServer) -> Iterator[tuple[s
         yield url, secret
 
 
-def test_all_workers_tell_the_same(proxy: tuple[str, str], upstream: FakeAuthorizationServer) -> None:
-    """30 requests over three workers are one mint and 29 answers from the cache, in every worker's scrape and page."""
+def test_all_workers_show_the_same(proxy: tuple[str, str], upstream: FakeAuthorizationServer) -> None:
+    """30 requests to three workers are one mint and 29 answers from the cache, in every scrape and page."""
     url, secret = proxy
     form = {"grant_type": "client_credentials", "audience": AUDIENCE}
-    for _ in range(30):  # each on a connection of its own, so that all workers have some
+    for _ in range(30):  # each on its own connection, so that every worker answers some
         assert requests.post(f"{url}/oauth/token", form, auth=("acme", secret), timeout=60).status_code == 200
     assert upstream.mints == 1
     wanted = {("served", "29.0"), ("minted", "1.0"), ("refused", "0.0")}
     found: list[set[tuple[str, str]]] = []
     deadline = time.monotonic() + 60
-    while found[-8:] != [wanted] * 8 and time.monotonic() < deadline:  # what the others counted comes within 2 s
+    while found[-8:] != [wanted] * 8 and time.monotonic() < deadline:  # workers write their counts within 2 s
         text = requests.get(f"{url}/metrics", headers=bearer(), timeout=60).text
         found.append(set(re.findall(r'outcomes_total\{outcome="(\w+)",vendor="acme"\} (\S+)', text)))
     assert found[-8:] == [wanted] * 8
@@ -71,7 +71,7 @@ def test_all_workers_tell_the_same(proxy: tuple[str, str], upstream: FakeAuthori
 
 
 def test_one_login_for_all_workers(proxy: tuple[str, str]) -> None:
-    """The cookie of one worker is good at the others."""
+    """The other workers accept the cookie of one worker."""
     url, _ = proxy
     answer = requests.post(f"{url}/operator", {"token": TOKEN}, allow_redirects=False, timeout=60)
     assert (answer.status_code, answer.headers["Location"]) == (303, "./operator")

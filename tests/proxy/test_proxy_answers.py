@@ -1,13 +1,15 @@
-"""The token endpoint over a real WSGI server: RFC 6749 §5.1 and §5.2 to the letter, and nothing for strangers."""
+"""The token endpoint over a real WSGI server: exactly RFC 6749 §5.1 and §5.2, and nothing more for unknown clients."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from proxy_steps import ACME, AUDIENCE, OTHER, RIGHT, Asking, Got, basic, kept_secrets, own_secrets, running, vendor
 
+from m2m_auth.proxy import Counts
 from m2m_auth.testing import FakeAuthorizationServer
 
 
@@ -26,7 +28,7 @@ def ask(server: FakeAuthorizationServer) -> Iterator[Asking]:
 
 
 def assert_private(got: Got) -> None:
-    """Nobody stores the answer, no page of another origin reads it, and it sets nothing."""
+    """No cache stores the answer, no page of another origin may read it, and it sets no cookie."""
     assert got.headers["cache-control"] == "no-store"
     assert got.headers["pragma"] == "no-cache"
     assert got.headers["content-type"].partition(";")[0] == "application/json"
@@ -47,7 +49,7 @@ def test_a_token(ask: Asking, server: FakeAuthorizationServer) -> None:
 
 
 def test_form_and_json_and_both_credentials_share_one_token(ask: Asking, server: FakeAuthorizationServer) -> None:
-    """However a client spells its request, it is the same one, and one mint."""
+    """All spellings of one request get one token and cost one mint."""
     grant = {"grant_type": "client_credentials", "audience": AUDIENCE, "scope": "write read"}
     posted = {**grant, "client_id": ACME, "client_secret": RIGHT}
     kind = {"Content-Type": "application/json"}
@@ -76,7 +78,7 @@ def test_another_path(ask: Asking) -> None:
 
 
 def test_a_challenge_where_the_header_was_used(ask: Asking) -> None:
-    """§5.2: 401 with WWW-Authenticate for Basic; for credentials in the body without."""
+    """§5.2: a 401 has WWW-Authenticate if the client used Basic, and has none for credentials in the body."""
     got = ask.token(secret="wrong")
     assert (got.status, got.error) == (401, "invalid_client")
     assert got.headers["www-authenticate"].startswith("Basic ")
@@ -99,18 +101,18 @@ def test_a_challenge_where_the_header_was_used(ask: Asking) -> None:
     ],
 )
 def test_what_is_not_on_the_list(server: FakeAuthorizationServer, parameters: dict[str, str], error: str) -> None:
-    """Refused before there is a source: the authorization server hears nothing of it."""
+    """A request that is not on the allow-lists is refused before a source is built: no token request is sent."""
     config = own_secrets(server, vendors={ACME: vendor(extra_parameters={"organization": ("one",)})})
     with running(config) as (proxy, ask):
         got = ask.token(**parameters)
         assert (got.status, got.error) == (400, error)
         assert_private(got)
         assert server.token_requests == 0
-        assert proxy.ledger.report()[0].month[:4] == (1, 0, 0, 1)
+        assert proxy.ledger.report()[0].month == Counts(asked=1, refused=1)
 
 
 def test_what_goes_upstream(server: FakeAuthorizationServer) -> None:
-    """The proxy's own credentials, the exact scope set, and only those further parameters that are on the list."""
+    """The token request has the proxy's own credentials, the exact scope set, and only the allowed parameters."""
     config = own_secrets(
         server, vendors={ACME: vendor(extra_parameters={"organization": ("one",)}, resources=("https://r.example",))}
     )
@@ -131,7 +133,7 @@ def test_what_goes_upstream(server: FakeAuthorizationServer) -> None:
 
 
 def test_without_a_scope_the_list_is_asked_for(server: FakeAuthorizationServer) -> None:
-    """RFC 6749 §3.3: a default is used; never what the upstream would give to the proxy itself."""
+    """RFC 6749 §3.3: the vendor's default scopes are sent, never the upstream's default for the proxy."""
     config = own_secrets(server, vendors={ACME: vendor(), "bolt": vendor("bolt", "b", default_scopes=("read",))})
     with running(config) as (_, ask):
         assert ask.token().json["scope"] == "read write"
@@ -152,14 +154,14 @@ def test_different_requests_get_different_tokens(ask: Asking, server: FakeAuthor
 
 
 def test_hit_and_miss_only_when_switched_on(server: FakeAuthorizationServer) -> None:
-    """A stranger learns nothing of the cache; an operator may switch the header on."""
+    """The header about the cache is off by default, and an operator can switch it on."""
     with running(own_secrets(server, debug_header=True)) as (_, ask):
         assert [ask.token().headers["x-m2m-cache"] for _ in range(3)] == ["MISS", "HIT", "HIT"]
         assert "x-m2m-cache" not in ask.token(secret="wrong").headers
 
 
 def test_a_body_beyond_the_cap(server: FakeAuthorizationServer) -> None:
-    """413, and it is not read."""
+    """A body beyond the cap gets 413 and is not read."""
     with running(own_secrets(server, max_body=512)) as (_, ask):
         got = ask.token(whatever="x" * 600)
         assert (got.status, got.error) == (413, "invalid_request")
@@ -177,7 +179,7 @@ def test_a_body_beyond_the_cap(server: FakeAuthorizationServer) -> None:
 def test_the_upstream_s_own_errors(
     ask: Asking, server: FakeAuthorizationServer, error: str, status: int, told: str
 ) -> None:
-    """§5.2's codes are passed on, in words of the proxy's own; what is no such code is the proxy's trouble."""
+    """§5.2's codes are passed on with the proxy's own words; any other code becomes a 503."""
     server.fail("oauth_error", error=error, description="internal words of the upstream's")
     got = ask.token()
     assert (got.status, got.error) == (status, told)
@@ -185,7 +187,7 @@ def test_the_upstream_s_own_errors(
 
 
 def test_an_outage_of_the_upstream(ask: Asking, server: FakeAuthorizationServer) -> None:
-    """503 with Retry-After for those without a token; a token that is held is served on; 429 is passed on."""
+    """Without a token the answer is 503 with Retry-After; a held token is still served; a 429 is passed on."""
     held = ask.token(scope="read").token
     server.fail("500")
     got = ask.token(scope="write")
@@ -200,7 +202,7 @@ def test_an_outage_of_the_upstream(ask: Asking, server: FakeAuthorizationServer)
 
 
 def test_the_proxy_s_own_credentials_are_refused(ask: Asking, server: FakeAuthorizationServer) -> None:
-    """Not the vendor's fault: 503, never invalid_client, and it says who must look."""
+    """It is no fault of the vendor: 503, never invalid_client, and the text names the operator."""
     server.clients = {"client": "changed"}
     got = ask.token()
     assert (got.status, got.error) == (503, "temporarily_unavailable")
@@ -208,10 +210,10 @@ def test_the_proxy_s_own_credentials_are_refused(ask: Asking, server: FakeAuthor
 
 
 def test_the_upstream_wants_json_and_posted_credentials(server: FakeAuthorizationServer) -> None:
-    """How the proxy talks to the authorization server is its own affair."""
+    """JSON and posted credentials upstream do not change the vendors' requests."""
     config = kept_secrets(server)
-    upstream = config.upstreams["main"]._replace(encoding="json", client_authentication="client_secret_post")
-    with running(config._replace(upstreams={"main": upstream})) as (_, ask):
+    upstream = replace(config.upstreams["main"], encoding="json", client_authentication="client_secret_post")
+    with running(replace(config, upstreams={"main": upstream})) as (_, ask):
         assert ask.token().status == 200
     (sent,) = server.requests
     assert (sent.client_id, sent.client_authentication) == (ACME, "client_secret_post")

@@ -12,7 +12,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 
 
 def test_the_proxy_on_uvicorn(m2m_authorization_server: FakeAuthorizationServer, tmp_path: Path) -> None:
-    """One mint for careless clients, RFC 6749's refusals, and nothing else to see."""
+    """Careless clients cost one mint, refusals follow RFC 6749, and no other path exists."""
     proxy, secret = proxy_and_secret(m2m_authorization_server, tmp_path)
     try:
         with by_uvicorn(asgi(proxy)) as url:

@@ -1,4 +1,4 @@
-"""What one vendor may cost: mints, requests, memory; and the ledger that says what it did cost."""
+"""The limits of one vendor on mints, requests and memory, and the ledger that counts them."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from proxy_steps import ACME, AUDIENCE, PEPPER, RIGHT, basic, keeper, kept_secrets, own_secrets, running, vendor
+from proxy_steps import ACME, AUDIENCE, PEPPER, RIGHT, basic, keeper, kept_secrets, own_secrets, post, running, vendor
 
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, TransportError
 from m2m_auth.proxy import Counts, TokenProxy, VendorReport
-from m2m_auth.proxy.counters import Allowance, Counters
+from m2m_auth.proxy.allowances import Allowance
 from m2m_auth.runtime.clock import SYSTEM_CLOCK
 from m2m_auth.serving import Request
+from m2m_auth.shared_cache.counters import SharedCounters
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
 
 HOUR_START = 1_699_999_200.0
@@ -31,7 +32,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
-    """An authorization server that lives by the clock."""
+    """An authorization server with the test's clock."""
     with FakeAuthorizationServer(clock=clock) as running_server:
         yield running_server
 
@@ -43,7 +44,7 @@ def report_of(proxy: TokenProxy, name: str = ACME) -> VendorReport:
 
 @pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
 def test_a_vendor_over_its_budget(server: FakeAuthorizationServer, clock: FakeClock, configure: object) -> None:
-    """429 with Retry-After for what needs a mint; what is held is served on, the other vendor goes on."""
+    """A request that needs a mint gets 429 with Retry-After; held tokens and the other vendor are still served."""
     made = vendor if configure is own_secrets else keeper
     vendors = {ACME: made(mints_per_hour=2, scopes=("a", "b", "c")), "bolt": made(**_bolt(configure))}
     config = configure(server, vendors=vendors)  # type: ignore[operator]
@@ -65,7 +66,7 @@ def _bolt(configure: object) -> dict[str, str]:
 
 
 def test_a_budget_of_a_month(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """It lasts until the UTC month ends, and Retry-After says so."""
+    """The refusal lasts until the UTC month ends, and Retry-After says so."""
     config = own_secrets(server, vendors={ACME: vendor(mints_per_month=1, mints_per_hour=10)})
     with running(config, clock=clock) as (_, ask):
         assert ask.token(scope="read").status == 200
@@ -103,7 +104,7 @@ def test_what_failed_costs_nothing(server: FakeAuthorizationServer, clock: FakeC
 
 
 def test_requests_per_minute(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """A brake for one vendor: 429 until the minute is over; the other one does not feel it."""
+    """A vendor over its rate gets 429 until the minute ends; another vendor is not affected."""
     vendors = {ACME: vendor(requests_per_minute=3), "bolt": vendor("bolt", "b")}
     with running(own_secrets(server, vendors=vendors), clock=clock) as (_, ask):
         assert [ask.token().status for _ in range(4)] == [200, 200, 200, 429]
@@ -114,7 +115,7 @@ def test_requests_per_minute(server: FakeAuthorizationServer, clock: FakeClock) 
 
 
 def test_upstream_calls_at_once(server: FakeAuthorizationServer) -> None:
-    """However many requests need a mint, no more than so many are under way."""
+    """No more token requests are under way at once than the limit allows."""
     under_way, most, lock = [], [0], threading.Lock()
 
     def transport(request: HttpRequest) -> HttpResponse:
@@ -135,7 +136,7 @@ def test_upstream_calls_at_once(server: FakeAuthorizationServer) -> None:
 
 
 def test_a_transport_that_fails(server: FakeAuthorizationServer) -> None:
-    """No way to the authorization server: 503, nothing minted, and its turn is given back."""
+    """If the transport fails, the answer is 503, no mint is counted, and the place among the calls is free again."""
 
     def transport(request: HttpRequest) -> HttpResponse:
         raise TransportError("nobody listens")
@@ -156,22 +157,29 @@ def test_the_ledger_tells_periods_apart(server: FakeAuthorizationServer, clock: 
         clock.advance(3600)
         assert ask.token().status == 200
         report = report_of(proxy)
-        assert report.hour == Counts(1, 0, 1, 0)
-        assert report.day == report.month == Counts(4, 2, 2, 0)
-        assert report.hours[-2:] == (Counts(3, 2, 1, 0), Counts(1, 0, 1, 0))
+        assert report.hour == Counts(asked=1, served=0, minted=1, refused=0)
+        assert report.day == report.month == Counts(asked=4, served=2, minted=2, refused=0)
+        assert report.hours[-2:] == (
+            Counts(asked=3, served=2, minted=1, refused=0),
+            Counts(asked=1, served=0, minted=1, refused=0),
+        )
         assert report.hours[:-2] == (Counts(),) * 22
         # 13 days and 23 hours of 30 days are over.
         assert report.projection == round(2 * 30 / (13 + 23 / 24 + 1 / 1440))
         clock.advance(3600)
         report = report_of(proxy)
-        assert (report.hour, report.day, report.month) == (Counts(), Counts(), Counts(4, 2, 2, 0))
+        assert (report.hour, report.day, report.month) == (
+            Counts(),
+            Counts(),
+            Counts(asked=4, served=2, minted=2, refused=0),
+        )
         clock.advance(16 * 86400)
         report = report_of(proxy)
         assert (report.month, report.projection) == (Counts(), None)
 
 
 def test_two_workers_write_one_ledger(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """Each writes totals of its own; either reads the sum, also after one has ended."""
+    """Each worker writes its own totals, and both read the sum, also after one has ended."""
     config = own_secrets(server)
     with running(config, clock=clock) as (_, one):
         with running(config, clock=clock) as (other, two):
@@ -186,7 +194,7 @@ def test_two_workers_write_one_ledger(server: FakeAuthorizationServer, clock: Fa
 
 
 def test_the_ledger_outlives_a_fault_of_the_cache(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """What could not be written is written when the cache is back, and under no other worker's number."""
+    """Totals of an outage are written when the cache is back, never under another worker's number."""
     cache = FaultyCache(MemoryTokenCache())
     config = own_secrets(server, cache=cache)
     with running(config, clock=clock) as (one, first), running(config, clock=clock) as (two, second):
@@ -197,24 +205,26 @@ def test_the_ledger_outlives_a_fault_of_the_cache(server: FakeAuthorizationServe
         assert first.token().status == 200
         one.ledger.flush()
         cache.down = False
-        clock.advance(10)  # the cache was left alone for a while
+        clock.advance(10)  # the circuit breaker lets the next operation through
         assert report_of(one).month.asked == report_of(two).month.asked == 3
 
 
 def test_the_shared_cache_holds_no_names(server: FakeAuthorizationServer) -> None:
-    """Vendors, addresses, secrets and tokens: none of them stands there in the clear."""
-    cache = MemoryTokenCache()
+    """No vendor, address, secret or token is in the cache in the clear."""
+    cache = RecordingCache()
     with running(kept_secrets(server, cache=cache)) as (proxy, ask):
         token = ask.token().token
         assert ask.token("nobody", "guessed").status == 401
         assert proxy.ledger.report()
-        seen = repr([(key, value) for key, (value, _) in cache._entries.items() if not key.startswith("m2m1.t.")])
+    seen = repr(cache.written)
+    assert "m2m1.pv." in seen
+    assert "m2m1.pt." in seen
     for clear in (ACME, "bolt", "nobody", "127.0.0.1", "guessed", RIGHT, token):
         assert clear not in seen
 
 
 def test_the_worst_offender_is_first(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """Whoever has used most of its budget, then whoever has minted most."""
+    """Reports are sorted by the used share of the budget, then by mints."""
     vendors = {
         "idle": vendor("idle", "s"),
         "many": vendor("many", "s"),
@@ -229,7 +239,7 @@ def test_the_worst_offender_is_first(server: FakeAuthorizationServer, clock: Fak
 
 
 def test_hits_do_not_touch_the_cache(server: FakeAuthorizationServer) -> None:
-    """A hundred answers from memory: the shared cache hears of them once, when the ledger is written."""
+    """A hundred answers from memory cost the shared cache one write, that of the ledger."""
     cache = CountingCache()
     with running(own_secrets(server, cache=cache)) as (proxy, ask):
         assert ask.token().status == 200
@@ -241,16 +251,16 @@ def test_hits_do_not_touch_the_cache(server: FakeAuthorizationServer) -> None:
 
 
 def request(body: str, secret: str = RIGHT) -> Request:
-    """A token request, past the socket."""
+    """A token request that needs no socket."""
     headers = {
         "content-type": "application/x-www-form-urlencoded",
         "authorization": basic(ACME, secret)["Authorization"],
     }
-    return Request("POST", "/oauth/token", "", headers, body.encode(), False, "127.0.0.1", "https")
+    return post("/oauth/token", headers, body.encode())
 
 
 def test_memory_is_flat(server: FakeAuthorizationServer) -> None:
-    """10,000 distinct bodies, allowed and not, right secrets and wrong: a bounded number of sources, and of bytes."""
+    """10,000 different requests, good and bad, leave a bounded number of sources and a bounded use of memory."""
     scopes = tuple(f"s{number}" for number in range(60))
     config = own_secrets(
         server,
@@ -275,15 +285,15 @@ def test_memory_is_flat(server: FakeAuthorizationServer) -> None:
         before = sys.getallocatedblocks()
         ask(range(4000, 10_000))
         gc.collect()
-        assert sys.getallocatedblocks() - before < 1000  # of 6,000 bodies, and so many as well refused
-        assert len(proxy.tokens) == 50
+        assert sys.getallocatedblocks() - before < 1000  # 6,000 requests, most of them refused
+        assert len(proxy.sources) == 50
     finally:
         proxy.close()
 
 
 def test_an_allowance_is_exact_among_threads() -> None:
-    """Of 64 threads that take one each, exactly the limit gets one; what is given back can be taken again."""
-    counters = Counters(MemoryTokenCache(), SYSTEM_CLOCK)
+    """Of 64 threads that take one each, exactly ``limit`` succeed; one that is given back can be taken again."""
+    counters = SharedCounters(MemoryTokenCache(), "token proxy", SYSTEM_CLOCK)
     allowance = Allowance(counters, "a", {"hour": None, "month": 20})
     with ThreadPoolExecutor(64) as pool:
         taken = list(pool.map(lambda _: allowance.take(), range(64)))
@@ -298,12 +308,31 @@ def test_an_allowance_is_exact_among_threads() -> None:
 
 
 def test_nothing_of_it_shows_a_secret(server: FakeAuthorizationServer) -> None:
-    """No repr of the proxy, its configuration or a report has the pepper, a verifier or a secret in it."""
+    """No repr of the proxy, its configuration or a report shows the pepper, a verifier or a secret."""
     with running(own_secrets(server)) as (proxy, ask):
         assert ask.token().status == 200
         shown = f"{proxy!r} {proxy.config!r} {proxy.config.upstreams!r} {proxy.__dict__!r} {proxy.ledger.report()!r}"
         for secret in (PEPPER, RIGHT, "'secret'", proxy.config.vendors[ACME].verifiers[0]):
             assert secret not in shown
+
+
+class RecordingCache(MemoryTokenCache):
+    """Records all keys and values that are written; not the tokens, which are sealed in a shared cache only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written: list[tuple[str, bytes]] = []
+
+    def set(self, key: str, value: bytes, ttl: float) -> None:
+        """Records the entry."""
+        if not key.startswith("m2m1.t."):
+            self.written.append((key, value))
+        super().set(key, value, ttl)
+
+    def increment(self, key: str, ttl: float) -> int:
+        """Records the key."""
+        self.written.append((key, b""))
+        return super().increment(key, ttl)
 
 
 class CountingCache(MemoryTokenCache):
@@ -312,24 +341,24 @@ class CountingCache(MemoryTokenCache):
     operations = 0
 
     def get(self, key: str) -> bytes | None:
-        """One more."""
+        """Counts the operation."""
         self.operations += 1
         return super().get(key)
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
-        """One more."""
+        """Counts the operation."""
         self.operations += 1
         super().set(key, value, ttl)
 
     def increment(self, key: str, ttl: float) -> int:
-        """One more."""
+        """Counts the operation."""
         self.operations += 1
         return super().increment(key, ttl)
 
 
 @pytest.mark.parametrize("planted", [b"9" * 5000, b"{", b'{"a": [Infinity]}', b"[" * 50_000, b"\xff", b"-1"])
 def test_what_others_plant_in_the_cache(server: FakeAuthorizationServer, planted: bytes) -> None:
-    """Nonsense under the names of counts and totals counts nothing, and fails neither a request nor the report."""
+    """Foreign values under the keys of counts and totals count as nothing, and break no request and no report."""
     cache = Planted(planted)
     with running(own_secrets(server, cache=cache)) as (proxy, ask):
         assert ask.token().status == 200
@@ -340,7 +369,7 @@ def test_what_others_plant_in_the_cache(server: FakeAuthorizationServer, planted
 
 
 class Planted(MemoryTokenCache):
-    """Whoever reads a count or a total reads the same nonsense."""
+    """Every read of a count or a total returns the same foreign value."""
 
     def __init__(self, planted: bytes) -> None:
         super().__init__()

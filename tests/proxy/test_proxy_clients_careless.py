@@ -23,10 +23,10 @@ import served_proxy
 
 VENDORS = [f"vendor{number}" for number in range(5)]
 AUDIENCES = ["https://orders.example", "https://stock.example"]
-THRIFTY = "vendor4"
-"""May have one token minted in a month, and asks for two audiences."""
+LIMITED = "vendor4"
+"""This vendor has a budget of one mint a month, and asks for two audiences."""
 ATTEMPTS = 5
-"""How many unknown secrets of a vendor the proxy tries upstream in a minute."""
+"""The number of unknown secrets of a vendor that the proxy tries upstream in a minute."""
 
 
 THREADS = 6
@@ -43,7 +43,7 @@ class Reply(NamedTuple):
 
 
 class Caller:
-    """One connection that is kept alive, as a vendor's backend does it; nothing else is kept."""
+    """One keep-alive connection, like a vendor's backend, without a token cache."""
 
     def __init__(self, proxy: str, address: str = "198.51.100.1") -> None:
         self._address = address
@@ -58,7 +58,7 @@ class Caller:
         headers = {
             "Authorization": f"Basic {credentials}",
             "Content-Type": "application/x-www-form-urlencoded",
-            "X-Forwarded-For": self._address,  # as the one trusted proxy in front of ours writes it
+            "X-Forwarded-For": self._address,  # as the trusted reverse proxy in front writes it
         }
         self._connection.request("POST", self._path, form, headers)
         with self._connection.getresponse() as answer:
@@ -85,7 +85,7 @@ def server() -> Iterator[AuthorizationServer]:
 def proxy(server: AuthorizationServer, tmp_path: Path) -> Iterator[str]:
     """Two workers that share what is on disk."""
     vendors: dict[str, dict[str, Any]] = {name: {"audiences": AUDIENCES, "scopes": ["read"]} for name in VENDORS}
-    vendors[THRIFTY]["mints_per_month"] = 1
+    vendors[LIMITED]["mints_per_month"] = 1
     limits = {"secret_attempts_per_minute": ATTEMPTS, "min_validity": 60, "trusted_proxies": 1}
     config = served_proxy.write_config(tmp_path, server.token_endpoint, vendors, **limits)
     with served_proxy.running(config, gunicorn=True) as endpoint:
@@ -93,7 +93,7 @@ def proxy(server: AuthorizationServer, tmp_path: Path) -> Iterator[str]:
 
 
 def in_threads(proxy: str, questions: list[Question], address: str = "198.51.100.1") -> list[tuple[Question, Reply]]:
-    """Ask all the questions, each thread its share on a connection of its own."""
+    """Sends all requests from several threads, each with its own connection."""
 
     def share(number: int) -> list[tuple[Question, Reply]]:
         with closing(Caller(proxy, address)) as caller:
@@ -105,7 +105,7 @@ def in_threads(proxy: str, questions: list[Question], address: str = "198.51.100
 
 @pytest.mark.slow
 def test_ten_thousand_careless_requests(server: AuthorizationServer, proxy: str) -> None:
-    """A mint per call, 10,000 times: one mint per vendor and audience; over its budget a vendor is refused, alone."""
+    """10,000 calls without a client cache are one mint per vendor and audience; only one vendor runs out of budget."""
     questions = [(vendor, secret_of(vendor), audience) for vendor in VENDORS for audience in AUDIENCES]
     tokens: dict[tuple[str, str], set[str]] = {}
     refused: list[tuple[str, Reply]] = []
@@ -120,8 +120,8 @@ def test_ten_thousand_careless_requests(server: AuthorizationServer, proxy: str)
     assert len(answers) == 10_000
     assert [len(found) for found in tokens.values()] == [1] * 9
     assert len(set.union(*tokens.values())) == 9
-    assert {vendor: server.mints(vendor) for vendor in VENDORS} == dict.fromkeys(VENDORS, 2) | {THRIFTY: 1}
-    assert {vendor for vendor, _ in refused} == {THRIFTY}
+    assert {vendor: server.mints(vendor) for vendor in VENDORS} == dict.fromkeys(VENDORS, 2) | {LIMITED: 1}
+    assert {vendor for vendor, _ in refused} == {LIMITED}
     assert len(refused) == 1000
     assert {reply.status for _, reply in refused} == {429}
     assert all(0 < int(reply.retry_after or "0") <= 31 * 86_400 for _, reply in refused)
@@ -129,7 +129,7 @@ def test_ten_thousand_careless_requests(server: AuthorizationServer, proxy: str)
 
 
 def test_a_thousand_guesses(server: AuthorizationServer, proxy: str) -> None:
-    """Wrong secrets never get the token that lies there; a handful reaches the server; the vendor goes on meanwhile."""
+    """Wrong secrets never get the cached token, few of them reach the server, and the vendor is still served."""
     vendor, other = VENDORS[:2]
     with closing(Caller(proxy)) as caller:
         token = caller.ask(vendor, secret_of(vendor), AUDIENCES[0]).body["access_token"]
@@ -146,6 +146,6 @@ def test_a_thousand_guesses(server: AuthorizationServer, proxy: str) -> None:
         assert server.mints() == 1
         assert caller.ask(vendor, secret_of(vendor), AUDIENCES[0]).body.get("access_token") == token
         assert caller.ask(other, secret_of(other), AUDIENCES[0]).status == 200
-    for _ in range(10):  # either worker, the one that has never seen this vendor's address as well
+    for _ in range(10):  # either worker, also the one that never saw this vendor's address
         with closing(Caller(proxy)) as caller:
             assert caller.ask(vendor, secret_of(vendor), AUDIENCES[0]).status == 200

@@ -1,4 +1,4 @@
-"""How long a vended token is good: recomputed at each answer, never too short for its client, never beyond the cap."""
+"""``expires_in`` is recomputed for each answer: never too short for the client, never beyond the cap."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """Time that moves when a test says so."""
+    """A clock that moves when a test says so."""
     return FakeClock()
 
 
 @pytest.fixture
 def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
-    """An authorization server that lives by the clock."""
+    """An authorization server with the test's clock."""
     with FakeAuthorizationServer(clock=clock) as running_server:
         yield running_server
 
 
 def test_expires_in_counts_down(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """Each answer says what is left of the token now."""
+    """Each answer has the remaining life of the token."""
     with running(own_secrets(server), clock=clock) as (_, ask):
         left = []
         for _ in range(4):
@@ -43,7 +43,7 @@ def test_expires_in_counts_down(server: FakeAuthorizationServer, clock: FakeCloc
 def test_a_vended_token_is_good_for_min_validity(
     server: FakeAuthorizationServer, clock: FakeClock, lifetime: int
 ) -> None:
-    """At every moment of three lifetimes: at least 60 s are left, as told and in truth, at one mint a lifetime."""
+    """Over three lifetimes every answer says, and has, at least 60 s left, with one mint per lifetime."""
     server.lifetime = lifetime
     step, lifetimes = lifetime / 37, 3
     with running(own_secrets(server), clock=clock) as (_, ask):
@@ -58,12 +58,12 @@ def test_a_vended_token_is_good_for_min_validity(
             server.wait_for_token_requests(mints, timeout=10)
         assert shortest >= 60
         served = max(step, 60) * 37 * lifetimes
-        # Renewed at three quarters of the time for which a token is given out, at the earliest.
+        # The earliest renewal is at three quarters of the time for which a token is vended.
         assert server.mints <= served / ((lifetime - 61) * 0.75) + 2
 
 
 def test_when_nothing_is_left_and_nobody_renews(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """In an outage the token is served while it is long enough; then 503, not one that ends in its client's hands."""
+    """In an outage the token is served while enough of it is left; after that the answer is 503."""
     with running(own_secrets(server), clock=clock) as (_, ask):
         assert ask.token().status == 200
         server.fail("500")
@@ -76,7 +76,7 @@ def test_when_nothing_is_left_and_nobody_renews(server: FakeAuthorizationServer,
 
 
 def test_a_cap_of_an_hour_and_tokens_of_an_hour(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """The cap is no margin: the token is kept for its whole hour, and minted once."""
+    """The cap takes nothing off a token that lives exactly as long: one mint per hour."""
     with running(own_secrets(server, lifetime_cap=3600.0), clock=clock) as (_, ask):
         assert ask.token().json["expires_in"] == 3600
         clock.advance(2600)
@@ -85,7 +85,7 @@ def test_a_cap_of_an_hour_and_tokens_of_an_hour(server: FakeAuthorizationServer,
 
 
 def test_a_token_that_lives_longer_than_the_cap(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """It is given out as if it ended there, and replaced in time."""
+    """A token that lives longer is vended as if it ended at the cap, and replaced in time."""
     server.lifetime = 86400
     with running(own_secrets(server, lifetime_cap=3600.0), clock=clock) as (_, ask):
         first = ask.token()
@@ -97,7 +97,7 @@ def test_a_token_that_lives_longer_than_the_cap(server: FakeAuthorizationServer,
 
 
 def test_tokens_too_short_for_the_promise(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """Where a token never has 60 s it is given out for half its life: short tokens, but no mint for each request."""
+    """A token that never has 60 s left is vended for half its life, so not every request costs a mint."""
     server.lifetime = 40
     with running(own_secrets(server), clock=clock) as (_, ask):
         left = []
@@ -109,7 +109,7 @@ def test_tokens_too_short_for_the_promise(server: FakeAuthorizationServer, clock
 
 
 def test_min_validity_of_ones_own(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """For clients whose margin is larger."""
+    """A larger ``min_validity`` serves clients with a larger margin."""
     with running(own_secrets(server, min_validity=600.0), clock=clock) as (_, ask):
         first = ask.token().token
         clock.advance(2990)
@@ -121,7 +121,7 @@ def test_min_validity_of_ones_own(server: FakeAuthorizationServer, clock: FakeCl
 
 
 def test_a_jwt_and_a_missing_lifetime(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """The lifetime of a JWT is its own where the answer says nothing; of an opaque token it is taken as 300 s."""
+    """Without ``expires_in`` a JWT has its own lifetime, and an opaque token has 300 s."""
     server.leave_out = {"expires_in"}
     server.token_format = "jwt"
     with running(own_secrets(server), clock=clock) as (_, ask):
@@ -131,7 +131,7 @@ def test_a_jwt_and_a_missing_lifetime(server: FakeAuthorizationServer, clock: Fa
 
 
 def test_a_wall_clock_that_jumps(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """Set back by an hour, nobody is promised more than the token's life; suspended for an hour, there is a new one."""
+    """After the clock is set back, no answer promises more than the token's life; after a suspended hour it is new."""
     with running(own_secrets(server), clock=clock) as (_, ask):
         first = ask.token()
         clock.jump_wall(-3600)
@@ -143,7 +143,7 @@ def test_a_wall_clock_that_jumps(server: FakeAuthorizationServer, clock: FakeClo
 
 @given(lifetime=st.floats(0.1, 1e6), min_validity=st.floats(0, 86400))
 def test_what_is_reserved_of_a_token(lifetime: float, min_validity: float) -> None:
-    """More than the promise wherever that leaves five seconds; else half the life, so that something is left."""
+    """The reserve is more than the promise if that leaves five seconds, else half the token's life."""
     reserve = reserved(lifetime, min_validity)
     assert 0 < reserve < lifetime
     assert reserve > min_validity or lifetime < min_validity + 6
@@ -152,7 +152,7 @@ def test_what_is_reserved_of_a_token(lifetime: float, min_validity: float) -> No
 @pytest.mark.parametrize("value", ["", " ", ["list"], {"a": 1}, 5, True, None, " padded"])
 @pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
 def test_what_is_no_token(server: FakeAuthorizationServer, configure: Any, value: object) -> None:
-    """A 200 with something else in access_token is no token, and the secret that led to it is not the right one."""
+    """A 200 without a usable access_token is no token, and does not enrol the secret."""
     document = {"access_token": value, "token_type": "Bearer", "expires_in": 3600}
 
     def transport(request: HttpRequest) -> HttpResponse:
@@ -165,7 +165,7 @@ def test_what_is_no_token(server: FakeAuthorizationServer, configure: Any, value
 
 
 def test_never_zero_seconds(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """Many a client takes 0 for a token that never ends."""
+    """``expires_in`` is never 0, because many clients read that as a token that never ends."""
     server.lifetime = 1
     with running(own_secrets(server), clock=clock) as (_, ask):
         clock.advance(0.25)

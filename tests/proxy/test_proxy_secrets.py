@@ -1,10 +1,11 @@
-"""The secret is checked before anything else: wrong ones and unknown clients learn nothing and cost next to nothing."""
+"""The secret is checked first: wrong secrets and unknown clients learn nothing, and cost almost nothing."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 from proxy_steps import (
@@ -23,8 +24,8 @@ from proxy_steps import (
 
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.oauth2.secrets import Secret
-from m2m_auth.proxy.counters import Counters
-from m2m_auth.proxy.secret_verifiers import Verifiers, verifier
+from m2m_auth.proxy.secret_verifiers import SecretVerifiers, verifier
+from m2m_auth.shared_cache.counters import SharedCounters
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
 
 MANY = 1_000_000
@@ -40,7 +41,7 @@ def server() -> Iterator[FakeAuthorizationServer]:
 
 
 def told(got: Got) -> tuple[object, ...]:
-    """All that a stranger can compare of an answer."""
+    """Everything in an answer that a client without a secret could compare."""
     headers = {name: value for name, value in got.headers.items() if name not in ("date", "retry-after")}
     return got.status, got.body, tuple(sorted(headers.items()))
 
@@ -59,7 +60,7 @@ def test_a_wrong_secret_is_an_unknown_client(server: FakeAuthorizationServer, co
 
 
 def test_a_thousand_guesses(server: FakeAuthorizationServer) -> None:
-    """None gets the cached token, and no more than the bound reach the upstream, whatever the other limits are."""
+    """No guess gets the cached token, and at most the bounded number reaches the upstream."""
     config = kept_secrets(server, failures_per_minute=MANY, secret_attempts_per_minute=5)
     with running(config, clock=FakeClock(PERIOD_START)) as (_, ask), ThreadPoolExecutor(8) as pool:
         held = ask.token().token
@@ -72,7 +73,7 @@ def test_a_thousand_guesses(server: FakeAuthorizationServer) -> None:
 
 
 def test_a_thousand_guesses_of_the_proxy_s_own_secret(server: FakeAuthorizationServer) -> None:
-    """None reaches the upstream at all."""
+    """No guess reaches the upstream."""
     with running(own_secrets(server, failures_per_minute=MANY)) as (_, ask), ThreadPoolExecutor(8) as pool:
         assert ask.token().status == 200
         assert set(pool.map(lambda _: ask.token(secret=unguessable()).status, range(1000))) == {401}
@@ -80,7 +81,7 @@ def test_a_thousand_guesses_of_the_proxy_s_own_secret(server: FakeAuthorizationS
 
 
 def test_a_wrong_secret_is_refused_before_the_cache_is_read(server: FakeAuthorizationServer) -> None:
-    """Nothing that holds a token is read for it: not in this process, not in the shared cache."""
+    """For a wrong secret no entry with a token is read, in this process or in the shared cache."""
     cache = Watched()
     with running(own_secrets(server, cache=cache)) as (_, ask):
         assert ask.token().status == 200
@@ -107,7 +108,7 @@ def test_both_kinds_of_refusal_cost_the_same(server: FakeAuthorizationServer) ->
 
 
 def test_a_vendor_keeps_its_credentials(server: FakeAuthorizationServer) -> None:
-    """The first success enrols a verifier; afterwards the upstream is not asked who it is."""
+    """The first success enrols a verifier; after that the upstream does not check the secret again."""
     with running(kept_secrets(server)) as (_, ask):
         first = ask.token().token
         assert {ask.token().token for _ in range(5)} == {first}
@@ -118,7 +119,7 @@ def test_a_vendor_keeps_its_credentials(server: FakeAuthorizationServer) -> None
 
 
 def test_fifty_strangers_at_once_with_the_right_secret(server: FakeAuthorizationServer) -> None:
-    """A cold start of a crowd is one attempt upstream: none of them is refused for being many."""
+    """Fifty first requests at once are one attempt upstream, and none is refused."""
     server.latency = 0.3
     with running(kept_secrets(server, secret_attempts_per_minute=1)) as (_, ask), ThreadPoolExecutor(50) as pool:
         assert len(set(pool.map(lambda _: ask.token().token, range(50)))) == 1
@@ -126,7 +127,7 @@ def test_fifty_strangers_at_once_with_the_right_secret(server: FakeAuthorization
 
 
 def test_another_worker_learns_it(server: FakeAuthorizationServer) -> None:
-    """What one has enrolled is known to the other through the shared cache, without the upstream."""
+    """A worker learns what another has enrolled from the shared cache, without the upstream."""
     config = kept_secrets(server)
     with running(config) as (_, one), running(config) as (_, two):
         held = one.token().token
@@ -136,7 +137,7 @@ def test_another_worker_learns_it(server: FakeAuthorizationServer) -> None:
 
 
 def test_an_enrolment_ends_with_its_token(server: FakeAuthorizationServer) -> None:
-    """When the token is over the authorization server decides again: a secret that was revoked there is out."""
+    """When the token ends, the authorization server decides again, so a revoked secret is refused."""
     clock = FakeClock()
     server.lifetime = 600
     with running(kept_secrets(server), clock=clock) as (_, ask):
@@ -160,14 +161,16 @@ def test_a_changed_secret_passes(server: FakeAuthorizationServer) -> None:
         assert server.token_requests == 2
         clock.advance(601)
         assert [ask.token(secret="the next one").status for _ in range(2)] == [200, 200]
-        clock.advance(545)  # it is known still, and its token is no longer given out: its own source renews
+        clock.advance(545)  # the secret is still known, but its token is no longer vended, so its source renews
         assert ask.token(secret="the next one").status == 200
 
 
 def test_whoever_writes_to_the_cache_enrols_nobody() -> None:
-    """An entry that was copied to another name, or made to last longer, is none; the secret is not in it."""
+    """An enrolment that was copied to another key or prolonged does not count, and it does not hold the secret."""
     cache, clock, pepper = Watched(), FakeClock(), Secret("a pepper of sixteen bytes and more")
-    one, two = (Verifiers(pepper, {ACME: (), "bolt": ()}, Counters(cache, clock)) for _ in range(2))
+    one, two = (
+        SecretVerifiers(pepper, {ACME: (), "bolt": ()}, SharedCounters(cache, "token proxy", clock)) for _ in range(2)
+    )
     mac, other = one.mac(ACME, Secret(RIGHT)), one.mac("bolt", Secret(RIGHT))
     one.enrol(ACME, mac, clock.wall() + 600)
     ((name, value),) = cache.written.items()
@@ -187,13 +190,16 @@ def test_whoever_writes_to_the_cache_enrols_nobody() -> None:
 
 
 def test_a_verifier_ends() -> None:
-    """When its token ends, in the process that enrolled it and the one that learned it; a later token prolongs it."""
+    """A verifier ends with its token, in every process that knows it; a later token prolongs it."""
     clock = FakeClock()
-    counters, pepper = Counters(MemoryTokenCache(), clock), Secret("a pepper of sixteen bytes and more")
-    one, two = (Verifiers(pepper, {ACME: ()}, counters) for _ in range(2))
+    counters, pepper = (
+        SharedCounters(MemoryTokenCache(), "token proxy", clock),
+        Secret("a pepper of sixteen bytes and more"),
+    )
+    one, two = (SecretVerifiers(pepper, {ACME: ()}, counters) for _ in range(2))
     mac = one.mac(ACME, Secret(RIGHT))
     one.enrol(ACME, mac, clock.wall() + 600)
-    one.enrol(ACME, mac, clock.wall() + 300)  # another audience's token, which ends earlier
+    one.enrol(ACME, mac, clock.wall() + 300)  # another audience's token that ends earlier
     assert two.learn(ACME, mac)
     clock.advance(599)
     assert [each.knows(ACME, mac) for each in (one, two)] == [True, True]
@@ -207,7 +213,7 @@ def test_a_verifier_ends() -> None:
 
 
 def test_limits_per_client_and_per_address(server: FakeAuthorizationServer) -> None:
-    """429 with Retry-After: for one client from everywhere, for one address whatever the client; for a minute."""
+    """Too many wrong secrets of one client, or from one address, get 429 with Retry-After until the minute ends."""
     clock = FakeClock(PERIOD_START + 15)
     config = own_secrets(server, failures_per_minute=4, trusted_proxies=1)
     with running(config, clock=clock) as (_, ask):
@@ -220,10 +226,10 @@ def test_limits_per_client_and_per_address(server: FakeAuthorizationServer) -> N
         assert [tried(ACME, "wrong", f"192.0.2.{last}").status for last in range(1, 6)] == [401] * 4 + [429]
         refused = tried(ACME, RIGHT, "192.0.2.77")
         assert (refused.status, refused.headers["retry-after"]) == (429, "45")
-        # Its own address, from which it has come with the right secret, goes on, and so do other clients.
+        # The client's own address, which sent the right secret, is not blocked, and neither are other clients.
         assert tried(ACME, RIGHT, "192.0.2.9").status == 200
         assert tried("bolt", "bolt's secret", "192.0.2.77").status == 200
-        # One address that tries many clients.
+        # One address tries many clients.
         many = [tried(f"client{number}", "wrong", "192.0.2.200").status for number in range(13)]
         assert many == [401] * 12 + [429]
         clock.advance(45)
@@ -232,7 +238,7 @@ def test_limits_per_client_and_per_address(server: FakeAuthorizationServer) -> N
 
 
 def test_a_vendor_is_known_to_every_worker(server: FakeAuthorizationServer) -> None:
-    """A guesser elsewhere does not shut it out of a worker that it has never asked; nobody else comes in by that."""
+    """Guesses from elsewhere do not block a vendor at a worker that it has never used, and let no other client in."""
     clock = FakeClock(PERIOD_START)
     cache = Watched()
     config = own_secrets(server, failures_per_minute=2, trusted_proxies=1, cache=cache)
@@ -252,7 +258,7 @@ def test_a_vendor_is_known_to_every_worker(server: FakeAuthorizationServer) -> N
 
 
 def test_a_clock_that_is_set_back(server: FakeAuthorizationServer) -> None:
-    """Nobody is shut out until the time that it was before."""
+    """After the clock is set back, no client stays blocked until the earlier time."""
     clock = FakeClock(PERIOD_START + 3600)
     with running(own_secrets(server, failures_per_minute=1), clock=clock) as (_, ask):
         assert [ask.token(secret="wrong").status, ask.token().status] == [401, 429]
@@ -262,11 +268,11 @@ def test_a_clock_that_is_set_back(server: FakeAuthorizationServer) -> None:
 
 @pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
 def test_credentials_that_are_not_encoded(server: FakeAuthorizationServer, configure: object) -> None:
-    """curl and many others send HTTP Basic as it is: both readings are tried, and the counts stay what they are."""
+    """curl and others send HTTP Basic without encoding: both readings are tried, and each request counts once."""
     odd = "a+b%2Fc/d"
     config = configure(server, failures_per_minute=3)  # type: ignore[operator]
     if configure is own_secrets:
-        config = config._replace(vendors={ACME: vendor(ACME, odd)})
+        config = replace(config, vendors={ACME: vendor(ACME, odd)})
     else:
         server.clients = {ACME: odd}
     pairs = [("grant_type", "client_credentials"), ("audience", AUDIENCE)]
@@ -283,7 +289,7 @@ def test_credentials_that_are_not_encoded(server: FakeAuthorizationServer, confi
 
 
 def test_an_ipv6_network_is_one_address(server: FakeAuthorizationServer) -> None:
-    """Whoever has a /64 has 2**64 addresses to guess from: they count as one; the next /64 is another."""
+    """All addresses of a /64 count as one, because one subscriber has all of them; the next /64 is another."""
     config = own_secrets(server, failures_per_minute=2, trusted_proxies=1)
     with running(config, clock=FakeClock(PERIOD_START)) as (_, ask):
 
@@ -296,7 +302,7 @@ def test_an_ipv6_network_is_one_address(server: FakeAuthorizationServer) -> None
 
 
 def test_without_trusted_proxies_the_header_says_nothing(server: FakeAuthorizationServer) -> None:
-    """X-Forwarded-For is the client's to write: another address in each request does not reset the limit."""
+    """The client can write X-Forwarded-For, so another address in each request does not reset the limit."""
     with running(own_secrets(server, failures_per_minute=2), clock=FakeClock(PERIOD_START)) as (_, ask):
         headers = [{**basic(f"c{number}", "x"), "X-Forwarded-For": f"192.0.2.{number}"} for number in range(7)]
         pairs = [("grant_type", "client_credentials")]
@@ -304,7 +310,7 @@ def test_without_trusted_proxies_the_header_says_nothing(server: FakeAuthorizati
 
 
 def test_an_outage_is_no_wrong_secret(server: FakeAuthorizationServer) -> None:
-    """Nobody can tell then whether an unknown secret is right: 503 to come back, not 401 to give up."""
+    """In an outage an unknown secret cannot be checked: the answer is 503, so the client retries, and not 401."""
     clock = FakeClock()
     with running(kept_secrets(server, secret_attempts_per_minute=2), clock=clock) as (_, ask):
         server.fail("503")
@@ -320,7 +326,7 @@ def test_an_outage_is_no_wrong_secret(server: FakeAuthorizationServer) -> None:
 
 
 def test_an_outage_is_no_time_to_guess(server: FakeAuthorizationServer) -> None:
-    """While the authorization server fails wrong secrets are counted, too: after the limit none is looked at."""
+    """Wrong secrets are counted during an outage as well, and are blocked after the limit."""
     config = kept_secrets(server, failures_per_minute=3, secret_attempts_per_minute=1, trusted_proxies=1)
     with running(config, clock=FakeClock(PERIOD_START)) as (_, ask):
         pairs = [("grant_type", "client_credentials"), ("audience", AUDIENCE)]
@@ -339,23 +345,23 @@ def test_an_outage_is_no_time_to_guess(server: FakeAuthorizationServer) -> None:
 
 
 def test_two_verifiers_while_a_secret_is_changed(server: FakeAuthorizationServer) -> None:
-    """An old and a new secret of the proxy's own are both good; a third would not be."""
+    """The old and the new secret of a vendor are both good; a third one is not."""
     pepper = Secret("a pepper that no test is to show")
     both = tuple(verifier(pepper, ACME, Secret(secret)) for secret in ("new", "old"))
-    with running(own_secrets(server, vendors={ACME: vendor()._replace(verifiers=both)})) as (_, ask):
+    with running(own_secrets(server, vendors={ACME: replace(vendor(), verifiers=both)})) as (_, ask):
         assert [ask.token(secret=secret).status for secret in ("new", "old", RIGHT)] == [200, 200, 401]
         assert server.mints == 1
 
 
 def test_a_secret_that_nobody_can_have(server: FakeAuthorizationServer) -> None:
-    """Blank, with white space around it, or full of odd characters: refused like any other, never an exception."""
+    """A blank secret, white space around it, or control characters are refused like any wrong secret."""
     with running(kept_secrets(server)) as (_, ask):
         for odd in (" ", " padded ", "line\nbreak", "\x00", "ü" * 500):
             assert ask.token(secret=odd).status == 401
 
 
 class Watched(MemoryTokenCache):
-    """Remembers which keys were read, and what was written."""
+    """A cache that records which keys are read and which values are written."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -380,11 +386,11 @@ def ask_twice(ask: Asking) -> list[int]:
 
 @pytest.mark.parametrize("configure", [own_secrets, kept_secrets])
 def test_without_the_shared_cache_it_goes_on(server: FakeAuthorizationServer, configure: object) -> None:
-    """Each process then decides by itself: tokens are served, wrong secrets are refused, and limits hold."""
+    """Without the shared cache each process serves tokens, refuses wrong secrets and keeps the limits by itself."""
     cache = FaultyCache(MemoryTokenCache())
     cache.down = True
     config = configure(server, cache=cache, failures_per_minute=3)  # type: ignore[operator]
-    # Each in an hour of its own: what a process counts by itself outlives the proxy.
+    # Each in another hour, because the counts of a process outlive the proxy.
     with running(config, clock=FakeClock(PERIOD_START + 3600 * len(server.clients))) as (_, ask):
         assert ask_twice(ask) == [200, 200]
         assert [ask.token("nobody", "x").status for _ in range(4)] == [401, 401, 401, 429]

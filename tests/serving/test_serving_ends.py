@@ -1,4 +1,4 @@
-"""The WSGI and the ASGI end of a service behind real servers, and where a client's address is read from."""
+"""The WSGI and ASGI applications of a service behind real servers, and the client's address."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from serving_servers import by_uvicorn, by_waitress
 
 from m2m_auth.serving import Answer, Request, asgi, client_address, wsgi
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parent.parent / "support"
 
 
 @pytest.fixture(scope="module")
 def on_waitress() -> Iterator[str]:
-    """Mounted at ``/at`` the way WSGI mounts."""
+    """The service at ``/at``, mounted as WSGI does it."""
     with by_waitress(echo_at()) as url:
         yield url
 
@@ -40,7 +40,7 @@ class TestWsgi(ServingContract):
 
 @pytest.fixture(scope="module")
 def on_gunicorn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The same on gunicorn, which hands on chunks as they come and hides nothing of a header."""
+    """The same on gunicorn, which passes on chunked bodies and all headers."""
     log = tmp_path_factory.mktemp("gunicorn") / "log"
     with gunicorn("serving_contract:echo_at()", log, "--threads=4", environment={}, folder=HERE) as url:
         yield url
@@ -84,7 +84,7 @@ def test_an_asgi_service_blocks_no_loop() -> None:
     both = threading.Barrier(2)
 
     class Meeting:
-        """Answers when two requests are inside."""
+        """Answers when two requests are under way."""
 
         def answer(self, request: Request, /) -> Answer:
             both.wait(30)
@@ -104,13 +104,13 @@ def test_an_asgi_service_blocks_no_loop() -> None:
 
 
 def test_a_slow_service_leaves_the_applications_threads_alone() -> None:
-    """With as many requests inside as may be, anyio's own threads, which the host's endpoints run on, are all free; one
-    more request waits, and is answered when there is room; a second event loop has its own.
+    """With the largest number of requests under way, anyio's default threads are all free for other endpoints. One more
+    request waits for a free thread. A second event loop has its own threads.
     """
     inside, leave = threading.Semaphore(0), threading.Event()
 
     class Slow:
-        """Answers when it is told to."""
+        """Answers after the test releases it."""
 
         def answer(self, request: Request, /) -> Answer:
             inside.release()
@@ -159,36 +159,45 @@ class Endless:
 
 
 def test_a_stream_that_does_not_end_is_read_to_the_limit_only() -> None:
-    """Gunicorn hands on chunks as they come, without a length: the service is told that it was too much."""
+    """Gunicorn passes on chunks without a length: reading stops at the limit, and ``too_large`` is True."""
     environ = {"REQUEST_METHOD": "POST", "wsgi.input": Endless(), "wsgi.input_terminated": True}
     body = b"".join(wsgi(Echo(), max_body=MAX_BODY)(environ, lambda status, headers: None))
     asked = json.loads(body)
     assert (asked["body"], asked["too_large"]) == ("", True)
 
 
-@pytest.mark.parametrize("zeros", [0, 1, 30])
-def test_zeros_before_a_length_make_it_no_shorter(zeros: int) -> None:
-    """``Content-Length: 000…05000`` is 5,000 bytes, which is compared with the limit, whatever is cut for comparing."""
-    for size, too_large in ((MAX_BODY, False), (MAX_BODY + 1, True), (10**40, True)):
-        environ = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "0" * zeros + str(size), "wsgi.input": Endless()}
-        asked = json.loads(b"".join(wsgi(Echo(), max_body=MAX_BODY)(environ, lambda status, headers: None)))
-        assert asked["too_large"] == too_large, size
+def test_zeros_before_a_length_make_it_no_shorter() -> None:
+    """``Content-Length: 000…05000`` is 5,000 bytes, and that number is compared with the limit."""
+    for zeros in [0, 1, 30]:
+        for size, too_large in ((MAX_BODY, False), (MAX_BODY + 1, True), (10**40, True)):
+            environ = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": "0" * zeros + str(size), "wsgi.input": Endless()}
+            asked = json.loads(b"".join(wsgi(Echo(), max_body=MAX_BODY)(environ, lambda status, headers: None)))
+            assert asked["too_large"] == too_large, size
 
 
-@pytest.mark.parametrize("length", ["-1", "1e3", "٣", "0x10", " 5", "9" * 30])
-def test_a_length_that_is_no_number_reads_nothing(length: str) -> None:
-    """A server that lets an odd Content-Length pass cannot make the service wait for a body."""
+def test_a_length_that_is_no_number_reads_nothing() -> None:
+    """A malformed Content-Length that a server lets pass does not make the service wait for a body."""
     answered: list[str] = []
-
-    environ = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": length, "wsgi.input": Endless()}
-    body = b"".join(wsgi(Echo(), max_body=MAX_BODY)(environ, lambda status, headers: answered.append(status)))
-    assert answered == ["200 OK"]
-    assert b'"body": ""' in body
+    lengths = ["-1", "1e3", "٣", "0x10", " 5", "9" * 30]
+    for length in lengths:
+        environ = {"REQUEST_METHOD": "POST", "CONTENT_LENGTH": length, "wsgi.input": Endless()}
+        body = b"".join(wsgi(Echo(), max_body=MAX_BODY)(environ, lambda status, headers: answered.append(status)))
+        assert b'"body": ""' in body, length
+    assert answered == ["200 OK"] * len(lengths)
 
 
 def test_neither_request_nor_answer_show_themselves() -> None:
     """Their reprs land in logs and error reports: no header, no body, no query."""
-    request = Request("POST", "/p", "q=canary", {"authorization": "canary"}, b"canary", False, "canary", "https")
+    request = Request(
+        method="POST",
+        path="/p",
+        query="q=canary",
+        headers={"authorization": "canary"},
+        body=b"canary",
+        too_large=False,
+        address="canary",
+        scheme="https",
+    )
     assert "canary" not in f"{request!r} {request} {Answer.json(200, {'access_token': 'canary'})!r}"
 
 
@@ -198,7 +207,7 @@ def test_neither_request_nor_answer_show_themselves() -> None:
     st.lists(st.sampled_from(["6.6.6.6", "unknown", "", "::1", "a, b"]), max_size=3),
 )
 def test_what_a_client_writes_never_decides_its_address(hops: list[str], client: str, written: list[str]) -> None:
-    """Behind n proxies that each append what they saw, the address is the client's, whatever stood there before."""
+    """Behind n proxies that each append an address, the result is the client's address, whatever the client wrote."""
     seen = [*written, client, *hops]
     with_header = request_from(hops[-1] if hops else client, ", ".join(seen[:-1] if hops else written))
     assert client_address(with_header, len(hops)) == client_address(request_from(client, ""), 0)
@@ -206,4 +215,13 @@ def test_what_a_client_writes_never_decides_its_address(hops: list[str], client:
 
 def request_from(peer: str, forwarded: str) -> Request:
     """A request of this peer with this X-Forwarded-For."""
-    return Request("POST", "", "", {"x-forwarded-for": forwarded}, b"", False, peer, "https")
+    return Request(
+        method="POST",
+        path="",
+        query="",
+        headers={"x-forwarded-for": forwarded},
+        body=b"",
+        too_large=False,
+        address=peer,
+        scheme="https",
+    )

@@ -89,10 +89,6 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
     ({"encryption_keys": ["short-s3cr3t"]}, ["shorter than 16 bytes", "Fix: secrets.token_urlsafe(32)"]),
     ({"encryption_keys": ["0123456789abcdef", None]}, ["a key that is neither text nor bytes", "Fix: secrets."]),
     ({"transport": 5}, ["transport=int is neither a callable", "requests.Session"]),
-    ({"audiance": "a"}, ["unknown option 'audiance'", "did you mean 'audience'?", "Known: token_endpoint, client_id"]),
-    ({"scopes": "a"}, ["unknown option 'scopes'", "did you mean 'scope'?"]),
-    ({"zzz": "a"}, ["unknown option 'zzz'", "Known: "]),
-    ({"allowed_origins": ["https://a"]}, ["allowed_origins is an option of a plugin's M2MAuth, not of TokenSource"]),
 ]
 
 
@@ -116,6 +112,25 @@ def test_every_mistake_is_explained(options: dict[str, Any], words: list[str]) -
     assert [word for word in words if word not in message] == []
     assert "s3cr3t" not in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            {"audiance": "a"},
+            ["unknown option 'audiance'", "did you mean 'audience'?", "Known: token_endpoint, client_id"],
+        ),
+        ({"scopes": "a"}, ["unknown option 'scopes'", "did you mean 'scope'?"]),
+        ({"zzz": "a"}, ["unknown option 'zzz'. Known: token_endpoint"]),
+        ({"allowed_origins": ["https://a"]}, ["allowed_origins is an option of M2MAuth", "not of TokenSource"]),
+    ],
+)
+def test_a_typo_in_an_option_is_a_type_error(options: dict[str, Any], words: list[str]) -> None:
+    """A keyword argument that does not exist is a TypeError, as in any Python call; it names the nearest one."""
+    with pytest.raises(TypeError) as caught:
+        source(**options)
+    assert [word for word in words if word not in str(caught.value)] == []
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A real issuer on loopback for the verifiers' tests: real keys, their JWKS and metadata over HTTP, and JWTs."""
+"""An issuer for the verifiers' tests: real keys, their JWKS and metadata, and JWTs; with or without a socket."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
 from m2m_auth.runtime.clock import SYSTEM_CLOCK, Clock
 
 AUDIENCE = "https://api.example.com"
@@ -35,7 +37,7 @@ def _made(kid: str, algorithm: str, bits: int) -> Any:
 
 
 def public_jwk(kid: str, algorithm: str = "RS256", bits: int = 2048, **members: Any) -> dict[str, Any]:
-    """The public half of it, as a JWKS has it."""
+    """The public key as a JWK."""
     key = private_key(kid, algorithm, bits).public_key()
     data = json.loads(jwt.get_algorithm_by_name(algorithm).to_jwk(key))
     data = {name: value for name, value in data.items() if name != "key_ops"}
@@ -49,14 +51,14 @@ def public_pem(kid: str) -> bytes:
 
 
 class Issuer:
-    """An issuer whose every answer can be changed while it runs.
+    """An issuer whose answers a test can change while it runs.
 
     Attributes:
-        path: of the issuer's identifier; "" for none.
+        path: the path of the issuer's identifier, or "".
         keys: the JWKS's keys.
         answers: by path, a (status, headers, body) that replaces the real answer.
-        asked: how often each path was asked for.
-        open: cleared, no request is answered until it is set again.
+        asked: the number of requests for each path.
+        open: while it is cleared, no request is answered.
     """
 
     def __init__(self, clock: Clock = SYSTEM_CLOCK, path: str = "") -> None:
@@ -80,7 +82,7 @@ class Issuer:
         self.stop()
 
     def start(self) -> None:
-        """Open the port, the same one each time."""
+        """Opens the port, the same one each time."""
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -96,7 +98,7 @@ class Issuer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Refuse connections from now on."""
+        """Refuses connections from now on."""
         self.open.set()
         self._server.shutdown()
         self._server.server_close()
@@ -104,22 +106,22 @@ class Issuer:
 
     @property
     def base_url(self) -> str:
-        """Where it is."""
-        return f"http://127.0.0.1:{self._port}"
+        """The base URL: on loopback once it is started."""
+        return f"http://127.0.0.1:{self._port}" if self._port else "https://issuer.example"
 
     @property
     def issuer(self) -> str:
-        """Its identifier."""
+        """The issuer's identifier."""
         return self.base_url + self._path
 
     @property
     def jwks_uri(self) -> str:
-        """Where its keys are."""
+        """The URL of its keys."""
         return f"{self.base_url}/keys"
 
     @property
     def fetches(self) -> int:
-        """How often its keys were asked for."""
+        """The number of fetches of its keys."""
         return self.asked["/keys"]
 
     def claims(self, **changed: Any) -> dict[str, Any]:
@@ -145,8 +147,20 @@ class Issuer:
         key = private_key(kid or "one", "RS256" if algorithm.startswith("PS") else algorithm)
         return jwt.encode(self.claims(**changed), key, algorithm=algorithm, headers=stated)
 
+    def transport(self, request: HttpRequest) -> HttpResponse:
+        """Answers without a socket, for verifiers of an issuer that is not started."""
+        status, headers, body = self._answer(urlsplit(request.url).path)
+        return HttpResponse(status, headers, body)
+
     def _serve(self, handler: BaseHTTPRequestHandler) -> None:
-        path = handler.path
+        status, headers, body = self._answer(handler.path)
+        handler.send_response(status)
+        for name, value in {**headers, "Content-Length": str(len(body))}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    def _answer(self, path: str) -> tuple[int, dict[str, str], bytes]:
         with self._lock:
             self.asked[path] += 1
         self.open.wait(20)
@@ -154,13 +168,8 @@ class Issuer:
             "/keys": {"keys": self.keys},
             f"/.well-known/oauth-authorization-server{self._path}": {"issuer": self.issuer, "jwks_uri": self.jwks_uri},
         }
-        status, headers, body = self.answers.get(path) or (
+        return self.answers.get(path) or (
             (200, {"Content-Type": "application/json"}, json.dumps(documents[path]).encode())
             if path in documents
             else (404, {}, b"")
         )
-        handler.send_response(status)
-        for name, value in {**headers, "Content-Length": str(len(body))}.items():
-            handler.send_header(name, value)
-        handler.end_headers()
-        handler.wfile.write(body)

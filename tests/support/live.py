@@ -14,13 +14,13 @@ class _Server(ThreadingMixIn, WSGIServer):
     request_queue_size = 128
 
     def get_app(self) -> Any:
-        """The application, closed over by the test."""
+        """The application."""
         return self.application
 
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *args: Any) -> None:
-        """Nothing: a test's answer is checked, not read."""
+        """Logs nothing."""
 
 
 @contextmanager

@@ -16,19 +16,18 @@ from typing import Any
 
 import pytest
 import requests
+from issuer import AUDIENCE, Issuer
 
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.oauth2.challenges import challenges
 from m2m_auth.requests import M2MAuth
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
-from .issuer import AUDIENCE, Issuer
-
 VIEWS = ["/read", "/bare", "/async"]
 
 
 class ReceivingContract:
-    """The suite. ``issuer`` and ``authorization`` live by ``clock``, the API by ``api_clock``."""
+    """The suite. ``issuer`` and ``authorization`` use ``clock``, the API uses ``api_clock``."""
 
     def serve(self, receiving: Any) -> AbstractContextManager[str]:
         """The base URL of a running application with these settings."""
@@ -64,14 +63,14 @@ class ReceivingContract:
 
     @pytest.fixture
     def introspecting_api(self, authorization: FakeAuthorizationServer, api_clock: FakeClock) -> Iterator[str]:
-        """An API that asks about every token."""
+        """An API that introspects every token."""
         inner = {"ENDPOINT": f"{authorization.base_url}/introspect", "CLIENT_ID": "client", "CLIENT_SECRET": "secret"}
         with self.serve({"INTROSPECTION": {**inner, "CACHE_FOR": 0, "CLOCK": api_clock}}) as url:
             yield url
 
     @pytest.fixture
     def session(self, authorization: FakeAuthorizationServer, clock: FakeClock) -> Iterator[requests.Session]:
-        """Our own client side, with its one line."""
+        """A requests session with M2MAuth."""
         with requests.Session() as session:
             options: dict[str, Any] = {"cache": MemoryTokenCache(), "clock": clock}
             session.auth = M2MAuth(authorization.token_endpoint, "client", "secret", scope="read", **options)
@@ -87,7 +86,7 @@ class ReceivingContract:
 
     @pytest.mark.parametrize("view", VIEWS)
     def test_no_token(self, api: str, issuer: Issuer, view: str) -> None:
-        """401 with a challenge that has no error (RFC 6750 §3.1) but names the scope; nobody is asked about it."""
+        """401 with a challenge that has no error (RFC 6750 §3.1) but names the scope; no request goes to the issuer."""
         for headers in ({}, {"Authorization": "Basic YTpi"}):
             answer = requests.get(api + view, headers=headers, timeout=20)
             assert answer.status_code == 401
@@ -141,7 +140,7 @@ class ReceivingContract:
 
     @pytest.mark.parametrize("view", VIEWS)
     def test_an_issuer_that_is_down(self, api: str, issuer: Issuer, view: str) -> None:
-        """503 with a time to come back, and no challenge: the token may be good."""
+        """503 with Retry-After and no challenge: the token may be good."""
         token = issuer.token()
         issuer.stop()
         answer = requests.get(api + view, headers={"Authorization": f"Bearer {token}"}, timeout=20)
@@ -168,7 +167,7 @@ class ReceivingContract:
         clock: FakeClock,
         view: str,
     ) -> None:
-        """End to end with our own client: it is told by the challenge, renews once, replays, and nobody notices."""
+        """End to end with the client side: it reads the challenge, renews once, replays, and the call succeeds."""
         assert session.get(introspecting_api + view).status_code == 200
         authorization.revoke_all()
         clock.advance(10)
@@ -185,7 +184,7 @@ class ReceivingContract:
         session: requests.Session,
         clock: FakeClock,
     ) -> None:
-        """All meet the 401 at once; one token is minted for all, and every call ends with a 200."""
+        """All calls get the 401 at once; one token is minted for all, and every call ends with a 200."""
         assert session.get(f"{introspecting_api}/read").status_code == 200
         authorization.revoke_all()
         clock.advance(10)

@@ -1,4 +1,4 @@
-"""What every end of a service must do alike: WSGI, ASGI, Flask and Django. Tests subclass it, each with a real server.
+"""The contract of a service's adapters: WSGI, ASGI, Flask and Django. Tests subclass it, each with a real server.
 
 The requests go over a socket as raw bytes, since no client library sends what an attacker would.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import socket
+from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ MAX_BODY = 1000
 
 
 class Echo:
-    """A service that answers with what it was asked, or raises when told to."""
+    """A service that answers with the request's parts, or raises for ``?raise``."""
 
     def answer(self, request: Request, /) -> Answer:
         """The request's parts as JSON; 204 for ``?empty``; a fault that quotes the body for ``?raise``."""
@@ -25,8 +26,8 @@ class Echo:
             raise RuntimeError(f"canary {request.body!r}")
         if request.query == "empty":
             return Answer(204, (("X-Own", "1"),), b"")
-        parts = request._replace(headers=dict(request.headers), body=request.body.decode(), native=None)  # type: ignore[arg-type]
-        return Answer.json(200, parts._asdict(), ("X-Own", "a, b"))
+        parts = asdict(replace(request, headers=dict(request.headers), native=None))
+        return Answer.json(200, {**parts, "body": request.body.decode()}, ("X-Own", "a, b"))
 
 
 def echo_at() -> Any:
@@ -100,25 +101,25 @@ class ServingContract:
             assert (reply.status, json.loads(reply.body)["path"] in ("", "/")) == (200, True)
 
     def test_a_repeated_header_is_seen_twice(self, base_url: str) -> None:
-        """Two Authorization headers are one value with both, which no parser of credentials takes for good."""
+        """Two Authorization headers arrive as one value with both, which no parser accepts."""
         head = "POST /at HTTP/1.1\nAuthorization: Basic YTpi\nAuthorization: Bearer x\nContent-Length: 0"
         assert json.loads(send(base_url, head).body)["headers"]["authorization"].replace(" ", "") == "BasicYTpi,Bearerx"
 
     def test_a_body_up_to_the_limit_is_read_and_no_larger_one(self, base_url: str) -> None:
-        """At the limit it arrives; a byte more, and the service is told so and gets nothing of it."""
+        """A body at the limit arrives; with one byte more the service gets no body and ``too_large``."""
         for size, arrived, too_large in ((MAX_BODY, MAX_BODY, False), (MAX_BODY + 1, 0, True), (10_000, 0, True)):
             reply = send(base_url, f"POST /at HTTP/1.1\nContent-Length: {size}", b"x" * size)
             asked = json.loads(reply.body)
             assert (len(asked["body"]), asked["too_large"]) == (arrived, too_large), size
 
     def test_zeros_before_a_length_make_it_no_shorter(self, base_url: str) -> None:
-        """What a server lets pass as a Content-Length is a number all the same."""
+        """Leading zeros in a Content-Length do not change the number."""
         reply = send(base_url, f"POST /at HTTP/1.1\nContent-Length: {10_000:030d}", b"x" * 10_000)
         asked = json.loads(reply.body) if reply.status == 200 else {"body": "", "too_large": True}
         assert (len(asked["body"]), asked["too_large"]) == (0, True)
 
     def test_a_body_in_chunks_is_limited_too(self, base_url: str) -> None:
-        """Without a Content-Length there is a limit all the same."""
+        """The limit also holds without a Content-Length."""
         if not self.chunked:
             return
         for size, arrived, too_large in ((MAX_BODY, MAX_BODY, False), (MAX_BODY + 1, 0, True)):
@@ -128,14 +129,14 @@ class ServingContract:
             assert (len(asked["body"]), asked["too_large"]) == (arrived, too_large), size
 
     def test_every_method_is_the_services(self, base_url: str) -> None:
-        """No page of the framework's answers for it: the service decides about GET, OPTIONS and DELETE."""
+        """The service answers every method; the framework answers none by itself."""
         for method in ("GET", "OPTIONS", "DELETE", "PUT"):
             assert json.loads(send(base_url, f"{method} /at HTTP/1.1").body)["method"] == method
         reply = send(base_url, "HEAD /at HTTP/1.1")
         assert (reply.status, reply.body) == (200, b"")
 
     def test_the_answer_has_its_headers_and_no_other_kind(self, base_url: str) -> None:
-        """JSON's media type once, no-store once; nothing of the framework's own in between."""
+        """JSON's media type once, no-store once, and no header of the framework."""
         reply = send(base_url, "POST /at HTTP/1.1\nContent-Length: 0")
         assert reply.header("content-type") == "application/json;charset=UTF-8"
         assert reply.header("cache-control") == "no-store"
@@ -149,7 +150,7 @@ class ServingContract:
         assert reply.header("content-type") is None
 
     def test_a_fault_in_the_service_is_a_json_500_without_detail(self, base_url: str) -> None:
-        """Whatever was raised, the client reads fixed words."""
+        """The client reads fixed words for any exception."""
         reply = send(base_url, "POST /at?raise HTTP/1.1\nContent-Length: 2", b"hi")
         assert (reply.status, json.loads(reply.body)["error"]) == (500, "server_error")
         assert b"canary" not in reply.body

@@ -45,6 +45,6 @@ def rejected(status: int, headers: object) -> bool:
 m2m_auth.httpx.M2MAuth(URL, "client", "secret", is_rejection=rejected, allow_insecure_http=True)
 
 # An option that does not exist, or a value of the wrong type, is an error for the checkers, too.
-m2m_auth.requests.M2MAuth(URL, "client", audiance="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-m2m_auth.httpx.M2MAuth(URL, "client", audiance="x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+m2m_auth.requests.M2MAuth(URL, "client", audiance="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+m2m_auth.httpx.M2MAuth(URL, "client", audiance="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 m2m_auth.httpx.M2MAuth(URL, "client", scope=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

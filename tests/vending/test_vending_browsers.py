@@ -1,4 +1,4 @@
-"""What a hostile page, or a hostile client, tries at a vendor; and what an honest page of a listed origin may do."""
+"""Attacks of hostile pages and clients on a vendor, and what a page of a listed origin may do."""
 
 from __future__ import annotations
 
@@ -28,8 +28,14 @@ def shop(clock: FakeClock) -> Iterator[Shop]:
     forget_everything()
 
 
+@pytest.fixture
+def closed_shop(clock: FakeClock) -> Shop:
+    """A vendor whose authorization server does not run: for requests that must be refused before a token request."""
+    return Shop(FakeAuthorizationServer(clock=clock), clock)
+
+
 def cors(answer: Answer) -> dict[str, str]:
-    """The headers by which a browser decides what a page may read."""
+    """The headers that tell a browser what a page may read."""
     return {name: value for name, value in answer.headers if name.startswith("Access-Control-")}
 
 
@@ -42,23 +48,23 @@ def test_a_page_of_a_listed_origin_reads_its_token(shop: Shop) -> None:
     assert dict(answer.headers)["Vary"] == "Origin"
 
 
-def test_a_preflight_is_answered_without_knowing_who_asks(shop: Shop) -> None:
+def test_a_preflight_is_answered_without_knowing_who_asks(closed_shop: Shop) -> None:
     """It carries no cookie (Fetch): POST and the required header are allowed, and nothing is minted."""
     headers = {"access-control-request-method": "POST", "access-control-request-headers": "x-requested-with"}
-    answer = shop.ask(None, method="OPTIONS", headers={**headers, "x-requested-with": None})
+    answer = closed_shop.ask(None, method="OPTIONS", headers={**headers, "x-requested-with": None})
     assert (answer.status, answer.body) == (204, b"")
     assert cors(answer)["Access-Control-Allow-Methods"] == "POST"
     assert "X-Requested-With" in cors(answer)["Access-Control-Allow-Headers"]
     assert cors(answer)["Access-Control-Allow-Origin"] == SHOP
-    assert shop.server.token_requests == 0
+    assert closed_shop.server.token_requests == 0
 
 
 FOREIGN = {
     "another site": "https://evil.example",
-    "a subdomain": "https://a.shop.example",
+    "a subdomain": "https://a.closed_shop.example",
     "a suffix": "https://shop.example.evil.example",
-    "a prefix": "https://evilshop.example",
-    "plain http": "http://shop.example",
+    "a prefix": "https://evilclosed_shop.example",
+    "plain http": "http://closed_shop.example",
     "another port": "https://shop.example:8443",
     "the default port, written": "https://shop.example:443",
     "capitals": "https://SHOP.example",
@@ -73,17 +79,17 @@ FOREIGN = {
 }
 
 
-@pytest.mark.parametrize("case", FOREIGN)
-@pytest.mark.parametrize("site", [None, "cross-site", "same-site"])
-def test_a_page_of_any_other_origin_gets_nothing_and_reads_nothing(shop: Shop, case: str, site: str | None) -> None:
-    """403 before anybody is identified, no CORS header, on the request and on its preflight alike."""
-    headers = {"origin": FOREIGN[case], "sec-fetch-site": site}
-    answer = shop.ask(headers=headers)
-    assert error_of(answer) == (403, "access_denied")
-    preflight = shop.ask(method="OPTIONS", headers={**headers, "access-control-request-method": "POST"})
-    assert preflight.status == 403
-    assert cors(answer) == cors(preflight) == {}
-    assert (shop.sources, shop.server.token_requests) == ([], 0)
+def test_a_page_of_any_other_origin_gets_nothing_and_reads_nothing(closed_shop: Shop) -> None:
+    """The request and its preflight get 403 without a CORS header, before the caller is identified."""
+    for site in [None, "cross-site", "same-site"]:
+        for case in FOREIGN:
+            headers = {"origin": FOREIGN[case], "sec-fetch-site": site}
+            answer = closed_shop.ask(headers=headers)
+            assert error_of(answer) == (403, "access_denied")
+            preflight = closed_shop.ask(method="OPTIONS", headers={**headers, "access-control-request-method": "POST"})
+            assert preflight.status == 403
+            assert cors(answer) == cors(preflight) == {}
+            assert (closed_shop.sources, closed_shop.server.token_requests) == ([], 0)
 
 
 @given(st.text(max_size=40) | st.from_regex(r"https?://[a-z.:/@]{0,3}shop\.example[a-z0-9.:/@?#, ]{0,12}"))
@@ -101,7 +107,7 @@ def test_no_text_but_the_exact_origin_is_let_in(origin: str) -> None:
 
 
 def test_a_page_of_the_same_origin_needs_no_entry(shop: Shop) -> None:
-    """The browser vouches with a header that no script can set; the opaque origin is not believed even so."""
+    """The browser says so in a header that no script can set; the opaque origin ``null`` is refused all the same."""
     own = {"origin": "https://tokens.example", "sec-fetch-site": "same-origin"}
     answer = shop.ask(headers=own)
     token_of(answer)
@@ -110,23 +116,23 @@ def test_a_page_of_the_same_origin_needs_no_entry(shop: Shop) -> None:
 
 
 def test_a_program_that_is_no_browser_needs_no_origin(shop: Shop) -> None:
-    """Without an Origin there is no page; but a browser that says cross-site and hides the origin is refused."""
+    """A program sends no Origin; a browser that says cross-site without an Origin is refused."""
     token_of(shop.ask(headers={"origin": None}))
     hidden = shop.ask(headers={"origin": None, "sec-fetch-site": "cross-site"})
     assert error_of(hidden) == (403, "access_denied")
 
 
-@pytest.mark.parametrize("value", [None, "", "  "])
-def test_a_form_on_a_foreign_page_cannot_send_the_header(shop: Shop, value: str | None) -> None:
-    """The forged simple request: right origin or none, cookies and all, but no custom header: no token."""
-    for origin in (SHOP, None):
-        answer = shop.ask(headers={"x-requested-with": value, "origin": origin})
-        assert error_of(answer) == (400, "invalid_request")
-    assert shop.server.token_requests == 0
+def test_a_form_on_a_foreign_page_cannot_send_the_header(closed_shop: Shop) -> None:
+    """A forged simple request may have the origin and the cookies, but no custom header, so it gets no token."""
+    for value in [None, "", "  "]:
+        for origin in (SHOP, None):
+            answer = closed_shop.ask(headers={"x-requested-with": value, "origin": origin})
+            assert error_of(answer) == (400, "invalid_request")
+        assert closed_shop.server.token_requests == 0
 
 
 def test_another_header_may_be_required(clock: FakeClock) -> None:
-    """The one that is configured, in any case; the default's does not stand in for it."""
+    """The configured header is required, in upper or lower case; the default one is not enough."""
     with FakeAuthorizationServer(clock=clock) as server:
         shop = Shop(server, clock, required_header="X-Pizza")
         assert error_of(shop.ask())[0] == 400
@@ -135,19 +141,19 @@ def test_another_header_may_be_required(clock: FakeClock) -> None:
         assert "X-Pizza" in cors(preflight)["Access-Control-Allow-Headers"]
 
 
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "post", "OPTIONS"])
-def test_only_post_is_answered(shop: Shop, method: str) -> None:
-    """A GET could be caused by an image; an OPTIONS that is no preflight is no better."""
-    answer = shop.ask(method=method)
-    assert error_of(answer) == (405, "invalid_request")
-    assert dict(answer.headers)["Allow"] == "POST"
-    assert shop.server.token_requests == 0
+def test_only_post_is_answered(closed_shop: Shop) -> None:
+    """An image could cause a GET; an OPTIONS that is no preflight is refused as well."""
+    for method in ["GET", "HEAD", "PUT", "PATCH", "DELETE", "TRACE", "post", "OPTIONS"]:
+        answer = closed_shop.ask(method=method)
+        assert error_of(answer) == (405, "invalid_request")
+        assert dict(answer.headers)["Allow"] == "POST"
+        assert closed_shop.server.token_requests == 0
 
 
-@pytest.mark.parametrize("path", ["//", "/.", "/..", "/token", "/%2e%2e", "/;a=1", "/\x00", "/../../o/token"])
-def test_below_its_place_there_is_nothing(shop: Shop, path: str) -> None:
-    """A path that a proxy in front let pass by mistake finds no second endpoint."""
-    assert error_of(shop.ask(path=path)) == (404, "invalid_request")
+def test_below_its_place_there_is_nothing(closed_shop: Shop) -> None:
+    """Every path below the mount is a 404."""
+    for path in ["//", "/.", "/..", "/token", "/%2e%2e", "/;a=1", "/\x00", "/../../o/token"]:
+        assert error_of(closed_shop.ask(path=path)) == (404, "invalid_request")
 
 
 BODIES: dict[str, tuple[bytes, str | None, tuple[int, str]]] = {
@@ -174,26 +180,26 @@ BODIES: dict[str, tuple[bytes, str | None, tuple[int, str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", BODIES)
-def test_a_body_that_asks_for_something_else_is_refused(shop: Shop, case: str) -> None:
-    """Each gets its status and code in JSON that its page may read; nothing is asked of the server."""
-    body, media_type, expected = BODIES[case]
-    changes: dict[str, Any] = {"body": body}
-    if media_type is not None:
-        changes["headers"] = {"content-type": media_type}
-    answer = shop.ask(**changes)
-    assert error_of(answer) == expected
-    assert cors(answer)["Access-Control-Allow-Origin"] == SHOP
-    assert shop.server.token_requests == 0
+def test_a_body_that_asks_for_something_else_is_refused(closed_shop: Shop) -> None:
+    """Each bad body gets its status and code as JSON that the page may read, and no token request is sent."""
+    for case in BODIES:
+        body, media_type, expected = BODIES[case]
+        changes: dict[str, Any] = {"body": body}
+        if media_type is not None:
+            changes["headers"] = {"content-type": media_type}
+        answer = closed_shop.ask(**changes)
+        assert error_of(answer) == expected
+        assert cors(answer)["Access-Control-Allow-Origin"] == SHOP
+        assert closed_shop.server.token_requests == 0
 
 
-def test_a_body_that_was_not_read_for_its_size_is_refused(shop: Shop) -> None:
-    """What the server's end cut off is not taken for an empty body."""
-    assert error_of(shop.ask(body=b"", too_large=True)) == (413, "invalid_request")
+def test_a_body_that_was_not_read_for_its_size_is_refused(closed_shop: Shop) -> None:
+    """A body that was cut for its size does not count as an empty one."""
+    assert error_of(closed_shop.ask(body=b"", too_large=True)) == (413, "invalid_request")
 
 
 def test_json_is_as_good_as_a_form(shop: Shop) -> None:
-    """The same token for the same scopes, however they were written; unknown members are ignored (RFC 6749 §3.2)."""
+    """A form and JSON with the same scopes get the same token; unknown members are ignored (RFC 6749 §3.2)."""
     body = json.dumps({"scope": SUBSCRIBE, "audience": "https://evil.example"}).encode()
     answer = shop.ask(body=body, headers={"content-type": "application/json; charset=utf-8"})
     assert token_of(answer) == token_of(shop.ask())
@@ -202,14 +208,15 @@ def test_json_is_as_good_as_a_form(shop: Shop) -> None:
 
 @given(st.lists(st.sampled_from([SUBSCRIBE, PUBLISH, "admin", "orders", "orders:", "*", ""]), max_size=4))
 def test_a_token_is_for_allowed_scopes_or_there_is_none(names: list[str]) -> None:
-    """Over lists of names: the caller is asked about (401 here) only where each named scope is in the allow-list."""
-    from m2m_auth.vending.vending_request import Refused, asked_scopes
+    """For any list of names: the scopes pass only if each one is in the allow-list."""
+    from m2m_auth.serving.http_messages import ErrorAnswer
+    from m2m_auth.vending.asked_scopes import asked_scopes
 
     allowed = {SUBSCRIBE, PUBLISH}
     wanted = {name for name in names if name}
     try:
         asked = asked_scopes(request_with(" ".join(names)), allowed)
-    except Refused:
+    except ErrorAnswer:
         assert not wanted or not wanted <= allowed
     else:
         assert set(asked) == wanted <= allowed
@@ -217,7 +224,7 @@ def test_a_token_is_for_allowed_scopes_or_there_is_none(names: list[str]) -> Non
 
 
 WRONG_ORIGINS = {
-    "*": "every site's pages",
+    "*": "every site could read",
     "https://*.shop.example": "not an origin",
     "null": "not an origin",
     "shop.example": "not an origin",
@@ -234,11 +241,11 @@ WRONG_ORIGINS = {
 }
 
 
-@pytest.mark.parametrize("origin", WRONG_ORIGINS)
-def test_an_origin_that_no_browser_would_send_is_refused_at_construction(origin: str) -> None:
-    """The star above all; and each entry that would never match says what to write."""
-    with pytest.raises(ConfigurationError, match=WRONG_ORIGINS[origin].replace("*", r"\*")):
-        TokenVendor(lambda n: n.source("https://as.example/t", "c", "s"), caller=str, scopes="a", origins=[origin])  # type: ignore[arg-type]
+def test_an_origin_that_no_browser_would_send_is_refused_at_construction() -> None:
+    """``*`` and every entry that could never match are refused, with the spelling to use."""
+    for origin in WRONG_ORIGINS:
+        with pytest.raises(ConfigurationError, match=WRONG_ORIGINS[origin].replace("*", r"\*")):
+            TokenVendor(lambda n: n.source("https://as.example/t", "c", "s"), caller=str, scopes="a", origins=[origin])  # type: ignore[arg-type]
 
 
 def test_origins_as_one_string_are_refused() -> None:
@@ -247,33 +254,30 @@ def test_origins_as_one_string_are_refused() -> None:
         TokenVendor(lambda n: n.source("https://as.example/t", "c", "s"), caller=str, scopes="a", origins=SHOP)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("origin", [SHOP, "https://shop.example:8443", "http://localhost:3000", "http://[::1]:5000"])
-def test_origins_as_browsers_write_them_are_taken(origin: str) -> None:
+def test_origins_as_browsers_write_them_are_taken() -> None:
     """https anywhere; plain http only on the developer's own machine."""
-    TokenVendor(lambda n: n.source("https://as.example/t", "c", "s"), caller=str, scopes="a", origins=[origin])  # type: ignore[arg-type]
+    for origin in [SHOP, "https://shop.example:8443", "http://localhost:3000", "http://[::1]:5000"]:
+        TokenVendor(lambda n: n.source("https://as.example/t", "c", "s"), caller=str, scopes="a", origins=[origin])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "header",
-    [
+def test_a_header_that_proves_nothing_is_refused() -> None:
+    """A header that forms, browsers or proxies send by themselves cannot prove that a page asked on purpose."""
+    for header in [
         *("Accept", "Accept-Encoding", "content-type", "Cookie", "Origin", "Sec-Fetch-Site", "Proxy-A", "a b", ""),
         *("Cache-Control", "If-None-Match", "Priority", "Upgrade-Insecure-Requests", "Save-Data"),
         *("X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Request-Id", "Via", "traceparent"),
-    ],
-)
-def test_a_header_that_proves_nothing_is_refused(header: str) -> None:
-    """What a form, a browser or a proxy sends by itself cannot tell a page that means it from one that forges."""
-    with pytest.raises(ConfigurationError, match="required_header="):
-        TokenVendor(
-            lambda n: n.source("https://as.example/t", "c", "s"),
-            caller=str,  # type: ignore[arg-type]
-            scopes="a",
-            required_header=header,
-        )
+    ]:
+        with pytest.raises(ConfigurationError, match="required_header="):
+            TokenVendor(
+                lambda n: n.source("https://as.example/t", "c", "s"),
+                caller=str,  # type: ignore[arg-type]
+                scopes="a",
+                required_header=header,
+            )
 
 
 def test_one_allowed_scope_need_not_be_named(clock: FakeClock) -> None:
-    """An empty POST is enough where there is nothing to choose."""
+    """With one allowed scope an empty POST is enough."""
     with FakeAuthorizationServer(clock=clock) as server:
         shop = Shop(server, clock, scopes=SUBSCRIBE)
         assert document(shop.ask(scope=None))["scope"] == SUBSCRIBE

@@ -1,4 +1,4 @@
-"""Who may have a token, how many in an hour, and whose it is in the end (token exchange)."""
+"""Which callers get a token, how many in an hour, and token exchange."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 @pytest.fixture
 def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
-    """A server by the fake clock, whose tokens live one hour."""
+    """A server with the fake clock, whose tokens live one hour."""
     forget_everything()
     with FakeAuthorizationServer(clock=clock) as running:
         running.lifetime = 3600
@@ -31,18 +31,18 @@ def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
     forget_everything()
 
 
-@pytest.mark.parametrize("nobody", [None, "", Caller(""), " ", "None", "AnonymousUser", Caller("None", "token")])
-def test_nobody_known_gets_nothing(server: FakeAuthorizationServer, clock: FakeClock, nobody: Any) -> None:
+def test_nobody_known_gets_nothing(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """401 with a challenge that makes no browser ask for a password; the page of a listed origin may read it.
 
-    ``str`` of an anonymous user's key, or of Django's anonymous user, is the same for all strangers, so it is nobody.
+    ``str`` of an anonymous user's key is the same for all anonymous users, so it names no caller.
     """
-    answer = Shop(server, clock, caller=lambda _: nobody).ask()
-    assert error_of(answer) == (401, "access_denied")
-    headers = dict(answer.headers)
-    assert headers["WWW-Authenticate"] == "Session"
-    assert "Access-Control-Allow-Origin" in headers
-    assert server.token_requests == 0
+    for nobody in [None, "", Caller(""), " ", "None", "AnonymousUser", Caller("None", "token")]:
+        answer = Shop(server, clock, caller=lambda _, name=nobody: name).ask()
+        assert error_of(answer) == (401, "access_denied")
+        headers = dict(answer.headers)
+        assert headers["WWW-Authenticate"] == "Session"
+        assert "Access-Control-Allow-Origin" in headers
+        assert server.token_requests == 0
 
 
 def test_a_caller_that_is_no_caller_is_a_mistake_not_a_name(server: FakeAuthorizationServer, clock: FakeClock) -> None:
@@ -53,7 +53,7 @@ def test_a_caller_that_is_no_caller_is_a_mistake_not_a_name(server: FakeAuthoriz
 
 
 def explodes(*_: Any) -> Any:
-    """What a function of the user's may do at any time."""
+    """A user's function that raises."""
     raise LookupError("canary: no row in table users")
 
 
@@ -61,12 +61,12 @@ def explodes(*_: Any) -> Any:
 def test_a_fault_in_a_function_of_the_users_is_a_json_answer_without_detail(
     server: FakeAuthorizationServer, clock: FakeClock, caplog: pytest.LogCaptureFixture, which: str
 ) -> None:
-    """Whichever it is, the page gets fixed words that it may read (CORS), and the log the traceback; the next works."""
+    """The page gets fixed words that it may read (CORS), the log gets the traceback, and the next request works."""
     shop = Shop(server, clock, **({which: explodes} if which in ("caller", "scopes") else {}))
     if which == "source_for":
         shop.vendor = TokenVendor(explodes, caller=user, scopes=SUBSCRIBE, origins=[SHOP], clock=clock)
     elif which == "subject_token":
-        shop.source_options = {"exchange": TokenExchange(explodes)}
+        shop.source_options = {"exchange": TokenExchange(subject_token=explodes)}
     elif which == "cipher":
         shop.source_options = {"client_authentication": explodes}
     answer = shop.ask()
@@ -88,7 +88,7 @@ def test_a_caller_function_sees_what_the_framework_handed_over(
 
 
 def test_scopes_may_depend_on_the_caller(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """The cook may publish, the customer may not, and who may nothing gets 403: no mistake, and no line in the log."""
+    """Scopes depend on the caller; a caller without any gets 403, which is no error in the log."""
     allowed = {"cook": [SUBSCRIBE, PUBLISH], "ada": [SUBSCRIBE]}
     shop = Shop(server, clock, scopes=allowed.get)
     assert document(shop.ask("cook", PUBLISH))["scope"] == PUBLISH
@@ -119,31 +119,31 @@ ADDRESSES: dict[str, tuple[int, str, str | None, str | None]] = {
 }
 
 
-@pytest.mark.parametrize("case", ADDRESSES)
-def test_addresses_are_counted_from_the_right(server: FakeAuthorizationServer, clock: FakeClock, case: str) -> None:
-    """What the client writes into X-Forwarded-For never counts; one spelling per client; a /64 is one client."""
-    proxies, peer, forwarded, expected = ADDRESSES[case]
-    shop = Shop(server, clock, caller=by_address(trusted_proxies=proxies))
-    answer = shop.ask(address=peer, headers={"x-forwarded-for": forwarded})
-    if expected is None:
-        assert error_of(answer) == (401, "access_denied")
-    else:
-        token_of(answer)
-        assert shop.sources[0].caller == expected
+def test_addresses_are_counted_from_the_right(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+    """Entries of the client in X-Forwarded-For never count; addresses are normalised; a /64 is one caller."""
+    for case in ADDRESSES:
+        proxies, peer, forwarded, expected = ADDRESSES[case]
+        shop = Shop(server, clock, caller=by_address(trusted_proxies=proxies))
+        answer = shop.ask(address=peer, headers={"x-forwarded-for": forwarded})
+        if expected is None:
+            assert error_of(answer) == (401, "access_denied")
+        else:
+            token_of(answer)
+            assert shop.sources[0].caller == expected
 
 
-@pytest.mark.parametrize("wrong", [-1, True, "1", None])
-def test_a_number_of_proxies_that_is_none_is_refused(wrong: Any) -> None:
+def test_a_number_of_proxies_that_is_none_is_refused() -> None:
     """At construction, naming it."""
-    with pytest.raises(ConfigurationError, match="trusted_proxies="):
-        by_address(wrong)
+    for wrong in [-1, True, "1", None]:
+        with pytest.raises(ConfigurationError, match="trusted_proxies="):
+            by_address(wrong)
 
 
 # by a verified token
 
 
 def test_a_verified_token_names_the_caller(server: FakeAuthorizationServer, clock: FakeClock, issuer: Issuer) -> None:
-    """Another token of the same user finds the same vended one; another user's does not, nor one with other rights."""
+    """Two tokens of one user with equal rights get the same vended token; other users and other rights do not."""
     verifier = JWTVerifier(issuer.issuer, "https://api.example.com", issuer.jwks_uri, clock=clock)
     shop = Shop(server, clock, caller=by_bearer_token(verifier))
 
@@ -203,10 +203,10 @@ def test_a_token_exchange_sends_the_callers_latest_token(
 
 
 def test_the_subject_token_may_be_fetched(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """For sessions that keep the user's token on the server: asked by name, once per mint."""
+    """A function fetches the subject token by the caller's name, once per mint."""
     server.grant_types = {EXCHANGE}
     shop = Shop(server, clock)
-    shop.source_options = {"exchange": TokenExchange(lambda name: f"token-of-{name}")}
+    shop.source_options = {"exchange": TokenExchange(subject_token=lambda name: f"token-of-{name}")}
     token_of(shop.ask("ada"))
     token_of(shop.ask("ada"))
     token_of(shop.ask("bob"))
@@ -243,7 +243,7 @@ def test_a_subject_token_that_the_server_repeats_is_shown_nowhere(
 def test_a_refused_subject_token_does_not_keep_the_next_one_waiting(
     server: FakeAuthorizationServer, clock: FakeClock
 ) -> None:
-    """Who signs in again has a token at once, though the old session's was refused a moment ago; the refused one itself
+    """A user who signs in again gets a token at once, though the server refused the old session's token; that one
     is sent once.
     """
     server.grant_types = {EXCHANGE}
@@ -264,7 +264,7 @@ def test_a_refused_subject_token_does_not_keep_the_next_one_waiting(
 def test_a_caller_is_handed_so_many_tokens_an_hour_and_others_go_on(
     server: FakeAuthorizationServer, clock: FakeClock
 ) -> None:
-    """Cached ones count; then 429 with the seconds to the next UTC hour, after which it goes on."""
+    """Cached tokens count; over the cap the answer is 429 until the next UTC hour; other callers are not affected."""
     clock.advance(3600 - clock.wall() % 3600 + 1000)  # 1,000 s into an hour
     shop = Shop(server, clock, per_hour=3)
     for _ in range(3):
@@ -278,7 +278,7 @@ def test_a_caller_is_handed_so_many_tokens_an_hour_and_others_go_on(
 
 
 def test_the_cap_bounds_what_scope_sets_cost(server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """A caller that walks through all subsets of the allow-list mints as often as the cap says and no more."""
+    """A caller that asks for all subsets of the allow-list mints no more often than the cap allows."""
     names = [f"s{number}" for number in range(6)]
     shop = Shop(server, clock, scopes=names, per_hour=10)
     statuses = [
@@ -303,7 +303,7 @@ def test_workers_that_share_a_cache_count_together(
 def test_a_closed_vendor_lets_go_of_the_caps_cache_and_may_be_used_again(
     server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """At a shutdown no connection is left; whoever asks after it is counted on."""
+    """``close()`` leaves no connection; a later request is counted as before."""
     closed: list[bool] = []
 
     class Noting(FaultyCache):
@@ -324,7 +324,7 @@ def test_a_closed_vendor_lets_go_of_the_caps_cache_and_may_be_used_again(
 def test_two_vendors_with_functions_for_scopes_do_not_count_together(
     server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """A name tells them apart: two lambdas are both called ``<lambda>``. And one count outlives another allow-list."""
+    """Two vendors with different names count apart, and a new allow-list does not reset a count."""
     cache = f"disk:{tmp_path}/counts"
     shops = [Shop(server, clock, per_hour=1, cache=cache, name=name, scopes=lambda _: SUBSCRIBE) for name in "ab"]
     assert [shop.ask().status for shop in shops] == [200, 200]
@@ -337,7 +337,7 @@ def test_two_vendors_with_functions_for_scopes_do_not_count_together(
 def test_a_cache_that_fails_leaves_each_worker_its_own_count(
     server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path, operation: Any
 ) -> None:
-    """The cap goes on per process; no request fails for the cache."""
+    """While the cache fails, each process counts for itself, and no request fails."""
     disk = from_url(f"disk:{tmp_path}/counts")
     faulty = FaultyCache(disk)
     faulty.down = (operation,)

@@ -1,4 +1,4 @@
-"""A vendor in front of authorization servers that nobody here wrote, which narrow."""
+"""A vendor in front of third-party authorization servers that narrow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a vendor hands out, for how long, and to whom; by a fake clock, with a server that counts its mints."""
+"""Which tokens a vendor gives, for how long, and to which caller, with a fake clock and counted mints."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def shop(clock: FakeClock) -> Iterator[Shop]:
 
 
 def test_the_answer_is_a_token_and_nothing_more(shop: Shop) -> None:
-    """RFC 6749 §5.1's members only: a refresh token, an id token and whatever else the server sends stay here."""
+    """The answer has RFC 6749 §5.1's members only; refresh tokens and other members of the server are dropped."""
     shop.server.extra_response = {"refresh_token": "r", "id_token": "i", "other": 1}
     given = document(shop.ask())
     assert given.keys() == {"access_token", "token_type", "expires_in", "scope"}
@@ -38,7 +38,7 @@ def test_the_answer_is_a_token_and_nothing_more(shop: Shop) -> None:
 
 
 def test_a_token_is_kept_for_55_of_60_minutes_and_expires_in_counts_down(shop: Shop) -> None:
-    """The same token until 5 minutes before its end, its remaining life told truly; then a new one, at once."""
+    """The same token until 5 minutes before its end, always with its true remaining life; then a new one at once."""
     first = token_of(shop.ask())
     for minutes in (10, 25, 19):  # at 54 minutes
         shop.clock.advance(minutes * 60)
@@ -67,7 +67,7 @@ def test_the_leeway_is_the_users_and_shorter_tokens_have_it_in_proportion(clock:
 
 
 def test_while_the_server_is_down_the_kept_token_serves_to_its_end(shop: Shop) -> None:
-    """An outage within the leeway hands out what is good still, with its true remaining life; after it, 503 JSON."""
+    """In an outage the old token is vended until its end with its true remaining life; after that 503."""
     first = token_of(shop.ask())
     shop.clock.advance(57 * 60)
     shop.server.stop()
@@ -80,7 +80,7 @@ def test_while_the_server_is_down_the_kept_token_serves_to_its_end(shop: Shop) -
 
 
 def test_another_caller_gets_another_token(shop: Shop) -> None:
-    """Equal clients and equal scopes: still one token each, and each its own again when it comes back."""
+    """Callers with equal scopes have one token each, and get the same one again."""
     ada, bob = token_of(shop.ask("ada")), token_of(shop.ask("bob"))
     assert ada != bob
     assert (token_of(shop.ask("ada")), token_of(shop.ask("bob"))) == (ada, bob)
@@ -88,7 +88,7 @@ def test_another_caller_gets_another_token(shop: Shop) -> None:
 
 
 def test_each_scope_set_has_its_own_token_and_no_superset_is_reused(shop: Shop) -> None:
-    """Who holds a token for both scopes and asks for one gets a token for that one alone; order does not matter."""
+    """A caller with a token for two scopes gets another token for one of them; the order does not matter."""
     both = token_of(shop.ask(scope=f"{PUBLISH} {SUBSCRIBE}"))
     one = document(shop.ask(scope=SUBSCRIBE))
     assert one["access_token"] != both
@@ -115,7 +115,7 @@ def test_workers_that_share_a_cache_share_each_callers_token_and_no_other(shop: 
     """A second worker finds ada's token sealed on the disk, and mints for bob; the client's ledger counts both."""
     shop.source_options = {"cache": f"disk:{tmp_path}/tokens", "budget": MintBudget(per_month=2, reserve=0)}
     ada = token_of(shop.ask("ada"))
-    forget_everything()  # as another process, that has the disk in common
+    forget_everything()  # like another process with the same disk
     worker = Shop(shop.server, shop.clock)
     worker.source_options = shop.source_options
     assert token_of(worker.ask("ada")) == ada
@@ -127,12 +127,12 @@ def test_workers_that_share_a_cache_share_each_callers_token_and_no_other(shop: 
 
 
 def test_one_callers_entry_put_in_anothers_place_is_a_miss(shop: Shop, tmp_path: Path) -> None:
-    """Who can write to the cache cannot give bob's page the token of ada: each is sealed with a key of its own."""
+    """Copying ada's entry to bob's key is a miss, because each caller's entries have their own sealing key."""
     from m2m_auth.caches import Capabilities
     from m2m_auth.caches.memory import MemoryTokenCache
 
     class Swapped(MemoryTokenCache):
-        """Every token entry under one name, whoever asks: the thief's dream."""
+        """A cache that keeps all token entries under one key, as an attacker would."""
 
         capabilities = Capabilities(shared=True)
 
@@ -148,7 +148,7 @@ def test_one_callers_entry_put_in_anothers_place_is_a_miss(shop: Shop, tmp_path:
 
 
 def test_sources_are_bounded_and_an_evicted_caller_keeps_its_token(clock: FakeClock) -> None:
-    """With room for two, the third caller evicts the first; who comes back gets a source, but no mint, anew."""
+    """With room for two, the third caller evicts the first, whose next request builds a source but costs no mint."""
     with FakeAuthorizationServer(clock=clock) as server:
         shop = Shop(server, clock, most_sources=2)
         first = token_of(shop.ask("ada"))
@@ -192,7 +192,7 @@ def test_a_server_that_does_not_narrow_stops_the_start_and_says_why(shop: Shop, 
     ],
 )
 def test_a_jwt_that_says_more_than_the_answer_is_found_out(shop: Shop, claims: dict[str, Any]) -> None:
-    """An answer without ``scope`` means what was asked, but the token itself may say otherwise."""
+    """An answer without ``scope`` grants what was asked, but the JWT itself may name more; it is refused."""
     import jwt
 
     token = jwt.encode({**claims, "iat": 1, "exp": 3601}, "k" * 32)
@@ -204,7 +204,7 @@ def test_a_jwt_that_says_more_than_the_answer_is_found_out(shop: Shop, claims: d
 
 @pytest.mark.parametrize("value", ["a.b.c", "eyJ.!!.x", "a.W10.c", "a.e30.c", "a.bnVsbA.c", "opaque"])
 def test_tokens_that_are_no_jwt_pass(shop: Shop, value: str) -> None:
-    """Two dots do not make a JWT; an answer that says nothing about scopes means what was asked (RFC 6749 §5.1)."""
+    """A value with two dots need not be a JWT; an answer without scope grants what was asked (RFC 6749 §5.1)."""
     shop.server.extra_response = {"access_token": value}
     shop.server.leave_out = {"scope"}
     assert document(shop.ask()) == {
@@ -216,7 +216,7 @@ def test_tokens_that_are_no_jwt_pass(shop: Shop, value: str) -> None:
 
 
 def test_a_server_that_gives_less_is_told_truly(shop: Shop) -> None:
-    """Asked for both scopes, granted one: the answer names the one."""
+    """If the server grants one of two scopes, the answer names that one."""
     shop.server.extra_response = {"scope": SUBSCRIBE}
     assert document(shop.ask(scope=f"{PUBLISH} {SUBSCRIBE}"))["scope"] == SUBSCRIBE
 
@@ -229,7 +229,7 @@ def test_a_server_that_narrows_passes_the_check_with_one_mint_for_one_scope(shop
 
 
 def test_a_token_that_lives_too_long_is_not_vended(shop: Shop) -> None:
-    """Shortening what a page is told would not shorten the token, so it is refused, with the fix."""
+    """A smaller ``expires_in`` would not shorten the token itself, so it is refused, with the fix."""
     shop.server.lifetime = 7200
     with pytest.raises(ConfigurationError, match=r"live 7200 s.*may live 3600 s.*lifetime="):
         shop.vendor.check()
@@ -237,7 +237,7 @@ def test_a_token_that_lives_too_long_is_not_vended(shop: Shop) -> None:
 
 
 def test_a_token_of_unknown_life_is_not_vended(shop: Shop) -> None:
-    """Without ``expires_in`` and ``exp`` nobody knows: it may live for years."""
+    """A token without ``expires_in`` and ``exp`` may live for years, so it is refused."""
     shop.server.leave_out = {"expires_in"}
     with pytest.raises(ConfigurationError, match="does not say how long they live"):
         shop.vendor.check()
@@ -245,13 +245,13 @@ def test_a_token_of_unknown_life_is_not_vended(shop: Shop) -> None:
 
 
 def test_a_request_waits_5_s_at_most(shop: Shop) -> None:
-    """Not the 20 s of a service in the background: each request that waits holds one of the application's threads."""
+    """A waiting request holds a thread of the application, so it waits 5 s and not 20 s."""
     shop.ask()
     assert shop.sources[0].policy.max_wait == 5
 
 
 def test_a_jwt_that_outlives_its_expires_in_is_not_vended(shop: Shop) -> None:
-    """An API goes by ``exp``: a day, though the answer says an hour."""
+    """APIs check ``exp``: a token of a day is refused though the answer says an hour."""
     import jwt
 
     shop.server.extra_response = {"access_token": jwt.encode({"iat": 1_700_000_000, "exp": 1_700_086_400}, "k" * 32)}
@@ -260,7 +260,7 @@ def test_a_jwt_that_outlives_its_expires_in_is_not_vended(shop: Shop) -> None:
 
 
 def test_a_server_with_one_token_for_all_is_found_out(shop: Shop) -> None:
-    """The second caller is refused: a token in two hands belongs to neither."""
+    """A server that gives two callers one token is found out at the second caller."""
     shop.server.same_token = True
     token_of(shop.ask("ada"))
     assert error_of(shop.ask("bob")) == (500, "server_error")
@@ -303,20 +303,20 @@ def test_user_1_of_one_vendor_is_not_user_1_of_another(shop: Shop) -> None:
     assert len(tokens) == 2
 
 
-@pytest.mark.parametrize("one", [("a", 'b", "c'), ("a", "b\0c"), ('a", "b', "c"), ("a\0b", "c"), ("a", "b\udc80")])
-def test_no_vendors_and_callers_names_make_another_pairs_key(one: tuple[str, str]) -> None:
-    """Quotes, NUL and lone surrogates in names: each pair's key reads back as that pair alone."""
-    import json
+def test_no_vendors_and_callers_names_make_another_pairs_key() -> None:
+    """Quotes, NUL and lone surrogates in names: each pair of names has a key of its own."""
+    for one in [("a", 'b", "c'), ("a", "b\0c"), ('a", "b', "c"), ("a\0b", "c"), ("a", "b\udc80")]:
+        import json
 
-    from m2m_auth.vending.narrowing import caller_key
+        from m2m_auth.vending.narrowing import caller_key
 
-    key = caller_key(*one)
-    assert key.isascii()
-    assert tuple(json.loads(key)) == one
+        key = caller_key(*one)
+        assert key.isascii()
+        assert tuple(json.loads(key)) == one
 
 
 def test_a_refusal_of_the_server_is_not_shown_to_the_caller(shop: Shop) -> None:
-    """502 with fixed words: what the server said about the client is in the log only."""
+    """The answer is 502 with fixed words; the server's words are in the log only."""
     shop.server.fail("oauth_error", error="invalid_scope")
     answer = shop.ask()
     assert error_of(answer) == (502, "server_error")
@@ -324,7 +324,7 @@ def test_a_refusal_of_the_server_is_not_shown_to_the_caller(shop: Shop) -> None:
 
 
 def test_the_users_own_client_authentication_is_used(shop: Shop) -> None:
-    """Keeping callers apart does not change how the client proves who it is."""
+    """The user's own client authentication still authenticates the token request."""
     shop.source_options = {"client_authentication": ClientSecretPost(), "audience": "https://orders.example"}
     token_of(shop.ask())
     parameters = shop.server.requests[-1].parameters
@@ -348,26 +348,26 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-@pytest.mark.parametrize("case", MISTAKES)
-def test_mistakes_are_told_at_construction(clock: FakeClock, case: str) -> None:
-    """Each option that makes no sense is a ConfigurationError that names it; nothing was asked of any server."""
-    options, message = MISTAKES[case]
-    given: dict[str, Any] = {"caller": user, "scopes": SUBSCRIBE, **options}
-    with pytest.raises(ConfigurationError, match=message):
-        TokenVendor(lambda narrowed: narrowed.source("https://as.example/token", "c", "s"), **given)
+def test_mistakes_are_told_at_construction(clock: FakeClock) -> None:
+    """Each bad option is a ConfigurationError that names it, before any request."""
+    for case in MISTAKES:
+        options, message = MISTAKES[case]
+        given: dict[str, Any] = {"caller": user, "scopes": SUBSCRIBE, **options}
+        with pytest.raises(ConfigurationError, match=message):
+            TokenVendor(lambda narrowed: narrowed.source("https://as.example/token", "c", "s"), **given)
 
 
-@pytest.mark.parametrize("name", ["scope", "policy", "clock"])
-def test_what_is_the_vendors_to_set_is_refused(clock: FakeClock, name: str) -> None:
+def test_what_is_the_vendors_to_set_is_refused(clock: FakeClock) -> None:
     """An option that would undo the narrowing is a mistake, not an override."""
-    vendor = TokenVendor(
-        lambda narrowed: narrowed.source("https://as.example/token", "c", "s", **{name: None}),
-        caller=user,
-        scopes=SUBSCRIBE,
-        clock=clock,
-    )
-    with pytest.raises(ConfigurationError, match=f"{name}= is the TokenVendor's to set"):
-        vendor.check()
+    for name in ["scope", "policy", "clock"]:
+        vendor = TokenVendor(
+            lambda narrowed, name=name: narrowed.source("https://as.example/token", "c", "s", **{name: None}),
+            caller=user,
+            scopes=SUBSCRIBE,
+            clock=clock,
+        )
+        with pytest.raises(ConfigurationError, match=f"the TokenVendor sets {name}="):
+            vendor.check()
 
 
 def test_a_source_for_that_returns_no_source_says_so() -> None:

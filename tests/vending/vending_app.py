@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from m2m_auth.serving import Answer, Request, wsgi
@@ -16,9 +17,9 @@ class _Signed:
         self._vendor = vendor
 
     def answer(self, request: Request, /) -> Answer:
-        """The vendor's, signed."""
+        """The vendor's answer with the worker's process id."""
         answer = self._vendor.answer(request)
-        return answer._replace(headers=(*answer.headers, ("X-Worker", str(os.getpid()))))
+        return replace(answer, headers=(*answer.headers, ("X-Worker", str(os.getpid()))))
 
 
 def app() -> Any:

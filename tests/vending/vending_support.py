@@ -1,8 +1,9 @@
-"""A vendor in front of a fake authorization server, both by one fake clock, and requests as browsers send them."""
+"""A vendor in front of a fake authorization server, both with one fake clock, and requests like a browser's."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -15,12 +16,12 @@ SHOP = "https://shop.example"
 
 
 def user(request: Request) -> str | None:
-    """Whoever the test says; in an app this is the session's user."""
+    """The caller that the test names in a header; in an application it is the session's user."""
     return request.headers.get("x-test-user")
 
 
 class Shop:
-    """A vendor and what it stands on. ``sources`` are the callers for whom a source was built, in order."""
+    """A vendor and its server. ``sources`` has an entry for each source that was built."""
 
     def __init__(self, server: FakeAuthorizationServer, clock: FakeClock, **options: Any) -> None:
         self.server, self.clock = server, clock
@@ -48,24 +49,29 @@ def ask(vendor: TokenVendor, caller: str | None, scope: str | None = SUBSCRIBE, 
         "x-test-user": caller,
         **changes.pop("headers", {}),
     }
-    request = Request(
-        method="POST",
-        path="",
-        query="",
-        headers={name: value for name, value in headers.items() if value is not None},
-        body=body,
-        too_large=False,
-        address="192.0.2.7",
-        scheme="https",
-    )
-    return vendor.answer(request._replace(**changes))
+    request = form_request({name: value for name, value in headers.items() if value is not None}, body)
+    return vendor.answer(replace(request, **changes))
 
 
 def request_with(scope: str) -> Request:
     """A request whose form names these scopes."""
     headers = {"content-type": "application/x-www-form-urlencoded"}
     body = b"scope=" + quote(scope, safe="").encode()
-    return Request("POST", "", "", headers, body, too_large=False, address="192.0.2.7", scheme="https")
+    return form_request(headers, body)
+
+
+def form_request(headers: dict[str, str], body: bytes) -> Request:
+    """A request from one address over https."""
+    return Request(
+        method="POST",
+        path="",
+        query="",
+        headers=headers,
+        body=body,
+        too_large=False,
+        address="192.0.2.7",
+        scheme="https",
+    )
 
 
 def document(answer: Answer) -> dict[str, Any]:

@@ -1,30 +1,5 @@
-"""What the verifiers' tests share: a clock, an issuer that lives by it, and a verifier of its tokens."""
+"""The verifiers' tests share a clock, an issuer and a verifier."""
 
-from __future__ import annotations
+from issuer_fixtures import clock, issuer, verifier
 
-from collections.abc import Iterator
-
-import pytest
-from issuer import AUDIENCE, Issuer
-
-from m2m_auth.testing import FakeClock
-from m2m_auth.verifier import JWTVerifier
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """Time that moves when a test says so."""
-    return FakeClock()
-
-
-@pytest.fixture
-def issuer(clock: FakeClock) -> Iterator[Issuer]:
-    """A running issuer."""
-    with Issuer(clock) as server:
-        yield server
-
-
-@pytest.fixture
-def verifier(issuer: Issuer, clock: FakeClock) -> JWTVerifier:
-    """A verifier of the issuer's tokens, with 30 s of leeway."""
-    return JWTVerifier(issuer.issuer, AUDIENCE, issuer.jwks_uri, clock=clock)
+__all__ = ["clock", "issuer", "verifier"]

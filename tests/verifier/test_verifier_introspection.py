@@ -1,4 +1,4 @@
-"""Introspection (RFC 7662): against real servers, how long an answer is believed, and what happens when none comes."""
+"""Introspection (RFC 7662): real servers, how long an answer is kept, and what happens without one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from m2m_auth.verifier import IntrospectionVerifier, InvalidToken, VerifierUnava
 
 
 class Asking:
-    """A transport that counts, on its way to a real server; or that answers what it is told."""
+    """A transport that counts requests, and sends them to a real server or gives a fixed answer."""
 
     def __init__(self) -> None:
         self.requests: list[HttpRequest] = []
@@ -42,20 +42,20 @@ class Asking:
         return len(self.requests)
 
     def says(self, status: int = 200, headers: dict[str, str] | None = None, **members: Any) -> None:
-        """From now on this answer, whatever is asked."""
+        """Gives this answer to every request from now on."""
         self.answer = lambda request: HttpResponse(status, headers or {}, json.dumps(members).encode())
 
 
 @pytest.fixture
 def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
-    """An authorization server that introspects and lives by the test's clock."""
+    """An authorization server with introspection and the test's clock."""
     with FakeAuthorizationServer(clock=clock) as running:
         yield running
 
 
 @pytest.fixture
 def asking() -> Asking:
-    """What counts the introspections."""
+    """The transport that counts the introspections."""
     return Asking()
 
 
@@ -82,7 +82,7 @@ def mint(server: FakeAuthorizationServer, clock: FakeClock, **options: Any) -> s
 def test_an_active_token_is_asked_about_once(
     server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock
 ) -> None:
-    """The answer's facts; 30 s later it is asked again, and then says what is true by then."""
+    """The first answer serves for 30 s; after that the server is asked again."""
     verifier = make()
     token = mint(server, clock, scope="read", audience="api")
     for _ in range(50):
@@ -113,13 +113,13 @@ def test_the_request_is_rfc_7662s(
 
 
 def test_posted_credentials(server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock) -> None:
-    """Any client authentication of the library works here, too."""
+    """The verifier accepts every client authentication of the library."""
     assert make(client_authentication="client_secret_post").verify(mint(server, clock))
     assert b"client_secret=secret" in asking.requests[0].body
 
 
 def test_an_inactive_token_is_remembered_more_shortly(make: Make, asking: Asking, clock: FakeClock) -> None:
-    """5 s, so that a token which becomes good elsewhere is soon taken, while a retrying client asks nothing."""
+    """An inactive answer is kept for 5 s, so a token that becomes active is accepted soon."""
     verifier = make()
     errors = []
     for _ in range(20):
@@ -168,7 +168,7 @@ def test_without_a_cache_every_call_asks(
 def test_threads_with_one_token_ask_once(
     server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock
 ) -> None:
-    """16 calls at once with a new token: one asks, the others find its answer; another token does not wait for it."""
+    """Of 16 calls with one new token one asks and the others read its answer; another token does not wait."""
     verifier = make()
     one, other = mint(server, clock), mint(server, clock)
     verifier.verify(other)
@@ -186,7 +186,7 @@ def test_threads_with_one_token_ask_once(
 def test_a_server_that_is_down_is_not_the_tokens_fault(
     server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock
 ) -> None:
-    """503 and not 401, so no client renews; those remembered pass; one try at a time; then it recovers by itself."""
+    """An outage is a 503 and not a 401; kept answers still serve, and one call at a time tries again."""
     verifier = make()
     known, fresh = mint(server, clock), mint(server, clock)
     verifier.verify(known)
@@ -204,7 +204,7 @@ def test_a_server_that_is_down_is_not_the_tokens_fault(
 
 
 def test_a_server_that_hangs_costs_one_wait(make: Make, asking: Asking) -> None:
-    """16 threads meet a server that does not answer: one waits for the timeout, the others for it, and that is all."""
+    """16 threads at a server that hangs wait for one timeout together."""
     asking.answer = times_out
     asking.open.clear()
     verifier = make()
@@ -226,7 +226,7 @@ def times_out(request: HttpRequest) -> HttpResponse:
     ("status", "headers", "wait"), [(500, {}, "1"), (429, {"Retry-After": "17"}, "17"), (302, {"Location": "/x"}, "1")]
 )
 def test_an_answer_that_is_none(make: Make, asking: Asking, status: int, headers: dict[str, str], wait: str) -> None:
-    """Errors and redirects are no verdict about the token; a 429 is obeyed, and told to the caller."""
+    """Errors and redirects are no verdict about the token; the wait of a 429 is kept and passed on to the caller."""
     asking.says(status, headers, active=True)
     with pytest.raises(VerifierUnavailable, match=f"http_{status}") as caught:
         make().verify("token")
@@ -234,7 +234,7 @@ def test_an_answer_that_is_none(make: Make, asking: Asking, status: int, headers
 
 
 def test_a_wrong_secret_is_ours_to_fix(make: Make, asking: Asking) -> None:
-    """The server does not let this API ask: a 503, whose message for the log names the fix and no secret."""
+    """If the server refuses this API, the answer is 503, and the message for the log names the fix and no secret."""
     with pytest.raises(VerifierUnavailable, match="Check client_id, client_secret") as caught:
         make("not-the-secret").verify("token")
     assert "not-the-secret" not in str(caught.value)
@@ -242,7 +242,7 @@ def test_a_wrong_secret_is_ours_to_fix(make: Make, asking: Asking) -> None:
 
 
 def test_a_rotated_secret_is_fetched_again(server: FakeAuthorizationServer, make: Make, clock: FakeClock) -> None:
-    """A callable is asked once, and again after the server has refused what it gave."""
+    """A callable is called once, and again after the server refused its secret."""
     given = ["old", "secret"]
     verifier = make(lambda: given.pop(0))
     token = mint(server, clock)
@@ -282,7 +282,7 @@ def test_a_secret_manager_that_is_down(make: Make) -> None:
     ],
 )
 def test_an_answer_that_does_not_fit(make: Make, asking: Asking, members: dict[str, Any], why: str) -> None:
-    """``active`` must be true, and not something like it; and where issuer and audience are set, they must fit."""
+    """``active`` must be exactly true, and a configured issuer and audience must match."""
     good = {"iss": "https://as.example", "aud": ["api"], "exp": 1_700_000_600}
     asking.says(**{**good, **members})
     with pytest.raises(InvalidToken, match=why):
@@ -292,7 +292,7 @@ def test_an_answer_that_does_not_fit(make: Make, asking: Asking, members: dict[s
 
 
 def test_an_audience_that_the_answer_does_not_name(make: Make, asking: Asking) -> None:
-    """Where this API wants to be named, silence is a no; where it does not, the server's word is enough."""
+    """With ``audience`` set, an answer without ``aud`` is refused; without it, ``active`` is enough."""
     asking.says(active=True)
     with pytest.raises(InvalidToken, match="audience"):
         make(audience="api").verify("token")
@@ -302,7 +302,7 @@ def test_an_audience_that_the_answer_does_not_name(make: Make, asking: Asking) -
 def test_made_up_tokens_do_not_push_out_real_ones(
     server: FakeAuthorizationServer, make: Make, asking: Asking, clock: FakeClock
 ) -> None:
-    """Answers are bounded, the oldest goes first, and the inactive ones are kept apart from the active."""
+    """Both kinds of answers are bounded, and inactive ones cannot evict active ones."""
     verifier = make(cache_size=8)
     token = mint(server, clock)
     verifier.verify(token)
@@ -323,7 +323,7 @@ def test_made_up_tokens_do_not_push_out_real_ones(
 
 
 def test_the_token_that_was_used_longest_ago_goes_first(make: Make, asking: Asking) -> None:
-    """Room for two: the third pushes out the one that nobody has used since."""
+    """With room for two answers, the third evicts the least recently used."""
     asking.says(active=True)
     verifier = make(cache_size=2)
     for token in ("a", "b", "a", "c", "a"):
@@ -350,9 +350,9 @@ def test_the_token_is_not_kept(make: Make, asking: Asking) -> None:
     assert not [each for each in strings if "recognisable" in each]
 
 
-@pytest.mark.parametrize(
-    ("options", "why"),
-    [
+def test_options_that_make_no_sense() -> None:
+    """Each is a ConfigurationError before any I/O, naming the option."""
+    for options, why in [
         ({"endpoint": "http://as.example/introspect"}, "plain http"),
         ({"endpoint": ""}, "missing or blank"),
         ({"client_id": " "}, "client_id"),
@@ -365,23 +365,20 @@ def test_the_token_is_not_kept(make: Make, asking: Asking) -> None:
         ({"cache_size": 0}, "cache_size"),
         ({"issuer": " "}, "issuer is blank"),
         ({"timeout": 0}, "timeout"),
-    ],
-)
-def test_options_that_make_no_sense(options: dict[str, Any], why: str) -> None:
-    """Each is a ConfigurationError before any I/O, naming the option."""
-    given = {
-        "endpoint": "https://as.example/introspect",
-        "client_id": "api",
-        "client_secret": "s3cr3t-value",
-        **options,
-    }
-    with pytest.raises(ConfigurationError, match=why) as caught:
-        IntrospectionVerifier(**given)
-    assert "s3cr3t-value" not in str(caught.value)
+    ]:
+        given = {
+            "endpoint": "https://as.example/introspect",
+            "client_id": "api",
+            "client_secret": "s3cr3t-value",
+            **options,
+        }
+        with pytest.raises(ConfigurationError, match=why) as caught:
+            IntrospectionVerifier(**given)
+        assert "s3cr3t-value" not in str(caught.value)
 
 
 def test_real_servers_agree(real_server: AuthorizationServer) -> None:
-    """Authlib and django-oauth-toolkit: a token of theirs is active, with its scopes; revoked or cut off, it is not."""
+    """With Authlib and django-oauth-toolkit a token is active with its scopes; a revoked or cut token is not."""
     source = TokenSource(real_server.token_endpoint, "client", "secret", scope="read", cache=MemoryTokenCache())
     asks = _Basic(real_server.introspection_authorization)
     verifier = IntrospectionVerifier(real_server.introspection_url, "api", client_authentication=asks, cache_for=0)
@@ -397,7 +394,7 @@ def test_real_servers_agree(real_server: AuthorizationServer) -> None:
 
 
 class _Basic:
-    """A client authentication of the user's own: the header that the test servers hand out to their API."""
+    """A user's own client authentication: the header that the test servers give to their API."""
 
     method = "given"
 
@@ -405,11 +402,11 @@ class _Basic:
         self._authorization = authorization
 
     def credential(self, client_secret: object) -> bytes:
-        """Nothing to seal with."""
+        """No credential."""
         return b""
 
     def authenticate(self, client_id: str, client_secret: object, token_endpoint: str, now: float) -> Any:
-        """The header as it is."""
+        """The fixed header."""
         from m2m_auth.oauth2.client_authentication.protocol import RequestCredentials
 
         return RequestCredentials({"Authorization": self._authorization}, ())

@@ -1,4 +1,4 @@
-"""The issuer's keys: found, fetched once, rotated, asked for again at a bounded rate, and kept while it is down."""
+"""The issuer's keys: discovery, one fetch, rotation, a bounded rate of fetches, and outages."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ OAUTH, OPENID = "/.well-known/oauth-authorization-server", "/.well-known/openid-
 
 
 def wait_for_refresh() -> None:
-    """Until the background fetch has ended."""
+    """Waits until the background fetch has ended."""
     for thread in threading.enumerate():
         if thread.name == "m2m-auth-keys":
             thread.join(20)
 
 
 def test_the_keys_are_fetched_once(issuer: Issuer, verifier: JWTVerifier) -> None:
-    """Building a verifier asks for nothing, a hundred tokens ask once."""
+    """A new verifier fetches nothing, and a hundred tokens cause one fetch."""
     assert issuer.fetches == 0
     for number in range(100):
         verifier.verify(issuer.token(jti=str(number)))
@@ -48,7 +48,7 @@ def test_threads_that_start_together_fetch_once(issuer: Issuer, verifier: JWTVer
 
 
 def test_rotated_keys_are_found_at_once(issuer: Issuer, verifier: JWTVerifier) -> None:
-    """A token with a new key id, right after the last fetch: one more fetch, and it is good; the old key is out."""
+    """A token with a new key id causes one more fetch and is good; the old key is no longer accepted."""
     old = issuer.token()
     verifier.verify(old)
     issuer.keys = [public_jwk("two")]
@@ -124,7 +124,7 @@ def test_keys_are_renewed_in_the_background(issuer: Issuer, verifier: JWTVerifie
 def test_keys_go_on_serving_while_the_issuer_is_down(
     issuer: Issuer, verifier: JWTVerifier, clock: FakeClock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Down for hours: tokens with known keys are good, the tries are few, the log says so; after a day it is a 503."""
+    """In an outage of hours tokens with held keys are good and the attempts are few; after a day it is a 503."""
     token = issuer.token(exp=clock.wall() + 200_000)
     verifier.verify(token)
     issuer.answers["/keys"] = 500, {}, b""
@@ -134,7 +134,7 @@ def test_keys_go_on_serving_while_the_issuer_is_down(
             assert verifier.verify(token)
             wait_for_refresh()
     assert issuer.fetches == 1 + 120, "one try for each time that keys were due, and none more"
-    assert "(http_500); those held go on serving" in caplog.text
+    assert "(http_500); the held keys stay in use" in caplog.text
     clock.advance(86400)
     with pytest.raises(VerifierUnavailable, match="http_500"):
         verifier.verify(token)
@@ -143,7 +143,7 @@ def test_keys_go_on_serving_while_the_issuer_is_down(
 def test_an_unknown_key_while_the_issuer_is_down_is_not_the_tokens_fault(
     issuer: Issuer, verifier: JWTVerifier, clock: FakeClock
 ) -> None:
-    """The keys may have been rotated, so nobody can tell: 503 and not 401, and the client keeps its token."""
+    """In an outage an unknown key may be a rotated one: 503 and not 401, so the client keeps its token."""
     verifier.verify(issuer.token())
     issuer.stop()
     issuer.keys = [public_jwk("two")]
@@ -156,7 +156,7 @@ def test_an_unknown_key_while_the_issuer_is_down_is_not_the_tokens_fault(
 
 
 def test_a_cold_start_while_the_issuer_is_down(issuer: Issuer, verifier: JWTVerifier, clock: FakeClock) -> None:
-    """Without any key: 503 with a time to come back, calls meanwhile ask nobody, and then it recovers by itself."""
+    """Without any key the answer is 503 with Retry-After; calls during the pause send nothing; then it recovers."""
     issuer.answers["/keys"] = 503, {"Retry-After": "20"}, b""
     token = issuer.token()
     for _ in range(50):
@@ -174,7 +174,7 @@ def test_a_cold_start_while_the_issuer_is_down(issuer: Issuer, verifier: JWTVeri
 
 @pytest.mark.parametrize("path", ["", "/tenant/one"])
 def test_metadata_say_where_the_keys_are(clock: FakeClock, path: str) -> None:
-    """RFC 8414: the well-known part stands between host and path; asked once, not with each fetch of keys."""
+    """RFC 8414: the well-known part is between host and path; metadata are read once, not with each fetch of keys."""
     with Issuer(clock, path) as issuer:
         verifier = JWTVerifier(issuer.issuer, AUDIENCE, clock=clock)
         verifier.verify(issuer.token())
@@ -194,7 +194,7 @@ def test_openid_metadata_serve_where_there_are_no_others(clock: FakeClock) -> No
 
 
 def test_keys_that_move_are_found_again(issuer: Issuer, clock: FakeClock) -> None:
-    """The issuer serves its keys at another place: the old one fails, so the metadata are read again."""
+    """After the keys move, the old URL fails and the metadata are read again."""
     verifier = JWTVerifier(issuer.issuer, AUDIENCE, clock=clock)
     verifier.verify(issuer.token())
     moved = f'{{"issuer": "{issuer.issuer}", "jwks_uri": "{issuer.base_url}/moved"}}'
@@ -250,7 +250,7 @@ def test_metadata_cannot_send_the_verifier_anywhere(issuer: Issuer, clock: FakeC
 def test_an_answer_without_keys_does_not_replace_those_held(
     issuer: Issuer, verifier: JWTVerifier, clock: FakeClock, body: bytes, why: str
 ) -> None:
-    """An issuer that answers nonsense for a while is down; its keys go on serving."""
+    """An answer without keys counts as an outage: the held keys stay in use."""
     token = issuer.token(exp=clock.wall() + 9000)
     verifier.verify(token)
     issuer.answers["/keys"] = 200, {}, body
@@ -263,7 +263,7 @@ def test_an_answer_without_keys_does_not_replace_those_held(
 
 
 def test_a_redirect_is_not_followed(issuer: Issuer, verifier: JWTVerifier) -> None:
-    """Keys come from where they were said to be, or not at all."""
+    """A redirect of the keys' URL is not followed."""
     issuer.answers["/keys"] = 302, {"Location": f"{issuer.base_url}/elsewhere"}, b""
     with pytest.raises(VerifierUnavailable, match="http_302"):
         verifier.verify(issuer.token())
@@ -278,7 +278,7 @@ def test_a_document_without_end_is_cut_off(issuer: Issuer, verifier: JWTVerifier
 
 
 def test_broken_keys_beside_a_good_one_do_no_harm(issuer: Issuer, verifier: JWTVerifier) -> None:
-    """Every odd thing that a JWKS may hold is passed over."""
+    """Broken keys in a JWKS are skipped."""
     rubbish = [
         None,
         7,
@@ -300,7 +300,7 @@ def test_a_token_without_a_key_id_is_tried_with_the_keys_that_suit(issuer: Issue
 
 
 def test_any_transport_will_do(issuer: Issuer, clock: FakeClock) -> None:
-    """The user's own callable gets the request; one that goes wild is a 503, and its words are not repeated."""
+    """A user's callable gets the request; if it raises, the answer is 503 without its words."""
     seen: list[HttpRequest] = []
     real = as_transport(None)
 
@@ -332,9 +332,9 @@ def test_the_users_own_session_or_client(issuer: Issuer, clock: FakeClock, libra
             verifier.verify(issuer.token("two"))
 
 
-@pytest.mark.parametrize(
-    ("options", "why"),
-    [
+def test_options_that_make_no_sense() -> None:
+    """Each is a ConfigurationError before any I/O, naming the option; never its password."""
+    for options, why in [
         ({"issuer": ""}, "issuer is missing or blank"),
         ({"issuer": "tenant.example"}, "is not a URL"),
         ({"issuer": "http://tenant.example"}, "plain http"),
@@ -350,14 +350,11 @@ def test_the_users_own_session_or_client(issuer: Issuer, clock: FakeClock, libra
         ({"unknown_key_interval": 0}, "unknown_key_interval"),
         ({"required_claims": [7]}, "required_claims"),
         ({"transport": 7}, "transport"),
-    ],
-)
-def test_options_that_make_no_sense(options: dict[str, object], why: str) -> None:
-    """Each is a ConfigurationError before any I/O, naming the option; never its password."""
-    given = {"issuer": "https://tenant.example", "audience": "a", **options}
-    with pytest.raises(ConfigurationError, match=why) as caught:
-        JWTVerifier(**given)  # type: ignore[arg-type]
-    assert "pw" not in str(caught.value)
+    ]:
+        given = {"issuer": "https://tenant.example", "audience": "a", **options}
+        with pytest.raises(ConfigurationError, match=why) as caught:
+            JWTVerifier(**given)  # type: ignore[arg-type]
+        assert "pw" not in str(caught.value)
 
 
 def _verified_in_child(verifier: JWTVerifier, token: str, answers: multiprocessing.SimpleQueue[str]) -> None:

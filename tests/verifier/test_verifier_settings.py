@@ -1,4 +1,4 @@
-"""Verifiers from a framework's settings, and against an issuer that is not ours."""
+"""Verifiers from a framework's settings, and with a third-party issuer."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def test_both_kinds() -> None:
 
 
 def test_a_verifier_of_ones_own() -> None:
-    """An object with ``verify`` is taken as it is."""
+    """An object with ``verify`` is used as it is."""
 
     class Own:
         def verify(self, token: str) -> VerifiedToken:
-            return VerifiedToken(token, frozenset(), {})
+            return VerifiedToken(client_id=token, scopes=frozenset(), claims={})
 
     own = Own()
     assert verifier_from(own) is own
 
 
-@pytest.mark.parametrize(
-    ("settings", "why"),
-    [
+def test_settings_that_make_no_sense() -> None:
+    """The message says where and the fix, with the nearest name; no secret."""
+    for settings, why in [
         (None, "R is not set"),
         ({}, "R is not set"),
         ("https://tenant.example", "R is not set"),
@@ -63,18 +63,15 @@ def test_a_verifier_of_ones_own() -> None:
         ({"INTROSPECTION": {**INTROSPECTION, "CACHE_TIME": 1}}, "R[\"INTROSPECTION\"] has 'CACHE_TIME'"),
         ({"INTROSPECTION": {**INTROSPECTION, "ENDPOINT": "http://as.example"}}, "is plain http"),
         ({"INTROSPEKTION": INTROSPECTION}, "did you mean 'INTROSPECTION'?"),
-    ],
-)
-def test_settings_that_make_no_sense(settings: Any, why: str) -> None:
-    """The message says where and the fix, with the nearest name; no secret."""
-    with pytest.raises(ConfigurationError) as caught:
-        verifier_from(settings, "R")
-    assert why in str(caught.value)
-    assert "s3cr3t-value" not in str(caught.value)
+    ]:
+        with pytest.raises(ConfigurationError) as caught:
+            verifier_from(settings, "R")
+        assert why in str(caught.value)
+        assert "s3cr3t-value" not in str(caught.value)
 
 
 class Slow(dict[str, Any]):
-    """Settings that cannot be read before a test lets them, and count how often they were."""
+    """Settings that block until the test releases them, and count their reads."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
@@ -82,7 +79,7 @@ class Slow(dict[str, Any]):
         self.open = threading.Event()
 
     def items(self) -> Any:
-        """What the constructor is called with."""
+        """The items, after the release."""
         self.read += 1
         self.open.wait(20)
         return super().items()
@@ -109,7 +106,7 @@ def test_threads_build_one_verifier() -> None:
 
 
 def test_authlibs_tokens_are_verified_by_its_keys(authlib_server: AuthorizationServer) -> None:
-    """A foreign server's RFC 9068 tokens, the whole way: minted over HTTP, its keys fetched over HTTP."""
+    """Authlib's RFC 9068 tokens are verified with keys that are fetched over HTTP."""
     source = TokenSource(authlib_server.token_endpoint, "client", "secret", scope="read", cache=MemoryTokenCache())
     issuer, audience = authlib_server.base_url, "https://api.example.com"
     token = source.token().value

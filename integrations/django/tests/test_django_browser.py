@@ -12,8 +12,8 @@ import pytest
 from django_processes import address_in, environment, running
 from real_servers.browser import browser
 from selenium.webdriver.common.by import By
-from tools.tools_fleet import a_fleet
-from tools.tools_page import box, check_how_it_looks, check_what_it_says, press, token, wait_for
+from status_page_browser import box, check_how_it_looks, check_what_it_says, press, token, wait_for
+from status_page_fleet import a_fleet
 
 from m2m_auth.testing import FakeAuthorizationServer
 

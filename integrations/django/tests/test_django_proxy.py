@@ -9,8 +9,8 @@ from django.core.wsgi import get_wsgi_application
 from django.test import override_settings
 from django.urls import path
 from django_m2m_auth.serving import view
-from services.proxy_mounted import check, proxy_and_secret
-from services.serving_servers import by_waitress
+from proxy_mounted import check, proxy_and_secret
+from serving_servers import by_waitress
 
 from m2m_auth.testing import FakeAuthorizationServer
 

@@ -13,8 +13,8 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.urls import path
 from django_m2m_auth.serving import view
-from services.serving_contract import MAX_BODY, Echo, ServingContract
-from services.serving_servers import by_uvicorn, by_waitress
+from serving_contract import MAX_BODY, Echo, ServingContract
+from serving_servers import by_uvicorn, by_waitress
 
 from m2m_auth.serving import Answer, Request
 from m2m_auth.testing import FakeAuthorizationServer

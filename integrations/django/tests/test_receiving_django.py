@@ -17,9 +17,9 @@ from django.urls import path
 from django.utils.decorators import method_decorator
 from django.views import View
 from django_m2m_auth.receiving import M2MBearerMiddleware, receiving_verifier, require_m2m
-from services.issuer import AUDIENCE, Issuer
-from services.live import serving
-from services.receiving_contract import ReceivingContract
+from issuer import AUDIENCE, Issuer
+from live import serving
+from receiving_contract import ReceivingContract
 
 from m2m_auth.errors import ConfigurationError
 from m2m_auth.verifier import InvalidToken, VerifiedToken
@@ -38,7 +38,7 @@ class Own:
         self.verified.append(token)
         if token == "bad":
             raise InvalidToken("The token is bad.")
-        return VerifiedToken(token, frozenset({"read"}), {})
+        return VerifiedToken(client_id=token, scopes=frozenset({"read"}), claims={})
 
 
 def seen(request: Any) -> JsonResponse:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from flask import Flask, redirect, request, session
 from flask_m2m_auth import M2M, status_page
+from live import serving
 from real_servers.browser import browser
 from selenium.webdriver.common.by import By
-from services.live import serving
-from tools.tools_fleet import a_fleet
-from tools.tools_page import box, check_how_it_looks, check_what_it_says, press, token, wait_for
+from status_page_browser import box, check_how_it_looks, check_what_it_says, press, token, wait_for
+from status_page_fleet import a_fleet
 
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from flask import Flask
 from flask_m2m_auth.serving import blueprint
-from services.proxy_mounted import check, proxy_and_secret
-from services.serving_servers import by_waitress
+from proxy_mounted import check, proxy_and_secret
+from serving_servers import by_waitress
 
 from m2m_auth.testing import FakeAuthorizationServer
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from flask import Flask, session
 from flask_m2m_auth.serving import blueprint
-from services.serving_contract import MAX_BODY, Echo, ServingContract
-from services.serving_servers import by_waitress
+from serving_contract import MAX_BODY, Echo, ServingContract
+from serving_servers import by_waitress
 
 from m2m_auth.testing import FakeAuthorizationServer
 from m2m_auth.vending import TokenVendor

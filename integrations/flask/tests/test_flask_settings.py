@@ -189,7 +189,7 @@ def test_several_encryption_keys(server: FakeAuthorizationServer, make_app: Make
 
 
 MODULE = """
-from m2m_auth.client_authentication import ClientSecretPost
+from m2m_auth import ClientSecretPost
 
 post = ClientSecretPost()
 not_callable = 7

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from flask import Flask, Response, g, jsonify
 from flask_m2m_auth.receiving import receiving_verifier, require_m2m
-from services.live import serving
-from services.receiving_contract import ReceivingContract
+from live import serving
+from receiving_contract import ReceivingContract
 
 from m2m_auth.errors import ConfigurationError
 from m2m_auth.verifier import VerifiedToken
@@ -20,7 +20,7 @@ class Own:
 
     def verify(self, token: str) -> VerifiedToken:
         """Everybody is good."""
-        return VerifiedToken(token, frozenset({"read"}), {})
+        return VerifiedToken(client_id=token, scopes=frozenset({"read"}), claims={})
 
 
 def seen() -> Response:

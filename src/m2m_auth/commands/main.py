@@ -1,7 +1,7 @@
-"""The command ``m2m-auth``. Its first word says of what: ``m2m-auth proxy`` runs the token proxy and keeps its file.
+"""The command ``m2m-auth`` and its command line: ``m2m-auth proxy`` runs the token proxy and keeps its configuration.
 
-Exit codes: 0 it is done, 1 it could not be done, 2 the command line or the configuration is wrong. What is asked for
-goes to stdout, everything else to stderr. ``python -m m2m_auth.commands`` is the same command.
+Exit codes: 0 success, 1 failure, 2 wrong usage or configuration. Results go to stdout, everything else to stderr.
+``python -m m2m_auth.commands`` is the same command.
 """
 
 from __future__ import annotations
@@ -19,14 +19,39 @@ from . import proxy
 __all__ = ["main"]
 
 _VARIABLE = "M2M_AUTH_PROXY_CONFIG"
-"""As gunicorn's ``m2m_auth.proxy:app()`` has it; that is not imported just to print a help text."""
+"""The same name as ``m2m_auth.proxy.application.ENVIRONMENT``. A help text does not need to import the proxy."""
+
+_PROXY_EXAMPLES = """\
+examples:
+  m2m-auth proxy init                  write proxy.toml
+  m2m-auth proxy add-vendor acme       give the vendor acme a secret
+  m2m-auth proxy check                 print what the configuration says
+  m2m-auth proxy --port 8080           run the proxy
+
+Under gunicorn: M2M_AUTH_PROXY_CONFIG=proxy.toml gunicorn 'm2m_auth.proxy:app()'
+"""
+_INIT_EXAMPLES = """\
+example:
+  m2m-auth proxy --config /etc/token-proxy/proxy.toml init
+"""
+_CHECK_EXAMPLES = """\
+example:
+  m2m-auth proxy --config /etc/token-proxy/proxy.toml check
+"""
+_ADD_VENDOR_EXAMPLES = """\
+examples:
+  m2m-auth proxy add-vendor acme
+  m2m-auth proxy add-vendor acme --audience https://api.example.com --scope orders:read --mints-per-month 800
+
+A second add-vendor for the same vendor adds a second secret, so that the secret can be rotated.
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command; returns the exit code. Wrong usage ends in argparse's SystemExit(2), as ``--help`` does in 0.
+    """Run the command and return its exit code. Wrong usage raises argparse's SystemExit(2), ``--help`` SystemExit(0).
 
     Args:
-        argv: the words after the command's name; by default this process's.
+        argv: the words after the command's name; None: those of this process.
     """
     arguments = _parser().parse_args(argv)
     try:
@@ -47,7 +72,10 @@ def _failed(why: str, code: int) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="m2m-auth", description="One OAuth 2.0 client-credentials token per lifetime, for a whole fleet."
+        prog="m2m-auth",
+        description="One OAuth 2.0 client-credentials token per lifetime, for a whole fleet.",
+        epilog="example:\n  m2m-auth proxy --help\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=_version())
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
@@ -58,36 +86,48 @@ def _parser() -> argparse.ArgumentParser:
 def _add_proxy(commands: Any) -> None:
     own: argparse.ArgumentParser
     default = Path(os.environ.get(_VARIABLE) or "proxy.toml")
-    whose = f"the configuration; by default ${_VARIABLE}, or proxy.toml here"
+    config_help = f"the configuration file (default: ${_VARIABLE}, or proxy.toml in this folder)"
     own = commands.add_parser(
         "proxy",
         help="run the token proxy, or keep its configuration",
-        description="Without a further command: run the token proxy on waitress, until Ctrl-C or SIGTERM.",
+        description="Run the token proxy on waitress until Ctrl-C or SIGTERM, or run one of the commands below.",
+        epilog=_PROXY_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    own.add_argument("--config", type=Path, metavar="FILE", default=default, help=whose)
-    own.add_argument("--host", default="127.0.0.1", help="the address to listen on (%(default)s)")
-    own.add_argument("--port", type=_port, default=8080, help="the port; 0: a free one (%(default)s)")
-    own.add_argument("--threads", type=_at_least_one, default=8, help="how many requests at once (%(default)s)")
+    own.add_argument("--config", type=Path, metavar="FILE", default=default, help=config_help)
+    own.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
+    own.add_argument("--port", type=_port, default=8080, help="the port; 0 takes a free one (default: %(default)s)")
+    own.add_argument(
+        "--threads", type=_at_least_one, default=8, help="requests at the same time (default: %(default)s)"
+    )
     own.set_defaults(run=_serve)
     further = own.add_subparsers(title="commands", metavar="COMMAND")
 
-    def command(name: str, words: str) -> argparse.ArgumentParser:
-        made = further.add_parser(name, help=words, description=words[:1].upper() + words[1:] + ".")
-        # Suppressed, or its default would replace what stands before the command.
-        made.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help=whose)
+    def command(name: str, words: str, examples: str) -> argparse.ArgumentParser:
+        made = further.add_parser(
+            name,
+            help=words,
+            description=words[:1].upper() + words[1:] + ".",
+            epilog=examples,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        # No default: it would replace a --config that stands before the command.
+        made.add_argument("--config", type=Path, metavar="FILE", default=argparse.SUPPRESS, help=config_help)
         return made
 
-    init = command("init", "write a commented configuration with a fresh pepper, for the owner's eyes only")
+    init = command("init", "write a commented configuration with a new pepper, readable for you alone", _INIT_EXAMPLES)
     init.set_defaults(run=_init)
-    check = command("check", "read the configuration and print what it says; nothing is asked of any server")
+    check = command("check", "read the configuration and print what it says, without any request", _CHECK_EXAMPLES)
     check.set_defaults(run=_check)
-    add = command("add-vendor", "register a vendor: its secret is printed once, and only a verifier is stored")
+    add = command(
+        "add-vendor", "give a vendor a secret, and print it; only its verifier is stored", _ADD_VENDOR_EXAMPLES
+    )
     add.add_argument("name", metavar="NAME", help="the vendor's client_id at the proxy")
     add.add_argument("--audience", action="append", default=[], help="an audience that it may ask for; repeatable")
     add.add_argument("--scope", action="append", default=[], help="a scope that it may ask for; repeatable")
-    add.add_argument("--upstream", metavar="NAME", help="its upstream, where there are several")
-    add.add_argument("--mints-per-hour", type=_at_least_one, metavar="N", help="its budget for a UTC hour")
-    add.add_argument("--mints-per-month", type=_at_least_one, metavar="N", help="its budget for a UTC month")
+    add.add_argument("--upstream", metavar="NAME", help="its upstream, if there are several")
+    add.add_argument("--mints-per-hour", type=_at_least_one, metavar="N", help="its mint budget for a UTC hour")
+    add.add_argument("--mints-per-month", type=_at_least_one, metavar="N", help="its mint budget for a UTC month")
     add.set_defaults(run=_add_vendor)
 
 
@@ -129,7 +169,3 @@ def _version() -> str:
         return f"m2m-auth {version('m2m-auth')}"
     except PackageNotFoundError:
         return "m2m-auth, not installed"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

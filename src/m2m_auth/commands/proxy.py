@@ -1,4 +1,4 @@
-"""What ``m2m-auth proxy`` does: run the token proxy, and keep its configuration. The command line itself is cli.py."""
+"""What ``m2m-auth proxy`` does: run the token proxy, and keep its configuration. ``main.py`` has the command line."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ import secrets
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from ..errors import ConfigurationError, missing_extra
-from ..presentation.wording import called, plain
+from ..presentation.wording import cache_name, one_line
 
 __all__ = ["add_vendor", "check", "init", "serve"]
 
 _MOST_READ = 65536
-"""Bytes of a body that waitress takes in; the proxy's own, smaller limit has an answer in JSON."""
+"""Bytes of a body that waitress reads. The proxy's own limit is smaller, and its answer is JSON."""
 
 
 def serve(path: Path, host: str, port: int, threads: int) -> None:
-    """Runs the proxy on waitress until SIGINT or SIGTERM, then lets requests under way finish, for 5 s at most.
+    """Run the proxy on waitress until SIGINT or SIGTERM; then finish the requests under way, for 5 s at most.
 
     Args:
         path: the configuration.
         host: the address to listen on.
-        port: the port; 0: a free one, which the first line of stdout tells.
-        threads: how many requests are answered at once.
+        port: the port; 0 takes a free one. The first line of stdout has the URL.
+        threads: requests that are answered at the same time.
 
     Raises:
-        ConfigurationError: the configuration makes no sense, or waitress is not installed.
-        OSError: there is no listening there.
+        ConfigurationError: the configuration is wrong, or waitress is not installed.
+        OSError: the address or the port cannot be used.
     """
     from ..proxy import TokenProxy, load
-    from ..proxy.application import house
+    from ..proxy.application import with_operator
     from ..serving import wsgi
 
     try:
@@ -43,14 +44,14 @@ def serve(path: Path, host: str, port: int, threads: int) -> None:
     except ImportError as error:
         raise ConfigurationError(missing_extra("m2m-auth proxy", error, "proxy")) from None
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # a queue of one is no news
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of every request that waits for a thread
     proxy = TokenProxy(load(path))
     sockets: dict[int, Any] = {}
     signal.signal(signal.SIGTERM, _stop)
     try:
         try:
             server = cast("Any", waitress).create_server(
-                wsgi(house(proxy), max_body=proxy.config.max_body),
+                wsgi(with_operator(proxy), max_body=proxy.config.max_body),
                 map=sockets,
                 host=host,
                 port=port,
@@ -67,7 +68,7 @@ def serve(path: Path, host: str, port: int, threads: int) -> None:
         many = len(proxy.config.vendors)
         _say(f"{_url(server, host)}{proxy.config.path} for {many} {'vendor' if many == 1 else 'vendors'}\n")
         server.run()
-    except KeyboardInterrupt:  # before the server runs; then it takes them itself
+    except KeyboardInterrupt:  # raised before server.run(), which handles later ones itself
         pass
     finally:
         for each in list(sockets.values()):
@@ -76,27 +77,27 @@ def serve(path: Path, host: str, port: int, threads: int) -> None:
 
 
 def check(path: Path) -> None:
-    """Prints what a configuration says, its secrets aside. Nothing is asked of any server.
+    """Print what a configuration says, without its secrets and without any request.
 
     Raises:
-        ConfigurationError: what is wrong with it, and in which line.
+        ConfigurationError: the configuration is wrong; the message names the line.
     """
     from ..proxy import TokenProxy, load
-    from ..proxy.application import house
+    from ..proxy.application import with_operator
 
     proxy = TokenProxy(load(path))
-    house(proxy)  # built without any I/O, so that nothing is left for the start to complain about
+    with_operator(proxy)  # raises what the start would raise, without any I/O
     config = proxy.config
     on = f"{config.operator_path} and {config.metrics_path}"
     page = "off: there is no operator_token" if config.operator_token is None else f"on: {on}"
     lines = [
         ("token endpoint", config.path),
-        ("cache", called(config.cache)),
+        ("cache", cache_name(config.cache)),
         ("trusted proxies", f"{config.trusted_proxies}"),
         ("operator's page", page),
     ]
     for name, upstream in config.upstreams.items():
-        who = "vendors keep their own credentials" if upstream.client_id is None else f"as client {upstream.client_id}"
+        who = "vendors use their own credentials" if upstream.client_id is None else f"as client {upstream.client_id}"
         lines.append((f"upstream {name}", f"{upstream.token_endpoint}, {who}"))
     for name, vendor in config.vendors.items():
         limits = (("an hour", vendor.mints_per_hour), ("a month", vendor.mints_per_month))
@@ -111,42 +112,43 @@ def check(path: Path) -> None:
             words.append(f"NO SECRET YET. Fix: m2m-auth proxy --config {path} add-vendor {name}")
         lines.append((f"vendor {name}", "; ".join(words)))
     wide = max(len(what) for what, _ in lines)
-    _say("".join(f"{plain(what).ljust(wide)}  {plain(words)}\n" for what, words in lines))
+    _say("".join(f"{one_line(what).ljust(wide)}  {one_line(words)}\n" for what, words in lines))
 
 
 def add_vendor(
     path: Path, name: str, *, audiences: Sequence[str], scopes: Sequence[str], options: Mapping[str, str | int | None]
 ) -> None:
-    """Gives a vendor a secret of the proxy's, and prints it: nobody sees it again, since only a verifier is stored.
+    """Give a vendor a secret, and print it. It cannot be printed again, since only its verifier is stored.
 
     Args:
         path: the configuration.
         name: the vendor's client id.
-        audiences: which it may ask for.
-        scopes: likewise.
-        options: further keys of ``[vendors.NAME]``, which is appended to the configuration; None: not given.
+        audiences: audiences that it may ask for.
+        scopes: scopes that it may ask for.
+        options: more keys of ``[vendors.NAME]``, which is appended to the configuration; None: not given.
 
     Raises:
-        ConfigurationError: the configuration makes no sense, or has other words for this vendor already.
+        ConfigurationError: the configuration is wrong, or has a table for this vendor already and there are options.
         OSError: a file cannot be written.
     """
     from ..oauth2.secrets import Secret
     from ..proxy import VendorConfig, add_vendor, load
-    from ..proxy.configuration_file import read_document
+    from ..proxy.configuration.config_file import read_document
     from ..proxy.secret_verifiers import verifier
 
     config = load(path)
     if all(upstream.client_id is None for upstream in config.upstreams.values()):
         raise ConfigurationError(
-            f"{path}: no upstream has a client_id, so its vendors keep the credentials that they have there, and the "
-            f"proxy has none to give. Fix: put {name} into [vendors.{name}], or set client_id and client_secret"
+            f"{path}: no upstream has a client_id, so vendors use their own credentials there, and the proxy has no "
+            f"secrets to give. Fix: add a table [vendors.{name}], or set client_id and client_secret of an upstream"
         )
     given = {key: value for key, value in options.items() if value is not None}
     if given and name in read_document(path).data.get("vendors", {}):
         raise ConfigurationError(f"{path} has [vendors.{name}] already. Fix: change {', '.join(given)} there")
-    trial = config.vendors.get(name, VendorConfig())._replace(**cast("Any", given))
-    # As the next start will see it: a vendor that makes no sense must not be in any file.
-    trial._replace(
+    trial = replace(config.vendors.get(name, VendorConfig()), **cast("Any", given))
+    # The check of the next start, before anything is written.
+    replace(
+        trial,
         audiences=(*trial.audiences, *audiences),
         scopes=(*trial.scopes, *scopes),
         verifiers=(verifier(cast("Secret", config.pepper), name, Secret("any")),),
@@ -159,34 +161,35 @@ def add_vendor(
                 file.write(f"\n[vendors.{json.dumps(name)}]\n{keys}")
     finally:
         _say(f"client_id: {name}\nclient_secret: {secret}\n")
-    sys.stderr.write("The secret is not stored and cannot be shown again. A proxy that runs must be started anew.\n")
-    load(path)  # or the next start would be the one to complain
+    sys.stderr.write("The secret is not stored and cannot be shown again. Restart a running proxy.\n")
+    load(path)  # raises what the next start would raise
 
 
 _TEMPLATE = """\
 # The token proxy, run by: m2m-auth proxy --config {name}
-# Any secret may stand here, or be {{ env = "VARIABLE" }} or {{ file = "PATH" }}, beside this file.
+# A secret is a text, {{ env = "VARIABLE" }}, or {{ file = "PATH" }} relative to this file.
 
-# Keys the verifiers of the vendors' secrets; the same on all hosts. With another one, every vendor needs a new secret.
+# The key of the verifiers of the vendors' secrets. It is the same on all hosts. If you change it, every vendor needs a
+# new secret.
 pepper = "{pepper}"
 
-# What all workers and hosts share: "disk:" for one host, "valkey://host:6379/0" for several.
+# The cache of all workers and hosts: "disk:" for one host, "valkey://host:6379/0" for several.
 cache = "disk:"
 
-# How many proxies of your own stand in front, each of which appends to X-Forwarded-For.
+# The number of your reverse proxies in front of this one. Each appends to X-Forwarded-For.
 trusted_proxies = 0
 
-# Switches on /operator, for a browser, and /metrics, for Prometheus: both take this token and nothing else.
+# Switches on /operator, for a browser, and /metrics, for Prometheus. Both need this token.
 # operator_token = "{token}"
 
 [upstreams.main]
 token_endpoint = "https://tenant.example/oauth/token"
-# With these two the proxy is the one client there, and gives its vendors secrets: m2m-auth proxy add-vendor NAME
-# Without, each vendor keeps the credentials that it has there.
+# With these two keys the proxy is the only client there, and gives its vendors secrets: m2m-auth proxy add-vendor NAME
+# Without them each vendor uses its own credentials there.
 # client_id = "token-proxy"
 # client_secret = {{ env = "TOKEN_PROXY_CLIENT_SECRET" }}
 
-# One table for each vendor, by its client id: what it may ask for, and how many tokens it may have minted.
+# One table for each vendor, by its client id: what it may ask for, and its mint budget.
 [vendors.acme]
 audiences = ["https://api.example.com"]
 scopes = ["orders:read"]
@@ -196,20 +199,20 @@ mints_per_month = 800
 
 
 def init(path: Path) -> None:
-    """Writes a commented configuration with a fresh pepper, readable for its owner alone.
+    """Write a commented configuration with a new pepper, readable for its owner alone.
 
     Raises:
-        FileExistsError: there is one already; it is left as it is.
-        OSError: it cannot be written.
+        FileExistsError: the file exists; it is not changed.
+        OSError: the file cannot be written.
     """
     text = _TEMPLATE.format(name=path.name, pepper=secrets.token_urlsafe(32), token=secrets.token_urlsafe(32))
     try:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
-        raise FileExistsError(f"{path} exists already, and is left as it is") from None
+        raise FileExistsError(f"{path} exists already, and was not changed. Fix: --config with another name") from None
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-    _say(f"{path} is written. Next: put your authorization server and vendors in, then m2m-auth proxy check\n")
+    _say(f"Wrote {path}. Next: enter your authorization server and vendors, then run: m2m-auth proxy check\n")
 
 
 def _stop(*_: object) -> None:

@@ -1,1 +1,1 @@
-"""What the front doors share: the auth flow, replaying a body, the transports."""
+"""What the front doors share: the options, the steps of a call, replaying a body, the transports."""

@@ -1,17 +1,18 @@
-"""Which calls carried a token: for whoever wants to see what one piece of work has sent, such as a debug panel.
+"""Which calls carried a token: for a debug panel, or for a test that wants to see what a piece of work sends.
 
     with watch_calls(seen.append):
-        session.get("https://api.example/orders")    # seen: what the token cost as events, then the call
+        session.get("https://api.example/orders")    # seen: the events of getting a token, then the call
 
-While nobody watches, a call pays for one look at an empty list. What is told is of the context (contextvars) in which
-the watching began: of this request and its tasks, not of another's.
+An observer sees the calls of its own context (contextvars): of this request and its tasks, not of another one.
+Without an observer, a call pays for one look at an empty list.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..runtime.observers import is_observed, notify, observing
@@ -20,31 +21,32 @@ if TYPE_CHECKING:
     from ..events import Event, EventEmitter
     from ..oauth2.tokens import AccessToken
 
-__all__ = ["Call", "Watcher", "tell_call", "watch_calls"]
+__all__ = ["Call", "Watcher", "notify_call", "watch_calls"]
 
 
-class Call(NamedTuple):
-    """A call that carried a token and was answered. No token is in it, and nothing of the URL that may hold a secret.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Call:
+    """A call that carried a token and was answered. It holds no token, and no part of the URL that may hold a secret.
 
-    One that was refused and sent again with another token is two calls.
+    A call whose token was refused and that was sent again is two calls.
     """
 
     method: str
     url: str
-    """Scheme, host, port and path: neither query nor login."""
+    """Scheme, host, port and path; neither the query nor a login."""
     status: int
     """The HTTP status of the answer."""
     seconds: float
-    """From sending the request to the head of the answer; the token was got before."""
+    """From sending the request to the head of its answer; the time to get a token is not in it."""
     client_id: str
     audience: str
     """The audience that the source asks for, or ``""``."""
     alias: str
     """The source's alias, or ``""``."""
     fingerprint: str
-    """8 hexadecimal digits for the token; ``""`` for one that has been replaced twice in the meantime."""
+    """8 hexadecimal digits for the token; ``""`` if the token has been replaced twice since."""
     age: float | None
-    """How many seconds ago that token was asked for."""
+    """The token's age in seconds, counted from its token request; None where the fingerprint is ``""``."""
     again: bool
     """True for the second try of a call whose token was refused."""
 
@@ -56,14 +58,14 @@ Watcher = Callable[["Call | Event"], object]
 def watch_calls(watcher: Watcher) -> AbstractContextManager[None]:
     """Calls ``watcher`` with each :class:`Call` of this context, and with each event of the flights it started.
 
-    A call is reported when it is answered, on its own thread; an event (see :mod:`m2m_auth.events`) on the thread
-    where it happens, which is a flight's. What the watcher raises is swallowed. Threads that the work itself starts
-    without its context are not seen.
+    A call is reported on its own thread, when it is answered; an event (see :mod:`m2m_auth.events`) on the flight's
+    thread, when it happens. Exceptions of the watcher are ignored. A thread that is started without this context is
+    not seen.
     """
     return observing(watcher)
 
 
-def tell_call(
+def notify_call(
     events: EventEmitter,
     token: AccessToken | None,
     now: float,
@@ -74,12 +76,21 @@ def tell_call(
     seconds: float,
     again: bool,
 ) -> None:
-    """For plugins: a call of this source was answered; ``now`` is Unix time."""
+    """For front doors: shows this context's observer that a call of this source was answered; ``now`` is Unix time."""
     if not is_observed():
         return
     parts = urlsplit(url)
-    shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
-    fingerprint, age = ("", None) if token is None else (token.fingerprint, max(now - token.issued_at, 0.0))
     notify(
-        Call(method, shown, status, seconds, events.client_id, events.audience, events.alias, fingerprint, age, again)
+        Call(
+            method=method,
+            url=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
+            status=status,
+            seconds=seconds,
+            client_id=events.client_id,
+            audience=events.audience,
+            alias=events.alias,
+            fingerprint=token.fingerprint if token is not None else "",
+            age=max(now - token.issued_at, 0.0) if token is not None else None,
+            again=again,
+        )
     )

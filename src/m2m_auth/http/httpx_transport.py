@@ -1,4 +1,4 @@
-"""How the httpx and httpx2 plugins reach the token endpoint; it knows neither library by name."""
+"""The transport over httpx or httpx2, for token requests; the library is an argument."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def transport_over(library: Any, client: Any) -> Transport:
     """
     if client is not None and not isinstance(client, library.Client):
         raise ConfigurationError(
-            f"transport={type(client).__name__} of {library.__name__} cannot send a token request: flights run on a "
-            f"thread of their own. Fix: pass a {library.__name__}.Client"
+            f"transport={type(client).__name__} of {library.__name__} cannot send a token request, which runs "
+            f"on a thread without an event loop. Fix: pass a {library.__name__}.Client"
         )
 
     def transport(request: HttpRequest) -> HttpResponse:
@@ -32,7 +32,7 @@ def transport_over(library: Any, client: Any) -> Transport:
 
 
 def _no_auth(request: Any) -> Any:
-    """Keeps the client's own ``auth`` away from the token request."""
+    """With an auth of its own, the token request does not use the client's ``auth``."""
     return request
 
 

@@ -1,8 +1,8 @@
-"""The transport over requests: how the token endpoint is reached."""
+"""The transport over requests, for token requests."""
 
 from __future__ import annotations
 
-from time import monotonic
+import time
 from typing import TYPE_CHECKING
 
 from ..errors import ConfigurationError, missing_extra
@@ -21,7 +21,7 @@ __all__ = ["transport_over"]
 
 
 def _no_auth(request: PreparedRequest) -> PreparedRequest:
-    """Keeps requests from looking into ~/.netrc, which would replace the client's own authentication."""
+    """With an auth, requests does not read ~/.netrc, which would replace the client's own authentication."""
     return request
 
 
@@ -43,7 +43,7 @@ def transport_over(session: Session | None) -> Transport:
 
 
 def _send(session: Session, request: HttpRequest) -> HttpResponse:
-    deadline = monotonic() + request.timeout
+    deadline = time.monotonic() + request.timeout
     problem: tuple[str, str]
     try:
         with session.request(
@@ -59,7 +59,7 @@ def _send(session: Session, request: HttpRequest) -> HttpResponse:
             return HttpResponse(response.status_code, response.headers, _read(response, deadline))
     except requests.exceptions.SSLError as error:
         problem = f"TLS failed: {describe(error)}", "tls"
-    except requests.exceptions.HTTPError as error:  # raised by a hook of the user's session
+    except requests.exceptions.HTTPError as error:  # raised by a response hook of the user's session
         return HttpResponse(error.response.status_code, error.response.headers, b"")
     except (requests.exceptions.Timeout, TimeoutError):
         problem = f"no answer within {request.timeout:g} s", "timeout"
@@ -70,7 +70,7 @@ def _send(session: Session, request: HttpRequest) -> HttpResponse:
 
 
 def _read(response: Response, deadline: float) -> bytes:
-    """The body as it comes, so that a server that drips cannot hold the flight past its deadline."""
+    """The body in the pieces that arrive, so that a server that drips cannot delay the flight past its deadline."""
     body = bytearray()
     read = getattr(response.raw, "read1", None) or response.raw.read
     while len(body) <= MAX_BODY:
@@ -78,6 +78,6 @@ def _read(response: Response, deadline: float) -> bytes:
         if not chunk:
             return bytes(body)
         body += chunk
-        if monotonic() > deadline:
+        if time.monotonic() > deadline:
             raise requests.exceptions.Timeout
     return bytes(body[:MAX_BODY])

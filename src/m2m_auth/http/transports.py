@@ -1,6 +1,6 @@
-"""Finds the transport for a token request: the user's, or that of an HTTP library that is installed.
+"""Finds the transport for token requests: the user's, or one over an HTTP library that is installed.
 
-A library's transport is imported when a source is built that needs it.
+The transport over a library is imported when the first source that needs it is built.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LIBRARIES = ("requests", "httpx", "httpx2")
 def as_transport(given: Any, library: str | None = None) -> Transport:
     """The transport behind ``transport=``: a callable, a ``requests.Session`` or an ``httpx.Client``.
 
-    None picks ``library``, else a library that is loaded, else one that is installed.
+    For None it is ``library``, else a library that is loaded, else one that is installed.
 
     Raises:
         ConfigurationError: it is none of these, or no HTTP library is installed.

@@ -6,35 +6,34 @@ from typing import TYPE_CHECKING
 
 from ..errors import CacheUnavailable
 from ..lifecycle.failure import Failure
-from ..presentation.wording import called
+from ..presentation.wording import cache_name
 from ..runtime.worker_thread import on_worker_thread
 from ..source.token_source import engine_of
 
 if TYPE_CHECKING:
-    from ..oauth2.tokens import AccessToken
-    from ..source.token_source import TokenSource
+    from .. import AccessToken, TokenSource
 
 __all__ = ["clear", "renew"]
 
 
 def renew(source: TokenSource) -> AccessToken:
-    """Has a new token minted now; single flight and the budget still apply. See :meth:`TokenSource.renew`.
+    """Mint a new token now. Single flight and the budget still apply. See :meth:`TokenSource.renew`.
 
     Raises:
-        TokenUnavailable: the attempt failed, and why; a held token is kept.
+        TokenUnavailable: the attempt failed; the error says why. A held token is kept.
     """
-    engine_of(source).resolved_credential()  # so that the shared token is not taken for a new one
+    engine_of(source).resolved_credential()  # fetches the secret, which finds the shared token that this one replaces
     return source.renew()
 
 
 def clear(source: TokenSource) -> None:
-    """Forgets the token, the last failure and the ban against forced mints, here and in the shared cache.
+    """Forget the token, the last failure and the forced-mint ban, in this process and in the shared cache.
 
-    The next call mints. Another process that holds the token serves it on until it looks into the cache.
+    The next call mints. Another process that holds the token uses it until it reads the cache again.
 
     Raises:
-        CacheUnavailable: the shared cache did not answer, so the token may still be there; here it is forgotten.
-        TokenUnavailable: the secret, by which the token is found, could not be fetched; nothing is forgotten.
+        CacheUnavailable: the shared cache did not answer. This process has forgotten the token; the cache may keep it.
+        TokenUnavailable: the client's secret could not be fetched, so its token could not be found. Nothing is cleared.
     """
     engine = engine_of(source)
     context, cache, credential = engine.context, engine.cache, engine.resolved_credential()
@@ -43,7 +42,7 @@ def clear(source: TokenSource) -> None:
     state = credential.state
     flight = state.flight
     if flight is not None:
-        flight.wait(context.policy.max_wait)  # or it would put back what is forgotten now
+        flight.wait(context.policy.max_wait)  # a flight that lands later would store its token again
 
     def forget() -> bool:
         try:
@@ -51,12 +50,14 @@ def clear(source: TokenSource) -> None:
         finally:
             credential.shared.release_thread()
 
-    forgotten = on_worker_thread(forget)  # before the state, or a call in between would take the token from there again
+    # The cache first: a call between the two steps would otherwise take the token from the cache again.
+    forgotten = on_worker_thread(forget)
     with state.lock:
         state.held = state.refused = state.pause = state.forced_mint_ban = None
         state.lease_failed_for = ""
     if not forgotten:
         raise CacheUnavailable(
-            f"{called(cache)} did not answer: the token of {context.request.client_id!r} is forgotten in this process, "
-            "and may still be in the cache. Fix: see what doctor says of the cache, then clear again"
+            f"{cache_name(cache)} did not answer: this process has forgotten the token of "
+            f"{context.request.client_id!r}, but the cache may still have it. Fix: run doctor, mend the cache, then "
+            "clear again"
         )

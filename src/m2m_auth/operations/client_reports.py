@@ -1,29 +1,33 @@
-"""What operators do with sources and caches: look, renew, clear, examine. Every command line and page calls this.
+"""What is known of each client: its token, its mints, its last failure, its cache.
 
-Nothing here shows a token or a secret: a token is its fingerprint of 8 hexadecimal digits.
+A report joins what this process knows with what other processes have written to the shared cache. It mints nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from ..lifecycle.failure import Failure
 from ..lifecycle.mint_budget import MintBudget, MintCounts
-from ..presentation.wording import called
+from ..lifecycle.schedule import schedule, state_at
+from ..oauth2.tokens import token_fingerprint
+from ..presentation.wording import cache_name
 from ..runtime.worker_thread import on_worker_thread
 from ..shared_cache.mint_history import HostMints, HourCounts
+from ..source.renewal_context import Credential, RenewalContext
 from ..source.token_source import engine_of
-from .doctor.doctor import Finding, doctor
-from .token_view import look_at
 
 if TYPE_CHECKING:
-    from ..source.token_source import TokenSource
+    from .. import TokenSource
 
-__all__ = ["ClientReport", "Finding", "HostMints", "HourCounts", "doctor", "reports"]
+__all__ = ["ClientReport", "reports"]
 
 
-class ClientReport(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClientReport:
     """One client as an operator sees it. Times are Unix times in seconds."""
 
     alias: str
@@ -36,46 +40,45 @@ class ClientReport(NamedTuple):
     """8 hexadecimal digits for that token."""
     issued_at: float | None
     renew_at: float | None
-    """From when on it is stale, and the next call has it renewed."""
+    """When it becomes stale: the next call starts a renewal."""
     expiring_at: float | None
-    """From when on calls wait a moment for its successor."""
+    """When it becomes expiring: calls wait a moment for the next token."""
     expires_at: float | None
     last_failure: str | None
-    """Why the last attempt failed, in words; None if it did not."""
+    """Why the last attempt failed, in words; None if it succeeded."""
     retry_in: float | None
-    """Seconds until the next attempt may be made, None if one may be made now."""
+    """Seconds until the next attempt is allowed; None if one is allowed now."""
     mints: MintCounts
-    """In the current UTC hour, day and month, by every process that shares the cache."""
+    """Mints in the current UTC hour, day and month, by all processes that share the cache."""
     failed: MintCounts
-    """Attempts that failed, likewise."""
+    """Failed attempts, counted the same way."""
     reasons: dict[str, int]
     """This month's mints by reason: cold, renewal, rejected, forced."""
     hosts: tuple[HostMints, ...]
-    """The hosts that minted this client's tokens for this audience, the latest first; of very many the latest 16."""
+    """The last 16 hosts that minted this client's tokens for this audience, the latest first."""
     hours: tuple[HourCounts, ...]
-    """Attempts to mint them in the last 24 UTC hours, the current one last."""
+    """Attempts to mint them in each of the last 24 UTC hours, the current hour last."""
     budget: MintBudget | None
     cache: str
-    """What the cache is called."""
+    """Name of the cache."""
     cache_answers: bool
-    """False while the shared cache is left alone after a fault: then all this is what this process knows."""
+    """False while the shared cache is not used after a fault. The report is then what this process alone knows."""
     at: float
     """When this report was made."""
 
 
 def reports(sources: Mapping[str, TokenSource]) -> list[ClientReport]:
-    """What is known of each source, by its alias: in this process, and in the shared cache. Mints nothing.
+    """Return a report for each source, by its alias. It mints nothing.
 
-    A cache that does not answer is told by ``cache_answers``, a secret that cannot be fetched as the last failure.
+    A cache that does not answer shows in ``cache_answers``, a secret that cannot be fetched in ``last_failure``.
     """
     return [on_worker_thread(partial(_report, alias, source)) for alias, source in sources.items()]
 
 
 def _report(alias: str, source: TokenSource) -> ClientReport:
     engine = engine_of(source)
-    context, cache, credential = engine.context, engine.cache, engine.resolved_credential()
-    status, expiring_at, answers = look_at(source, context, credential)
-    return ClientReport(
+    context, credential, status = engine.context, engine.resolved_credential(), source.status()
+    own = ClientReport(
         alias=alias,
         client_id=context.request.client_id,
         token_endpoint=context.request.token_endpoint,
@@ -84,7 +87,7 @@ def _report(alias: str, source: TokenSource) -> ClientReport:
         fingerprint=status.fingerprint,
         issued_at=status.issued_at,
         renew_at=status.renew_at,
-        expiring_at=expiring_at,
+        expiring_at=None,
         expires_at=status.expires_at,
         last_failure=status.last_failure,
         retry_in=status.retry_in,
@@ -94,7 +97,50 @@ def _report(alias: str, source: TokenSource) -> ClientReport:
         hosts=status.ledger.hosts,
         hours=status.ledger.hours,
         budget=context.budget,
-        cache=called(cache),
-        cache_answers=answers,
+        cache=cache_name(engine.cache),
+        cache_answers=True,
         at=context.clock.wall(),
     )
+    if isinstance(credential, Failure):
+        return replace(own, last_failure=own.last_failure or credential.message)
+    try:
+        known = _with_shared_failure(_with_shared_token(own, context, credential), context, credential)
+    finally:
+        credential.shared.release_thread()
+    return replace(known, expiring_at=_expiring_at(known, context), cache_answers=not credential.shared.failing)
+
+
+def _with_shared_token(report: ClientReport, context: RenewalContext, credential: Credential) -> ClientReport:
+    """The same, with the shared cache's token if that one lives longer and no API has refused it."""
+    entry = credential.shared.read(context.events, newest=True)
+    if entry is None or entry.value is None:
+        return report
+    fingerprint = token_fingerprint(credential.fingerprint_key, entry.value)
+    start = min(entry.issued_at, report.at)  # the minting host's clock may be ahead; it must not lengthen the life
+    edges = schedule(start, entry.lifetime, context.policy, 0.0)
+    refused = fingerprint in entry.rejected or fingerprint in credential.state.rejected
+    if refused or edges.expires_at <= max(report.expires_at or 0.0, report.at):
+        return report
+    return replace(
+        report,
+        state=state_at(edges, report.at),
+        fingerprint=fingerprint[:8],
+        issued_at=edges.expires_at - entry.lifetime,
+        renew_at=edges.renew_at,
+        expires_at=edges.expires_at,
+    )
+
+
+def _with_shared_failure(report: ClientReport, context: RenewalContext, credential: Credential) -> ClientReport:
+    """The same, with the last failure of another process where this process has none of its own."""
+    found = credential.shared.read_failure(context.events) if report.last_failure is None else None
+    if found is None:
+        return report
+    failure, remaining = found
+    return replace(report, last_failure=failure.message, retry_in=remaining if remaining > 0 else None)
+
+
+def _expiring_at(report: ClientReport, context: RenewalContext) -> float | None:
+    if report.expires_at is None or report.issued_at is None:
+        return None
+    return report.expires_at - context.policy.last_stretch(report.expires_at - report.issued_at)

@@ -1,24 +1,35 @@
-"""What a status page shows, for any framework: rows for a template of one's own, or a finished piece of HTML.
+"""The status page, for any framework: a piece of HTML for your own page, or a whole document.
 
-The piece has no scripts, no style attributes and nothing from elsewhere; it takes text colours and the background from
-the page that it is put into, so it is as dark or as bright as that. No token and no secret is in it: a token is its
-fingerprint of 8 hexadecimal digits.
+It has no scripts, no style attributes and loads nothing. The piece takes its text colour and background from the page
+around it, so it is as dark or light as that page. It shows no token and no secret: a token is its fingerprint of 8
+hexadecimal digits. For a template of your own, take :func:`~m2m_auth.operations.rows`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from html import escape
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
+from ..presentation.charts import Area, Column, Paint, Share, bar, columns, drawing
+from ..presentation.charts import dot as chart_dot
+from ..presentation.html import Html, element, fragment, style_sheet
+from ..presentation.html import document as html_document
 from .client_reports import ClientReport
-from .status_rows import BudgetBar, Host, Hour, Life, Mints, Row, Stretch, rows
+from .status_rows import BudgetBar, HostRow, HourBar, PeriodMints, StatusRow, rows
 
-__all__ = ["Action", "BudgetBar", "Host", "Hour", "Life", "Mints", "Row", "Stretch", "page", "rows"]
+__all__ = ["PageForm", "document", "page"]
 
-_GREEN, _AMBER, _RED, _BLUE, _GREY = "#2f9e63", "#c28400", "#d9480f", "#3b82c4", "#888888"
-"""Each has a contrast of 3 or more to white and to the dark grey of dark pages; words beside it say the same."""
-_COLOURS = {"fresh": _GREEN, "stale": _AMBER, "expiring": _RED, "expired": _RED}
+_GREEN, _AMBER, _RED, _BLUE, _GREY = (
+    Paint(fill=colour) for colour in ("#2f9e63", "#c28400", "#d9480f", "#3b82c4", "#888888")
+)
+"""Each has a contrast of 3 or more to white and to the dark grey of dark pages. Words always say the same."""
+_LINE = Paint(fill="currentColor")
+_PAST = Paint(fill="#888888", opacity=0.65)
+_TRACK = Paint(fill="#888888", opacity=0.3)
+_STATE_PAINT = {"fresh": _GREEN, "stale": _AMBER, "expiring": _RED, "expired": _RED}
+_LINE_WIDTH = 0.8
+"""Percent of a bar."""
+_HOURS = Area(left=0, right=96, top=0, bottom=23)
 
 _STYLE = """
 .m2m{display:grid;gap:1rem;grid-template-columns:repeat(auto-fill,minmax(min(24rem,100%),1fr));align-items:start}
@@ -45,52 +56,77 @@ _STYLE = """
 .m2m button{font:inherit;padding:.3rem .9rem;cursor:pointer}
 """
 
+_DOCUMENT_STYLE = ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:1rem}"
 
-class Action(NamedTuple):
-    """Where the buttons post to: ``operation`` (``renew`` or ``clear``) and ``alias``, and what else is given here."""
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PageForm:
+    """Where the buttons post ``operation`` (``renew`` or ``clear``), ``alias`` and your own fields to."""
 
     url: str
-    """The form's address; "" for the page's own."""
-    hidden: Mapping[str, str] = {}
-    """Further fields, such as the framework's token against forged requests."""
+    """The form's address; empty for the page's own."""
+    hidden: Mapping[str, str] = field(default_factory=dict[str, str])
+    """More fields, such as your framework's CSRF token."""
 
 
-def page(reports: Iterable[ClientReport], *, action: Action | None = None, nonce: str = "") -> str:
-    """The reports as a piece of HTML to put into a page: one box for each client.
+def page(reports: Iterable[ClientReport], *, action: PageForm | None = None, nonce: str = "") -> Html:
+    """Return the reports as a piece of HTML to put into a page: one box for each client.
+
+    Templates of Django and Jinja insert it as it is.
 
     Args:
         reports: what to show.
-        action: where its buttons post to; None: it has no buttons.
-        nonce: for the style element, where a Content-Security-Policy asks for one.
+        action: where the buttons post to; None: no buttons.
+        nonce: for the style element, if the page has a Content-Security-Policy.
     """
-    boxes = "".join(_box(row, action) for row in rows(reports))
-    allowed = f' nonce="{escape(nonce)}"' if nonce else ""
-    return (
-        f'<style{allowed}>{_STYLE}</style>\n<div class="m2m">\n{boxes or "<p>No clients are configured.</p>"}\n</div>\n'
+    found = list(reports)
+    boxes = [_box(row, report.alias, action) for row, report in zip(rows(found), found, strict=True)]
+    content = boxes or element("p", "No clients are configured.")
+    return fragment(style_sheet(_STYLE, nonce=nonce), "\n", element("div", content, class_="m2m"), "\n")
+
+
+def document(
+    reports: Iterable[ClientReport],
+    *,
+    title: str = "Service tokens",
+    problem: str = "",
+    action: PageForm | None = None,
+    nonce: str = "",
+) -> Html:
+    """Return the reports as a whole HTML document, light or dark as the browser prefers.
+
+    Args:
+        reports: what to show.
+        title: its title and heading.
+        problem: why the last operation failed; empty if it succeeded.
+        action: where the buttons post to; None: no buttons.
+        nonce: for the style elements, if the answer has a Content-Security-Policy.
+    """
+    alert = element("p", element("strong", problem), role="alert") if problem else None
+    body = element("h1", title), alert, page(reports, action=action, nonce=nonce)
+    return html_document(title, *body, style=_DOCUMENT_STYLE, nonce=nonce)
+
+
+def _box(row: StatusRow, alias: str, action: PageForm | None) -> Html:
+    """One client. The form posts ``alias`` as it is; the row has it in a readable form."""
+    return element(
+        "section",
+        element("h2", row.alias),
+        element("p", _dot(_STATE_PAINT.get(row.state, _GREY)), row.state_words),
+        _life(row),
+        _trouble(f"Last failure: {row.failure}") if row.failure else None,
+        None if row.cache_answers else _trouble("The cache does not answer: this is what one process knows."),
+        _facts(row),
+        [_budget(budget) for budget in row.budgets],
+        _mints(row.mints),
+        element("p", f"This month by reason: {row.reasons}") if row.reasons else None,
+        _hours(row.hours),
+        _hosts(row.hosts),
+        _buttons(alias, action),
     )
 
 
-def _box(row: Row, action: Action | None) -> str:
-    colour = _COLOURS.get(row.state, _GREY)
-    parts = [
-        f"<section><h2>{escape(row.alias)}</h2>",
-        f"<p>{_dot(colour)}{escape(row.state_words)}</p>",
-        _life(row.life, row.expires, row.stretches),
-        _trouble(f"Last failure: {row.failure}") if row.failure else "",
-        "" if row.cache_answers else _trouble("The cache does not answer: this is what one process knows."),
-        _facts(row),
-        *(_budget(budget) for budget in row.budgets),
-        _mints(row.mints),
-        f"<p>This month by reason: {escape(row.reasons)}</p>" if row.reasons else "",
-        _hours(row.hours),
-        _hosts(row.hosts),
-        _buttons(row, action),
-        "</section>\n",
-    ]
-    return "\n".join(part for part in parts if part)
-
-
-def _facts(row: Row) -> str:
+def _facts(row: StatusRow) -> Html:
     facts = (
         ("Token", row.fingerprint or "none"),
         ("Expires", f"{row.expires} ({row.expires_at})" if row.expires_at else "-"),
@@ -99,117 +135,121 @@ def _facts(row: Row) -> str:
         ("Endpoint", row.token_endpoint),
         ("Cache", row.cache),
     )
-    return f"<dl>{''.join(f'<dt>{name}</dt><dd>{escape(text)}</dd>' for name, text in facts if text)}</dl>"
+    return element("dl", [(element("dt", name), element("dd", text)) for name, text in facts if text])
 
 
-def _trouble(text: str) -> str:
-    return f'<p class="m2m-trouble">{escape(text)}</p>'
+def _trouble(text: str) -> Html:
+    return element("p", text, class_="m2m-trouble")
 
 
-def _life(life: Life | None, expires: str, stretches: tuple[Stretch, ...]) -> str:
+def _life(row: StatusRow) -> Html | None:
+    life = row.life
     if life is None:
-        return ""
-    edges = (0.0, life.fresh, life.fresh + life.stale)
-    parts = zip(edges, (life.fresh, life.stale, life.expiring), (_GREEN, _AMBER, _RED), strict=True)
-    shares = "".join(_rect(start, width, colour) for start, width, colour in parts)
-    over = f'<rect x="0" y="0" width="{life.now:.2f}" height="12" fill="{_GREY}" fill-opacity=".65"/>'
-    now = f'<rect x="{min(life.now, 99.2):.2f}" y="0" width=".8" height="12" fill="currentColor"/>'
-    words = f"The token's life: {life.now:.0f} % are over, it expires {expires}"
-    legend = "".join(f"<span>{_dot(_COLOURS[state])}{state} until {escape(until)}</span>" for state, until in stretches)
-    return f'{_svg(words, shares + over + now)}<p class="m2m-legend"><span>UTC:</span>{legend}</p>'
-
-
-def _budget(budget: BudgetBar) -> str:
-    used = _rect(0, budget.used, _RED if budget.warns else _BLUE)
-    reserve = f'<rect x="{min(budget.reserve, 99.2):.2f}" y="0" width=".8" height="12" fill="currentColor"/>'
-    bar = _svg(f"Budget: {budget.words}", _ground() + used + reserve)
-    legend = f'<p class="m2m-legend">From the line on: the last {budget.kept:,}, for callers without a token</p>'
-    return f"<p>Budget: {escape(budget.words)}</p>{bar}{legend if budget.kept else ''}"
-
-
-def _mints(mints: Iterable[Mints]) -> str:
-    found = list(mints)
-    heads = "".join(f'<th scope="col">{escape(each.period)}</th>' for each in found)
-    minted = "".join(f"<td>{each.minted:,}</td>" for each in found)
-    failed = "".join(f"<td>{each.failed:,}</td>" for each in found)
-    return (
-        f'<table><thead><tr><th scope="col">This UTC</th>{heads}</tr></thead><tbody>'
-        f'<tr><th scope="row">minted</th>{minted}</tr><tr><th scope="row">failed</th>{failed}</tr></tbody></table>'
+        return None
+    shares = (
+        Share(width=life.fresh, paint=_GREEN),
+        Share(start=life.fresh, width=life.stale, paint=_AMBER),
+        Share(start=life.fresh + life.stale, width=life.expiring, paint=_RED),
+        Share(width=life.now, paint=_PAST),
+        _line_at(life.now),
+    )
+    words = f"{life.now:.0f} % of the token's life is over; it expires {row.expires}"
+    legend = [
+        element("span", _dot(_STATE_PAINT[each.state]), f"{each.state} until {each.until}") for each in row.stretches
+    ]
+    return fragment(
+        bar(words, shares, css_class="m2m-bar"), element("p", element("span", "UTC:"), legend, class_="m2m-legend")
     )
 
 
-def _hours(hours: tuple[Hour, ...]) -> str:
-    """24 columns of 4 by 24: what was minted, and on top of it what failed."""
+def _budget(budget: BudgetBar) -> Html:
+    shares = (
+        Share(width=100, paint=_TRACK),
+        Share(width=budget.used, paint=_RED if budget.warns else _BLUE),
+        _line_at(budget.reserve),
+    )
+    legend = f"From the line on: the last {budget.kept:,}, for callers without a token"
+    return fragment(
+        element("p", f"Budget: {budget.words}"),
+        bar(f"Budget: {budget.words}", shares, css_class="m2m-bar"),
+        element("p", legend, class_="m2m-legend") if budget.kept else None,
+    )
+
+
+def _line_at(percent: float) -> Share:
+    return Share(start=min(percent, 100 - _LINE_WIDTH), width=_LINE_WIDTH, paint=_LINE)
+
+
+def _mints(mints: tuple[PeriodMints, ...]) -> Html:
+    return element(
+        "table",
+        element("thead", _heads("This UTC", *(each.period for each in mints))),
+        element(
+            "tbody",
+            _line("minted", *(f"{each.minted:,}" for each in mints)),
+            _line("failed", *(f"{each.failed:,}" for each in mints)),
+        ),
+    )
+
+
+def _hours(hours: tuple[HourBar, ...]) -> Html | None:
+    """A column for each hour: what was minted, and what failed on top of it."""
     minted, failed = sum(each.minted for each in hours), sum(each.failed for each in hours)
     most = max((each.minted + each.failed for each in hours), default=0)
     if most == 0:
-        return ""
+        return None
     words = f"Last {len(hours)} hours: {minted:,} minted, {failed:,} failed; at most {most:,} in an hour"
-    shapes = "".join(_hour(number, each, most) for number, each in enumerate(hours))
-    return (
-        f'<p>{words}</p><svg class="m2m-hours" viewBox="0 0 96 24" width="100%" height="48" '
-        f'preserveAspectRatio="none" role="img"><title>{words}</title>{shapes}</svg>'
-        f'<p class="m2m-axis"><span>since {escape(hours[0].began)} UTC</span>'
-        f"<span>{_dot(_BLUE)}minted {_dot(_RED)}failed</span><span>now</span></p>"
+    stacks = [
+        Column(
+            title=f"{each.began}: {each.minted:,} minted, {each.failed:,} failed",
+            parts=((each.minted, _BLUE), (each.failed, _RED)),
+        )
+        for each in hours
+    ]
+    shapes = columns(stacks, _HOURS, most=most, base=_GREY)
+    return fragment(
+        element("p", words),
+        drawing(96, 24, shapes, title=words, css_class="m2m-hours", stretched_to=48),
+        element(
+            "p",
+            element("span", f"since {hours[0].began} UTC"),
+            element("span", _dot(_BLUE), "minted ", _dot(_RED), "failed"),
+            element("span", "now"),
+            class_="m2m-axis",
+        ),
     )
 
 
-def _hour(number: int, hour: Hour, most: int) -> str:
-    blue, red = hour.minted / most * 23, hour.failed / most * 23
-    parts = (23.0, 1.0, _GREY), (23 - blue, blue, _BLUE), (23 - blue - red, red, _RED)
-    shapes = "".join(
-        f'<rect x="{number * 4 + 0.4:.2f}" y="{top:.2f}" width="3.2" height="{height:.2f}" fill="{colour}"/>'
-        for top, height, colour in parts
-        if height
-    )
-    return f"<g><title>{escape(hour.began)}: {hour.minted:,} minted, {hour.failed:,} failed</title>{shapes}</g>"
-
-
-def _hosts(hosts: tuple[Host, ...]) -> str:
+def _hosts(hosts: tuple[HostRow, ...]) -> Html | None:
     if not hosts:
-        return ""
-    lines = "".join(
-        f'<tr><th scope="row">{escape(each.name)}</th><td>{each.mints:,}</td><td>{escape(each.last)}</td></tr>'
-        for each in hosts
-    )
-    return (
-        '<table><thead><tr><th scope="col">Minted on</th><th scope="col">month</th><th scope="col">last</th>'
-        f"</tr></thead><tbody>{lines}</tbody></table>"
-    )
+        return None
+    lines = [_line(each.name, f"{each.mints:,}", each.last) for each in hosts]
+    return element("table", element("thead", _heads("Minted on", "month", "last")), element("tbody", lines))
 
 
-def _dot(colour: str) -> str:
-    return (
-        '<svg class="m2m-dot" viewBox="0 0 10 10" aria-hidden="true">'
-        f'<circle cx="5" cy="5" r="5" fill="{colour}"/></svg>'
-    )
+def _heads(*names: str) -> Html:
+    return element("tr", [element("th", name, scope="col") for name in names])
 
 
-def _svg(words: str, shapes: str) -> str:
-    """A bar of 100 by 12, as wide as there is room."""
-    return (
-        '<svg class="m2m-bar" viewBox="0 0 100 12" width="100%" height="12" preserveAspectRatio="none" role="img">'
-        f"<title>{escape(words)}</title>{shapes}</svg>"
-    )
+def _line(name: str, *cells: str) -> Html:
+    return element("tr", element("th", name, scope="row"), [element("td", cell) for cell in cells])
 
 
-def _rect(start: float, width: float, colour: str) -> str:
-    return f'<rect x="{start:.2f}" y="0" width="{width:.2f}" height="12" fill="{colour}"/>'
+def _dot(paint: Paint) -> Html:
+    return chart_dot(paint, css_class="m2m-dot")
 
 
-def _ground() -> str:
-    return f'<rect x="0" y="0" width="100" height="12" fill="{_GREY}" fill-opacity=".3"/>'
-
-
-def _buttons(row: Row, action: Action | None) -> str:
+def _buttons(alias: str, action: PageForm | None) -> Html | None:
     if action is None:
-        return ""
-    fields = {**action.hidden, "alias": row.alias}
-    hidden = "".join(
-        f'<input type="hidden" name="{escape(name)}" value="{escape(value)}">' for name, value in fields.items()
-    )
-    return (
-        f'<form method="post" action="{escape(action.url)}">{hidden}'
-        f'<button name="operation" value="renew" aria-label="Renew {escape(row.alias)}">Renew</button>'
-        f'<button name="operation" value="clear" aria-label="Clear {escape(row.alias)}">Clear</button></form>'
+        return None
+    fields = {**action.hidden, "alias": alias}
+    return element(
+        "form",
+        [element("input", type="hidden", name=name, value=value) for name, value in fields.items()],
+        [
+            element("button", name, name="operation", value=name.lower(), aria_label=f"{name} {alias}")
+            for name in ("Renew", "Clear")
+        ],
+        method="post",
+        action=action.url,
     )

@@ -1,18 +1,21 @@
-"""From reports to what a status page shows: bars in percent, and everything else in words. Nothing is escaped yet."""
+"""A client report in the words and percents that a status page shows.
+
+The texts are plain text, not HTML: the page's HTML layer, or your template, escapes them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import asdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timezone
-from typing import NamedTuple
+from typing import Any, TypeVar, cast
 
 from ..lifecycle.mint_budget import MintBudget
 from ..lifecycle.utc_periods import period_ends_in
-from ..presentation.wording import duration, iso, plain, when
+from ..presentation.wording import duration, one_line, relative_time, utc_hour, utc_iso
 from .client_reports import ClientReport
 
-__all__ = ["BudgetBar", "Host", "Hour", "Life", "Mints", "Row", "Stretch", "rows"]
+__all__ = ["BudgetBar", "HostRow", "HourBar", "LifeStretch", "PeriodMints", "StatusRow", "TokenLife", "rows"]
 
 _STATES = {
     "none": "no token yet: the next call mints one",
@@ -22,21 +25,23 @@ _STATES = {
     "expired": "expired: the next call waits for a new one",
 }
 _DAY = 86400.0
-_MINUTES = 600.0
-"""The stretches of shorter lives than this many seconds are told to the second."""
+_SHORT_LIFE = 600.0
+"""Seconds. The edges of a shorter life are shown with their seconds."""
 
 
-class Life(NamedTuple):
-    """A token's life as a bar: the three shares are percent and make 100."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenLife:
+    """A token's life as a bar. The three shares are percents and add up to 100."""
 
     fresh: float
     stale: float
     expiring: float
     now: float
-    """Where in it we are: 0 at its start, 100 at its end and after."""
+    """The current moment: 0 at the life's start, 100 at its end and later."""
 
 
-class Stretch(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LifeStretch:
     """One of the three shares in words."""
 
     state: str
@@ -44,30 +49,33 @@ class Stretch(NamedTuple):
     """Its end in UTC, as a time of day: ``22:43``."""
 
 
-class BudgetBar(NamedTuple):
-    """A limit of the budget as a bar, in percent of it."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BudgetBar:
+    """A limit of the budget as a bar, in percent of the limit."""
 
     used: float
     """At most 100."""
     reserve: float
     """Where the reserve begins."""
     kept: int
-    """How many mints that are: those for callers without a token."""
+    """Mints in the reserve, for callers without a token."""
     words: str
-    """How many of how many, and what that makes by the month's end at this pace."""
+    """Mints so far, and the mints at the month's end at this pace."""
     warns: bool
-    """True where the reserve is touched, or would be at this pace."""
+    """True if the reserve is in use, or will be at this pace."""
 
 
-class Mints(NamedTuple):
-    """One period's counts."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PeriodMints:
+    """Mints and failed attempts in one period."""
 
     period: str
     minted: int
     failed: int
 
 
-class Hour(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HourBar:
     """One of the last 24 hours."""
 
     began: str
@@ -76,7 +84,8 @@ class Hour(NamedTuple):
     failed: int
 
 
-class Host(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HostRow:
     """A host that minted."""
 
     name: str
@@ -86,85 +95,110 @@ class Host(NamedTuple):
     """When it minted last, in words: ``3 min ago``."""
 
 
-class Row(NamedTuple):
-    """One client, ready for a template that escapes. Every text is one line without control characters."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StatusRow:
+    """One client. Every text is one line without control characters; your template must escape it."""
 
     alias: str
     client_id: str
     token_endpoint: str
     audience: str
-    """"" where it has none."""
+    """Empty if the client has none."""
     state: str
     state_words: str
     fingerprint: str
-    """"" where there is no token."""
+    """Empty if there is no token."""
     expires: str
-    """In words, as seen from now: ``in 54 min``."""
+    """In words, relative to now: ``in 54 min``."""
     expires_at: str
-    """By ISO 8601 in UTC; "" where there is no token."""
-    life: Life | None
-    stretches: tuple[Stretch, ...]
-    """What the bar of its life shows, as its legend; empty where there is none."""
+    """In ISO 8601, in UTC; empty if there is no token."""
+    life: TokenLife | None
+    stretches: tuple[LifeStretch, ...]
+    """The legend of ``life``; empty if that is None."""
     budgets: tuple[BudgetBar, ...]
-    mints: tuple[Mints, ...]
+    mints: tuple[PeriodMints, ...]
     reasons: str
     """This month's mints by reason, in words."""
-    hours: tuple[Hour, ...]
-    """The current one last."""
-    hosts: tuple[Host, ...]
-    """The one that minted last comes first."""
+    hours: tuple[HourBar, ...]
+    """The current hour last."""
+    hosts: tuple[HostRow, ...]
+    """The host of the latest mint first."""
     failure: str
-    """The last failure and when the next attempt is, in words; "" where there is none."""
+    """The last failure and the time of the next attempt, in words; empty if there is none."""
     cache: str
     cache_answers: bool
 
 
-def rows(reports: Iterable[ClientReport]) -> list[Row]:
-    """One row for each report, in the same order."""
-    return [_row(report) for report in reports]
+def rows(reports: Iterable[ClientReport]) -> list[StatusRow]:
+    """Return one row for each report, in the same order."""
+    return [_printable(_row(report)) for report in reports]
 
 
-def _row(report: ClientReport) -> Row:
-    minted, failed = asdict(report.mints), asdict(report.failed)
-    counts = [(period, count, failed[period]) for period, count in minted.items()]
-    reasons = [f"{count:,} {reason}" for reason, count in report.reasons.items() if count]
-    return Row(
-        alias=plain(report.alias),
-        client_id=plain(report.client_id),
-        token_endpoint=plain(report.token_endpoint),
-        audience=plain(report.audience or ""),
+_T = TypeVar("_T")
+
+
+def _printable(value: _T) -> _T:
+    """The same with each text in it on one line and without control characters."""
+    found: Any = value
+    if isinstance(value, str):
+        found = one_line(value)
+    elif isinstance(value, tuple):
+        found = tuple(_printable(each) for each in cast("tuple[object, ...]", value))
+    elif is_dataclass(value):
+        texts = {each.name: _printable(getattr(value, each.name)) for each in fields(value)}
+        found = replace(cast("Any", value), **texts)
+    return cast("_T", found)
+
+
+def _row(report: ClientReport) -> StatusRow:
+    return StatusRow(
+        alias=report.alias,
+        client_id=report.client_id,
+        token_endpoint=report.token_endpoint,
+        audience=report.audience or "",
         state=report.state,
         state_words=_STATES.get(report.state, report.state),
-        fingerprint=plain(report.fingerprint or ""),
-        expires=when(report.expires_at, report.at),
-        expires_at=iso(report.expires_at) or "",
+        fingerprint=report.fingerprint or "",
+        expires=relative_time(report.expires_at, report.at),
+        expires_at=utc_iso(report.expires_at) or "",
         life=_life(report),
         stretches=tuple(_stretches(report)),
         budgets=tuple(_budgets(report)),
-        mints=tuple(Mints(*count) for count in counts),
-        reasons=", ".join(reasons),
+        mints=_mints(report),
+        reasons=", ".join(f"{count:,} {reason}" for reason, count in report.reasons.items() if count),
         hours=tuple(_hours(report)),
-        hosts=tuple(Host(plain(each.host), each.mints, when(each.last_at, report.at)) for each in report.hosts),
+        hosts=tuple(
+            HostRow(name=each.host, mints=each.mints, last=relative_time(each.last_at, report.at))
+            for each in report.hosts
+        ),
         failure=_failure(report),
-        cache=plain(report.cache),
+        cache=report.cache,
         cache_answers=report.cache_answers,
     )
 
 
-def _hours(report: ClientReport) -> Iterable[Hour]:
+def _mints(report: ClientReport) -> tuple[PeriodMints, ...]:
+    minted, failed = report.mints, report.failed
+    return (
+        PeriodMints(period="hour", minted=minted.hour, failed=failed.hour),
+        PeriodMints(period="day", minted=minted.day, failed=failed.day),
+        PeriodMints(period="month", minted=minted.month, failed=failed.month),
+    )
+
+
+def _hours(report: ClientReport) -> Iterator[HourBar]:
     for ago, counts in zip(range(len(report.hours) - 1, -1, -1), report.hours, strict=True):
-        began = datetime.fromtimestamp(report.at - ago * 3600, timezone.utc)
-        yield Hour(f"{began:%H}:00", *counts)
+        yield HourBar(began=f"{utc_hour(report.at, ago)}:00", minted=counts.minted, failed=counts.failed)
 
 
 def _failure(report: ClientReport) -> str:
     if report.last_failure is None:
         return ""
     again = "now" if report.retry_in is None else f"in {duration(report.retry_in)}"
-    return f"{plain(report.last_failure)} (next attempt: {again})"
+    return f"{report.last_failure} (next attempt: {again})"
 
 
-def _life(report: ClientReport) -> Life | None:
+def _life(report: ClientReport) -> TokenLife | None:
     start, end = report.issued_at, report.expires_at
     if start is None or end is None or end <= start:
         return None
@@ -174,20 +208,20 @@ def _life(report: ClientReport) -> Life | None:
 
     expiring = share(report.expiring_at)
     stale = min(share(report.renew_at), expiring)
-    return Life(stale, expiring - stale, 100 - expiring, share(report.at))
+    return TokenLife(fresh=stale, stale=expiring - stale, expiring=100 - expiring, now=share(report.at))
 
 
-def _stretches(report: ClientReport) -> Iterable[Stretch]:
+def _stretches(report: ClientReport) -> Iterator[LifeStretch]:
     start, end = report.issued_at, report.expires_at
-    if start is None or end is None or _life(report) is None:
+    if start is None or end is None or end <= start:
         return
-    clock = "%H:%M" if end - start >= _MINUTES else "%H:%M:%S"
+    clock = "%H:%M" if end - start >= _SHORT_LIFE else "%H:%M:%S"
     expiring = min(report.expiring_at or end, end)
     for state, until in (("fresh", min(report.renew_at or end, expiring)), ("stale", expiring), ("expiring", end)):
-        yield Stretch(state, format(datetime.fromtimestamp(until, timezone.utc), clock))
+        yield LifeStretch(state=state, until=format(datetime.fromtimestamp(until, timezone.utc), clock))
 
 
-def _budgets(report: ClientReport) -> Iterable[BudgetBar]:
+def _budgets(report: ClientReport) -> Iterator[BudgetBar]:
     budget = report.budget
     if budget is None:
         return
@@ -203,7 +237,7 @@ def _of_month(budget: MintBudget, limit: int, used: int, at: float) -> BudgetBar
     left = period_ends_in("month", at)
     gone = _since_month_began(at)
     words = _so_far(used, limit, "month", at)
-    if used >= limit or gone < _DAY:  # a first day's pace says little about a month
+    if used >= limit or gone < _DAY:  # one day is too short to project a month
         return _bar(budget, limit, used, used, words)
     by_end = round(used + used / gone * left)
     pace = f"{by_end:,} by its end at this pace" if by_end <= limit else _used_up(limit - used, used / gone)
@@ -227,4 +261,4 @@ def _used_up(left: int, per_second: float) -> str:
 def _bar(budget: MintBudget, limit: int, used: int, by_end: int, words: str) -> BudgetBar:
     reserve = 100 * (1 - budget.reserve)
     warns, kept = by_end / limit * 100 >= reserve, round(limit * budget.reserve)
-    return BudgetBar(min(used / limit * 100, 100.0), reserve, kept, words, warns)
+    return BudgetBar(used=min(used / limit * 100, 100.0), reserve=reserve, kept=kept, words=words, warns=warns)

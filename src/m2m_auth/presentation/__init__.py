@@ -1,1 +1,1 @@
-"""What tables and pages share: escaped HTML and SVG, times in words. Standard library only."""
+"""Plain text, HTML and SVG for tables and pages. It uses only the standard library and knows nothing of tokens."""

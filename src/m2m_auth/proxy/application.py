@@ -9,10 +9,10 @@ from typing import Any, cast
 
 from ..oauth2.secrets import Secret
 from ..serving import Answer, Request, Service, wsgi
-from .configuration_file import load
+from .configuration.config_file import load
 from .token_proxy import TokenProxy
 
-__all__ = ["ENVIRONMENT", "app", "house"]
+__all__ = ["ENVIRONMENT", "app", "with_operator"]
 
 ENVIRONMENT = "M2M_AUTH_PROXY_CONFIG"
 """The environment variable that names the configuration."""
@@ -28,22 +28,22 @@ def app(path: str | Path | None = None) -> Callable[..., Any]:
         ConfigurationError: the configuration is wrong; the message names the line.
     """
     proxy = TokenProxy(load(path or os.environ.get(ENVIRONMENT) or "proxy.toml"))
-    return wsgi(house(proxy), max_body=proxy.config.max_body)
+    return wsgi(with_operator(proxy), max_body=proxy.config.max_body)
 
 
-class _House:
-    """The token endpoint at its path, the operator's page for the rest."""
+class _ProxyWithOperator:
+    """The token endpoint at its path, and the operator's service at every other path."""
 
-    def __init__(self, proxy: TokenProxy, other: Service) -> None:
-        self._proxy, self._other, self._path = proxy, other, proxy.config.path
+    def __init__(self, proxy: TokenProxy, operator: Service) -> None:
+        self._proxy, self._operator, self._path = proxy, operator, proxy.config.path
 
     def answer(self, request: Request, /) -> Answer:
         """The answer to one request."""
-        return (self._proxy if request.path == self._path else self._other).answer(request)
+        return (self._proxy if request.path == self._path else self._operator).answer(request)
 
 
-def house(proxy: TokenProxy) -> Service:
-    """The proxy with what its operator looks at, if there is an ``operator_token``."""
+def with_operator(proxy: TokenProxy) -> Service:
+    """The proxy with its operator's page and metrics, if there is an ``operator_token``; else the proxy alone."""
     token = cast("Secret | None", proxy.config.operator_token)
     if token is None:
         return proxy
@@ -60,4 +60,4 @@ def house(proxy: TokenProxy) -> Service:
         metrics_path=proxy.config.metrics_path,
         trusted_proxies=proxy.config.trusted_proxies,
     )
-    return _House(proxy, operator)
+    return _ProxyWithOperator(proxy, operator)

@@ -1,7 +1,7 @@
-"""The ledger's reports in Prometheus' text format, by the library prometheus-client.
+"""The ledger's reports in the text format of Prometheus, made by the library prometheus-client.
 
-A scrape reads the ledger, which all workers and hosts share, and keeps nothing itself: so each worker gives the same
-numbers, and no directory of files is needed. Labels are vendors, which the configuration bounds, and words of ours.
+A scrape reads the ledger, which all workers and hosts share, and keeps no numbers itself. So every worker returns the
+same numbers, without a directory of multiprocess files. Labels are vendors of the configuration and fixed words.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ _MONTHLY = "Begins again at 0 with each UTC month."
 
 
 def exposition(reports: Sequence[VendorReport], durations: Sequence[Durations] = ()) -> tuple[str, bytes]:
-    """The content type and the body of an answer to a scrape.
+    """Return the content type and the body of the answer to a scrape.
 
     Args:
-        reports: the ledger's.
-        durations: the upstreams'.
+        reports: the ledger's reports.
+        durations: the upstreams' histograms.
 
     Raises:
         ConfigurationError: prometheus-client is not installed.
@@ -39,27 +39,28 @@ def exposition(reports: Sequence[VendorReport], durations: Sequence[Durations] =
     except ImportError as error:
         raise ConfigurationError(missing_extra("/metrics", error, "proxy")) from None
     registry = CollectorRegistry(auto_describe=False)
-    registry.register(_Reports(reports, durations))
+    registry.register(_ReportCollector(reports, durations))
     return CONTENT_TYPE_LATEST, generate_latest(registry)
 
 
-class _Reports:
-    """A collector of one scrape's reports."""
+class _ReportCollector:
+    """A collector for one scrape."""
 
     def __init__(self, reports: Sequence[VendorReport], durations: Sequence[Durations]) -> None:
         self._reports, self._durations = reports, durations
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: names are looked at when they are collected, once."""
+        """Return nothing: the registry then takes the names from :meth:`collect`."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """Every metric, with a sample for each vendor."""
+        """Yield every metric, with a sample for each vendor."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         asked = CounterMetricFamily(f"{_NAMESPACE}_asked", f"Token requests of a vendor. {_MONTHLY}", labels=["vendor"])
         words = (
-            f"A vendor's token requests from the cache or refused, and its mints, ahead of a request too. {_MONTHLY}"
+            "A vendor's token requests served from the cache or refused, and its mints, those ahead of a request "
+            f"included. {_MONTHLY}"
         )
         outcomes = CounterMetricFamily(f"{_NAMESPACE}_outcomes", words, labels=["vendor", "outcome"])
         words = "Mints that a vendor may have in a UTC hour or month."

@@ -1,9 +1,9 @@
-"""What only the operator sees: the page and the metrics, behind a token of their own. Without one, both are a 404.
+"""The operator's page and the metrics, protected by the operator's token. Without that token both paths are a 404.
 
-The page is for a browser: a form takes the token and sets a cookie that holds no secret, only until when it is good and
-an HMAC of that; so it works over all workers and hosts, and ends with the token that it came from. ``Authorization:
-Bearer`` is for curl and Prometheus, on the page as well. Nothing here changes anything, so there is nothing to forge
-but a login, and a browser that says that a form comes from elsewhere is refused.
+A browser logs in with a form, which sets a cookie. The cookie holds no secret, only the time when the login ends and an
+HMAC of that time. So one login works on all workers and hosts, and a new operator's token ends it. curl and Prometheus
+send ``Authorization: Bearer``, which the page accepts as well. The service changes nothing, so the only request worth
+forging is the login: a form that the browser marks as sent by another site is refused.
 """
 
 from __future__ import annotations
@@ -17,9 +17,11 @@ from collections.abc import Callable
 from urllib.parse import parse_qsl
 
 from ..errors import ConfigurationError
+from ..presentation.html import Html
 from ..serving import Answer, Request
+from ..shared_cache.counters import SharedCounters
 from . import metrics, operator_page
-from .counters import Allowance, Counters, short
+from .allowances import Allowance, keyed_name
 from .ledger import VendorReport
 from .rate_limits import Addresses
 from .upstream_durations import Durations
@@ -27,10 +29,10 @@ from .upstream_durations import Durations
 __all__ = ["Operator"]
 
 LOGIN = 3600
-"""Seconds for which a login is good; then the token is asked for again."""
+"""How long a login lasts, in seconds."""
 
 WRONG_PER_MINUTE = 10
-"""Wrong tokens from one address, over all workers and hosts; then none from there is looked at for the minute."""
+"""Wrong tokens that one address may send to all workers and hosts. Its next ones are refused until the minute ends."""
 
 _COOKIE = "m2m_auth_operator"
 _CHALLENGE = ("WWW-Authenticate", 'Bearer realm="operator"')
@@ -46,24 +48,24 @@ _NOT_FOUND = Answer(404, (_PLAIN, *_FIXED), b"Not found\n")
 
 
 class Operator:
-    """A service for the operator's two paths; every other path, and both without a token, is 404.
+    """A service with the operator's two paths. Every other path is a 404; without a token these two are as well.
 
     Args:
-        token: the operator's; None or "" switches everything off.
-        reports: the ledger's reports of all vendors.
-        counters: where wrong tokens are counted, and the time.
-        durations: the upstreams' histograms.
-        pepper: signs the cookie, together with the token.
-        path: the page's path, from its slash.
-        metrics_path: the path of Prometheus' metrics.
-        trusted_proxies: as for :func:`~m2m_auth.serving.client_address`.
+        token: the operator's token; None or "" switches both paths off.
+        reports: returns the ledger's reports of all vendors.
+        counters: counts wrong tokens, and has the clock.
+        durations: returns the upstreams' histograms.
+        pepper: with the token, the key that signs the cookie.
+        path: the page's path, with its leading slash.
+        metrics_path: the path of the Prometheus metrics.
+        trusted_proxies: see :func:`~m2m_auth.serving.client_address`.
     """
 
     def __init__(
         self,
         token: str | None,
         reports: Callable[[], list[VendorReport]],
-        counters: Counters,
+        counters: SharedCounters,
         *,
         durations: Callable[[], list[Durations]] = list,
         pepper: bytes,
@@ -82,7 +84,7 @@ class Operator:
         return f"<Operator of {', '.join(self._paths) or 'nothing'}>"
 
     def answer(self, request: Request) -> Answer:
-        """The answer to this request."""
+        """Return the answer to this request."""
         found = self._paths.get(request.path)
         return _NOT_FOUND if found is None else found(request)
 
@@ -94,7 +96,7 @@ class Operator:
             return refused
         try:
             content_type, body = metrics.exposition(self._reports(), self._durations())
-        except ConfigurationError as error:  # prometheus-client is not installed; the page works without
+        except ConfigurationError as error:  # prometheus-client is not installed; the page does not need it
             return Answer(501, (_PLAIN, *_FIXED), f"{error}\n".encode())
         return Answer(200, (("Content-Type", content_type), *_FIXED), body)
 
@@ -112,10 +114,10 @@ class Operator:
         return _html(200, operator_page.page(self._reports(), self._wall()))
 
     def _refused(self, request: Request) -> Answer | None:
-        """The answer to a caller without the token in its Authorization header (RFC 6750 §2.1); None lets it pass."""
+        """The refusal of a request without a valid token in its Authorization header (RFC 6750 §2.1), or None."""
         scheme, _, given = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer":
-            return Answer(401, (_PLAIN, *_FIXED, _CHALLENGE), b"The operator's token is needed\n")
+            return Answer(401, (_PLAIN, *_FIXED, _CHALLENGE), b"This page needs the operator's token\n")
         wait = self._wrong(request, given.strip())
         if wait is None:
             return None
@@ -126,7 +128,7 @@ class Operator:
 
     def _posted(self, request: Request) -> Answer:
         if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-            return _html(403, operator_page.login("That form was not from this page."))
+            return _html(403, operator_page.login("The form was sent from another site."))
         form = dict(parse_qsl(request.body.decode("utf-8", "replace")))
         if form.get("operation") == "leave":
             return self._back_with(request, "", 0)
@@ -135,44 +137,44 @@ class Operator:
             ends = str(int(self._wall()) + LOGIN)
             return self._back_with(request, f"{ends}.{self._signature(ends)}", LOGIN)
         if wait:
-            words = f"Too many wrong tokens from here: try again in {wait} s."
+            words = f"Too many wrong tokens from your address: try again in {wait} s."
             return _html(429, operator_page.login(words), ("Retry-After", str(wait)))
         return _html(401, operator_page.login("That is not the operator's token."), _CHALLENGE)
 
     def _wrong(self, request: Request, given: str) -> int | None:
-        """None for the right token, 0 for a wrong one, and seconds to wait after too many of them."""
-        where = short(self._key, "wrong token", self._addresses.of(request))[:4]
-        wrong = Allowance(self._counters, f"m2m1.pw.{where}", {"minute": WRONG_PER_MINUTE})
+        """None for the right token, 0 for a wrong one, and the seconds to wait after too many wrong ones."""
+        address = keyed_name(self._key, "wrong token", self._addresses.of(request))[:4]
+        wrong = Allowance(self._counters, f"m2m1.pw.{address}", {"minute": WRONG_PER_MINUTE})
         wait = wrong.retry_after()
         if wait:
             return math.ceil(wait)
-        # Digests, so that neither the time nor an error tells the length.
+        # Digests have one length, so the time of the comparison does not show the token's length.
         if hmac.compare_digest(_hmac(self._key, given.encode()), _hmac(self._key, self._token)):
             return None
         wrong.take()
         return 0
 
     def _logged_in(self, request: Request) -> bool:
-        for cookie in re.split("[;,]", request.headers.get("cookie", "")):  # a comma, where the header was repeated
+        for cookie in re.split("[;,]", request.headers.get("cookie", "")):  # repeated headers are joined by a comma
             name, _, value = cookie.strip().partition("=")
             ends, _, signature = value.partition(".")
             if name == _COOKIE and hmac.compare_digest(self._signature(ends).encode(), signature.encode()):
-                return self._wall() < int(ends)  # signed by us, so it is a number
+                return self._wall() < int(ends)  # the signature is right, so it is the number that _posted wrote
         return False
 
     def _signature(self, ends: str) -> str:
         return _hmac(self._key, ends.encode()).hex()
 
     def _back_with(self, request: Request, cookie: str, lives: int) -> Answer:
-        """Back to the page by GET, with a cookie. Both are relative: the proxy may be mounted anywhere."""
+        """A redirect to the page, with a cookie. It is relative, since the proxy may be mounted below any path."""
         forwarded = request.headers.get("x-forwarded-proto", "") if self._trusted_proxies else ""
         secure = "; Secure" if "https" in (request.scheme, forwarded.rpartition(",")[2].strip()) else ""
         set_cookie = f"{_COOKIE}={cookie}; Max-Age={lives}; HttpOnly; SameSite=Strict{secure}"
-        here = "./" + request.path.rpartition("/")[2]  # the dot, or a colon would make it another scheme
-        return Answer(303, (("Location", here), ("Set-Cookie", set_cookie), *_FIXED), b"")
+        location = "./" + request.path.rpartition("/")[2]  # a bare name with a colon would be a scheme
+        return Answer(303, (("Location", location), ("Set-Cookie", set_cookie), *_FIXED), b"")
 
 
-def _html(status: int, body: str, *headers: tuple[str, str]) -> Answer:
+def _html(status: int, body: Html, *headers: tuple[str, str]) -> Answer:
     nonce = secrets.token_urlsafe(16)
     policy = ("Content-Security-Policy", _POLICY.format(nonce))
     fixed = (("Content-Type", "text/html; charset=utf-8"), policy, *_FIXED, *headers)

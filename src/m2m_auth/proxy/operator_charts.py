@@ -1,18 +1,20 @@
-"""The last 24 hours as four small plots of inline SVG: asked, served, minted, refused, each on a scale of its own.
+"""The last 24 hours as four small plots: asked, served, minted, refused. Each has a scale of its own.
 
-On one scale the mints, which cost quota, would be an invisible line below thousands of answers from the cache. No
-script and no style attribute: colours come from classes, so that they follow the page's light or dark scheme.
+On one common scale the mints, which cost quota, would be an invisible line below thousands of answers from the cache.
+Colours come from classes, so they follow the page's light or dark scheme.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta, timezone
-from html import escape
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-__all__ = ["STYLE", "Series", "plots"]
+from ..presentation.charts import Area, Column, Paint, columns, drawing
+from ..presentation.html import Html, element
+from ..presentation.wording import utc_hour
+
+__all__ = ["STYLE", "HourlySeries", "plots"]
 
 STYLE = """
 .plots{display:grid;gap:1rem;grid-template-columns:repeat(auto-fit,minmax(min(17rem,100%),1fr));margin:0 0 2rem}
@@ -27,65 +29,70 @@ STYLE = """
 """
 
 _WIDTH, _HEIGHT = 300, 118
-_LEFT, _RIGHT, _TOP, _BOTTOM = 40, 296, 8, 98
-"""Between which edges the columns stand."""
+_AREA = Area(left=40, right=296, top=8, bottom=98)
+_LEAST_HEIGHT = 1.5
+"""Height of the smallest column, so that one of ten thousand can be seen."""
 
 
-class Series(NamedTuple):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HourlySeries:
     """One quantity, hour by hour."""
 
     name: str
-    """Also its colour's class: asked, served, minted or refused."""
+    """The class of its colour: asked, served, minted or refused."""
     words: str
+    """Its heading."""
     hours: Sequence[int]
-    """The oldest hour first; the last one is not over yet."""
+    """The oldest hour first; the last hour has not ended yet."""
 
 
-def plots(series: Iterable[Series], at: float) -> str:
-    """One figure for each series; ``at`` is the Unix time within the last hour."""
-    return f'<div class="plots">{"".join(_figure(each, at) for each in series)}</div>'
+def plots(series: Iterable[HourlySeries], at: float) -> Html:
+    """Return one figure for each series. Unix time ``at`` is within the last hour."""
+    return element("div", [_figure(each, at) for each in series], class_="plots")
 
 
-def _figure(series: Series, at: float) -> str:
+def _figure(series: HourlySeries, at: float) -> Html:
     total = f"{sum(series.hours):,}"
-    words = escape(series.words)
-    return (
-        f"<figure><figcaption><span>{words}</span><b>{total}</b></figcaption>"
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{words}, by hour: {total} in 24 hours">'
-        f"{_plot(series, at)}</svg></figure>"
+    return element(
+        "figure",
+        element("figcaption", element("span", series.words), element("b", total)),
+        drawing(
+            _WIDTH,
+            _HEIGHT,
+            *_plot(series, at),
+            title=f"{series.words}, by hour: {total} in 24 hours",
+            css_class=None,
+        ),
     )
 
 
-def _plot(series: Series, at: float) -> str:
-    top = _round_up(max(series.hours, default=0))
-    wide = (_RIGHT - _LEFT) / max(len(series.hours), 1)
-    now = datetime.fromtimestamp(at, timezone.utc).replace(minute=0, second=0, microsecond=0)
-    parts = [_grid(y, top) for y in dict.fromkeys((0, top // 2 if top % 2 == 0 else 0, top))]
-    for place, count in enumerate(series.hours):
-        hour, x = now - timedelta(hours=len(series.hours) - 1 - place), _LEFT + place * wide
-        if count:
-            high = max(count / top * (_BOTTOM - _TOP), 1.5)  # one of ten thousand is to be seen
-            last = " now" if place == len(series.hours) - 1 else ""
-            parts.append(
-                f'<rect class="{series.name}{last}" x="{x + wide * 0.1:.2f}" y="{_BOTTOM - high:.2f}" '
-                f'width="{wide * 0.8:.2f}" height="{high:.2f}">'
-                f"<title>{hour:%H}:00 to {hour:%H}:59 UTC: {count:,}</title></rect>"
-            )
-        if hour.hour % 6 == 0:
-            parts.append(f'<text x="{x + wide / 2:.2f}" y="{_HEIGHT - 4}" text-anchor="middle">{hour:%H}</text>')
-    return "".join(parts)
+def _plot(series: HourlySeries, at: float) -> Iterator[Html]:
+    top, last = _round_up(max(series.hours, default=0)), len(series.hours) - 1
+    for count in dict.fromkeys((0, top // 2 if top % 2 == 0 else 0, top)):
+        yield from _grid(count, top)
+    hours = [utc_hour(at, last - place) for place in range(last + 1)]
+    stacks = [
+        Column(
+            title=f"{hour}:00 to {hour}:59 UTC: {count:,}",
+            parts=((count, Paint(css_class=f"{series.name} now" if place == last else series.name)),),
+        )
+        for place, (hour, count) in enumerate(zip(hours, series.hours, strict=True))
+    ]
+    yield columns(stacks, _AREA, most=top, least_height=_LEAST_HEIGHT)
+    step = (_AREA.right - _AREA.left) / max(len(hours), 1)
+    for place, hour in enumerate(hours):
+        if int(hour) % 6 == 0:
+            yield element("text", hour, x=_AREA.left + (place + 0.5) * step, y=_HEIGHT - 4, text_anchor="middle")
 
 
-def _grid(count: int, top: int) -> str:
-    y = _BOTTOM - count / top * (_BOTTOM - _TOP)
-    return (
-        f'<line x1="{_LEFT}" x2="{_RIGHT}" y1="{y:.2f}" y2="{y:.2f}"/>'
-        f'<text x="{_LEFT - 5}" y="{y + 4:.2f}" text-anchor="end">{_short(count)}</text>'
-    )
+def _grid(count: int, top: int) -> Iterator[Html]:
+    y = _AREA.bottom - count / top * (_AREA.bottom - _AREA.top)
+    yield element("line", x1=_AREA.left, x2=_AREA.right, y1=y, y2=y)
+    yield element("text", _short(count), x=_AREA.left - 5, y=y + 4, text_anchor="end")
 
 
 def _round_up(most: int) -> int:
-    """The next of 1, 2, 3, 4, 6, 8, 10, 20, 30, … : where the scale ends."""
+    """Return the end of the scale: the next number of 1, 2, 3, 4, 6, 8, 10, 20, 30 and so on."""
     if most <= 1:
         return 1
     power = 10 ** math.floor(math.log10(most))
@@ -93,7 +100,7 @@ def _round_up(most: int) -> int:
 
 
 def _short(count: int) -> str:
-    """At most five characters: 950, 2,500 as 2.5k, 3M."""
+    """Return a count in at most five characters: 950, 2.5k for 2,500, 3M."""
     for size, name in ((10**9, "G"), (10**6, "M"), (10**3, "k")):
         if count >= size:
             return f"{count / size:.1f}".removesuffix(".0") + name

@@ -1,4 +1,4 @@
-"""How the operator's page looks: light and dark; a table on a wide screen, a card per vendor on a narrow one."""
+"""The operator page's style sheet: light and dark; a table on a wide screen, a card per vendor on a narrow one."""
 
 from __future__ import annotations
 

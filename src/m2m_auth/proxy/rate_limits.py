@@ -1,37 +1,34 @@
-"""How often may one fail, and how often may one ask: per client and per address, in a UTC minute.
+"""Limits per client and per address in a UTC minute: wrong secrets, and requests.
 
-Wrong secrets are counted in the shared cache, by whoever meets one; a process that learns there that it was one too
-many remembers it until the minute ends. So a good request costs no look into the cache, and all that is kept here is
-bounded. Addresses and unknown clients are keyed digests, of which there are so many and no more.
+Wrong secrets are counted in the shared cache. A process that reads there that a limit is reached remembers it until the
+minute ends. So a good request costs no request to the cache. Everything that is kept has a bound. The keys of addresses
+and of unknown clients are keyed digests of three characters, so a flood of made-up names has few counters.
 """
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
-from collections.abc import Generator
-from contextlib import contextmanager
 from ipaddress import ip_network
 
-from ..runtime.fork_safety import on_fork
+from ..runtime.bounded_map import BoundedMap
 from ..serving import Request, client_address
-from .counters import KEPT, Counters, ends_in, label, short
+from ..shared_cache.counters import SharedCounters
+from .allowances import counted_period, keyed_name
 
-__all__ = ["Addresses", "Failures", "Rate", "UnderWay", "Window"]
+__all__ = ["Addresses", "FailedAttempts", "RequestRate", "TimedNames"]
 
 PER_ADDRESS = 3
-"""Several clients may share an address, so it may fail this many times as often as one of them."""
-_MANY = 4096
-_LONGEST_HOPS = 200
-"""Characters of a header that are remembered."""
+"""Several clients may share an address, so an address may fail this many times as often as a client."""
+_CAPACITY = 4096
+_LONGEST_HEADER = 200
+"""The longest ``X-Forwarded-For`` that is remembered, in characters."""
 _KNOWN_GOOD = 3600.0
-"""Seconds that an address is remembered from which a client came with the right secret."""
-_TOLD_AGAIN = 600.0
-"""Seconds after which a process remembers it anew, and tells the others."""
+"""Seconds that a client's address is remembered after the right secret came from it."""
+_SHARED_AGAIN = 600.0
+"""A process writes a client's good address to the shared cache again after this many seconds."""
 
 
 class Addresses:
-    """Where requests come from, as far as limits go: of IPv6 the /64, since whoever has one address there has them all.
+    """The address that a request is counted under: for IPv6 the /64 network, because one subscriber has all of it.
 
     Args:
         trusted_proxies: see :func:`~m2m_auth.serving.client_address`.
@@ -39,160 +36,122 @@ class Addresses:
 
     def __init__(self, trusted_proxies: int) -> None:
         self._trusted_proxies = trusted_proxies
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: BoundedMap[tuple[str, str], str] = BoundedMap(_CAPACITY)
 
     def of(self, request: Request) -> str:
-        """The address, or the network, of whoever sent a request."""
-        hops = request.headers.get("x-forwarded-for", "") if self._trusted_proxies else ""
-        key = request.address, hops
+        """The client's address or network."""
+        forwarded = request.headers.get("x-forwarded-for", "") if self._trusted_proxies else ""
+        key = request.address, forwarded
         found = self._known.get(key)
         if found is None:
             address = client_address(request, self._trusted_proxies)
             found = str(ip_network(f"{address}/64", strict=False)) if ":" in address else address
-            if len(hops) <= _LONGEST_HOPS:
-                if len(self._known) >= _MANY:
-                    self._known.clear()
-                self._known[key] = found
+            if len(forwarded) <= _LONGEST_HEADER:
+                self._known.set(key, found)
         return found
 
 
-class Window:
-    """Names with the time until which something holds for them; the oldest go first.
+class TimedNames:
+    """Names, each with the time until which it counts. A bounded number is kept.
 
     Args:
-        longest: seconds for which it may hold; what seems to hold for longer is from before the clock was set back.
+        longest: the longest time that a name counts, in seconds. A longer rest means that the clock was set back.
     """
 
     def __init__(self, longest: float) -> None:
         self._longest = longest
-        self._until: OrderedDict[str, float] = OrderedDict()
-        self.after_fork()
-        on_fork(self)
+        self._until: BoundedMap[str, float] = BoundedMap(_CAPACITY)
 
-    def after_fork(self) -> None:
-        """In a forked child: another thread may have held the lock."""
-        self._lock = threading.Lock()
-
-    def left(self, name: str, now: float) -> float:
-        """For how many seconds it still holds; 0: not at all."""
-        left = self._until.get(name, now) - now
+    def seconds_left(self, name: str, now: float) -> float:
+        """For how many more seconds the name counts; 0 if it does not."""
+        until = self._until.get(name)
+        left = 0.0 if until is None else until - now
         return left if 0 < left <= self._longest + 1 else 0.0
 
-    def put(self, name: str, until: float) -> None:
-        """From now on until then."""
-        with self._lock:
-            self._until[name] = until
-            self._until.move_to_end(name)
-            if len(self._until) > _MANY:
-                self._until.popitem(last=False)
+    def set(self, name: str, until: float) -> None:
+        """Counts the name until this Unix time."""
+        self._until.set(name, until)
 
 
-class Failures:
+class FailedAttempts:
     """Wrong secrets, per client and per address.
 
-    A client that has lately come from an address with the right secret is shut out there only if both have failed too
-    often: somebody who guesses elsewhere, or another client behind the same address, must not keep it from its token.
-    Whoever sees it come tells the other workers, who look there when they would shut it out, once until the bar ends.
+    A client that lately sent the right secret from an address is blocked there only if both the client and the address
+    have failed too often. So guesses from elsewhere, or another client behind the same address, do not keep it from its
+    token. The worker that sees the right secret tells the other workers through the shared cache. Before another worker
+    blocks the client, it reads that once for each block.
 
     Args:
-        counters: the shared cache.
-        key: for the digests.
+        counters: the shared counters.
+        key: keys the digests.
         limit: failures per client and minute.
     """
 
-    def __init__(self, counters: Counters, key: bytes, limit: int) -> None:
+    def __init__(self, counters: SharedCounters, key: bytes, limit: int) -> None:
         self._counters, self._key = counters, key
         self._limits = {"client": limit, "address": limit * PER_ADDRESS}
-        self._barred, self._strange, self._good = Window(60.0), Window(60.0), Window(_KNOWN_GOOD)
+        self._blocked, self._known_strangers = TimedNames(60.0), TimedNames(60.0)
+        self._good = TimedNames(_KNOWN_GOOD)
 
     def wait(self, client: str, address: str) -> float:
-        """Seconds until a secret of this client, from this address, is looked at again; 0: now."""
+        """Seconds until a secret of this client from this address is checked again; 0: it is checked now."""
         now = self._counters.wall()
-        by_address = self._barred.left(f"address {address}", now)
-        by_client = self._barred.left(f"client {client}", now)
+        by_address = self._blocked.seconds_left(f"address {address}", now)
+        by_client = self._blocked.seconds_left(f"client {client}", now)
         if by_address == by_client:
             return by_client
         longest = max(by_address, by_client)
-        return min(by_address, by_client) if self._comes_from(f"{address} {client}", now, longest) else longest
+        return min(by_address, by_client) if self._is_good(f"{address} {client}", now, longest) else longest
 
-    def _comes_from(self, name: str, now: float, bar: float) -> bool:
-        """Whether a client has lately come from an address with the right secret, to this process or to another."""
-        if self._good.left(name, now):
+    def _is_good(self, name: str, now: float, blocked_for: float) -> bool:
+        """Whether the right secret of a client came from an address lately, to this process or to another."""
+        if self._good.seconds_left(name, now):
             return True
-        if self._strange.left(name, now):
+        if self._known_strangers.seconds_left(name, now):
             return False
-        good = self._counters.get(self._told(name)) is not None
-        (self._good if good else self._strange).put(name, now + bar)
-        self._counters.release()
+        good = self._counters.get(self._good_key(name)) is not None
+        (self._good if good else self._known_strangers).set(name, now + blocked_for)
+        self._counters.release_thread()
         return good
 
     def failed(self, client: str, address: str | None) -> None:
-        """Counts a wrong secret; not against an address where it is None."""
+        """Counts a wrong secret against the client, and against the address if there is one."""
         now = self._counters.wall()
+        minute = counted_period("minute", now)
         for kind, name in (("client", client), ("address", address)):
             if name is None:
                 continue
-            key = f"m2m1.px.{short(self._key, kind, name)[:3]}.{label('minute', now)}"
-            if self._counters.add_one(key, KEPT["minute"]) >= self._limits[kind]:
-                self._barred.put(f"{kind} {name}", now + ends_in("minute", now))
+            key = f"m2m1.px.{keyed_name(self._key, kind, name)[:3]}.{minute.key_suffix}"
+            if self._counters.increment(key, minute.kept) >= self._limits[kind]:
+                self._blocked.set(f"{kind} {name}", minute.end)
 
     def succeeded(self, client: str, address: str) -> None:
-        """Remembers where a client comes from, and tells the others now and then."""
+        """Remembers the client's address, and tells the other workers every ten minutes."""
         now, name = self._counters.wall(), f"{address} {client}"
-        if self._good.left(name, now) < _KNOWN_GOOD - _TOLD_AGAIN:
-            self._good.put(name, now + _KNOWN_GOOD)
-            self._counters.set(self._told(name), b"1", _KNOWN_GOOD)
+        if self._good.seconds_left(name, now) < _KNOWN_GOOD - _SHARED_AGAIN:
+            self._good.set(name, now + _KNOWN_GOOD)
+            self._counters.set(self._good_key(name), b"1", _KNOWN_GOOD)
 
-    def _told(self, name: str) -> str:
-        return f"m2m1.pk.{short(self._key, 'good', name)}"
-
-
-class UnderWay:
-    """What is being done now, each thing by any number of threads."""
-
-    def __init__(self) -> None:
-        self._threads: dict[bytes, int] = {}
-        self.after_fork()
-        on_fork(self)
-
-    def after_fork(self) -> None:
-        """In a forked child: another thread may have held the lock, and none of them is here."""
-        self._lock = threading.Lock()
-        self._threads.clear()
-
-    def __contains__(self, what: bytes) -> bool:
-        return what in self._threads
-
-    @contextmanager
-    def while_(self, what: bytes) -> Generator[None, None, None]:
-        """While the block runs, it is being done."""
-        with self._lock:
-            self._threads[what] = self._threads.get(what, 0) + 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._threads[what] -= 1
-                if not self._threads[what]:
-                    del self._threads[what]
+    def _good_key(self, name: str) -> str:
+        return f"m2m1.pk.{keyed_name(self._key, 'good', name)}"
 
 
-class Rate:
-    """How often one vendor may ask this process in a minute.
+class RequestRate:
+    """The number of requests that one process answers for one vendor in a minute.
 
     Args:
-        limit: how often; None: as often as it likes.
+        limit: the number; None: no limit.
     """
 
     def __init__(self, limit: int | None) -> None:
-        self._limit, self._minute, self._asked = limit, -1, 0
+        self._limit, self._minute, self._requests = limit, -1, 0
 
     def wait(self, now: float) -> float:
-        """Counts a request; seconds to wait if it was one too many, else 0."""
+        """Counts a request; the seconds to wait if it is one too many, else 0."""
         if self._limit is None:
             return 0.0
         minute = int(now // 60)
         if minute != self._minute:
-            self._minute, self._asked = minute, 0
-        self._asked += 1  # threads may lose a count here: it is a brake, no account
-        return ends_in("minute", now) if self._asked > self._limit else 0.0
+            self._minute, self._requests = minute, 0
+        self._requests += 1  # threads may lose a count: this is a brake, not an account
+        return 60.0 - now % 60.0 if self._requests > self._limit else 0.0

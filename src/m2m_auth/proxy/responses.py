@@ -1,49 +1,62 @@
-"""What the token endpoint answers: RFC 6749 §5.1 and §5.2, and when to come back."""
+"""What the token endpoint answers: tokens (RFC 6749 §5.1), and the engine's errors in the words of §5.2."""
 
 from __future__ import annotations
 
-import math
-
+from ..errors import TokenRequestRejected, TokenUnavailable
 from ..serving import Answer
+from ..serving.http_messages import ErrorAnswer, retry_after_header
+from .upstream_transport import BUDGET
 
-__all__ = ["Refused", "granted"]
+__all__ = ["UNKNOWN_CLIENT", "credentials_refused", "error_answer_for", "token_answer", "try_later"]
 
-_BASIC = ("WWW-Authenticate", 'Basic realm="token proxy", charset="UTF-8"')
-
-
-class Refused(Exception):
-    """No token: an error answer (RFC 6749 §5.2).
-
-    Args:
-        status: the HTTP status.
-        error: the error code.
-        description: for whoever runs the client; in the RFC's characters, and never with anything of a secret.
-        retry_after: seconds until it makes sense to ask again, where waiting helps.
-        allow: the methods that are allowed, for a 405.
-    """
-
-    def __init__(
-        self, status: int, error: str, description: str, *, retry_after: float | None = None, allow: str = ""
-    ) -> None:
-        super().__init__(description)
-        self.status, self.error, self.description = status, error, description
-        self.retry_after, self.allow = retry_after, allow
-
-    def answer(self, *, basic: bool) -> Answer:
-        """The answer; with a challenge on a 401 to a client that came with an Authorization header."""
-        headers: list[tuple[str, str]] = []
-        if self.retry_after is not None:
-            headers.append(("Retry-After", str(max(math.ceil(self.retry_after), 1))))
-        if self.allow:
-            headers.append(("Allow", self.allow))
-        if self.status == 401 and basic:
-            headers.append(_BASIC)
-        return Answer.json(self.status, {"error": self.error, "error_description": self.description}, *headers)
+UNKNOWN_CLIENT = "The client is unknown, or its secret is wrong"
+"""One text for both, so that a client cannot find out which ids exist."""
+_PASSED_ON = {
+    "invalid_scope": "The authorization server refuses this scope",
+    "invalid_target": "The authorization server refuses this audience or resource",
+    "unauthorized_client": "The authorization server does not allow this client the grant",
+    "invalid_request": "The authorization server refuses this request",
+    "access_denied": "The authorization server denies this client access",
+}
 
 
-def granted(token: str, expires_in: int, scope: str | None, *headers: tuple[str, str]) -> Answer:
-    """A token (RFC 6749 §5.1): ``expires_in`` in seconds from now; ``scope`` only where it is known."""
+def token_answer(token: str, expires_in: int, scope: str | None, *headers: tuple[str, str]) -> Answer:
+    """A token (RFC 6749 §5.1): ``expires_in`` in seconds from now; ``scope`` if it is known."""
     document: dict[str, str | int] = {"access_token": token, "token_type": "Bearer", "expires_in": expires_in}
     if scope is not None:
         document["scope"] = scope
     return Answer.json(200, document, *headers)
+
+
+def try_later(status: int, description: str, seconds: float) -> ErrorAnswer:
+    """A refusal that ends by itself: ``temporarily_unavailable``, with ``Retry-After``."""
+    return ErrorAnswer(status, "temporarily_unavailable", description, retry_after_header(seconds))
+
+
+def credentials_refused(error: TokenUnavailable) -> bool:
+    """Whether the authorization server refused the client's credentials; some say so by the status alone."""
+    if not isinstance(error, TokenRequestRejected):
+        return False
+    return error.error == "invalid_client" or (error.error is None and error.status in (400, 401, 403))
+
+
+def error_answer_for(error: TokenUnavailable, *, own_credentials: bool, budget_wait: float) -> ErrorAnswer:
+    """The refusal for one vendor.
+
+    Args:
+        error: why there is no token.
+        own_credentials: the vendor has its own credentials upstream; otherwise they are the proxy's.
+        budget_wait: seconds until the vendor's budget allows another mint.
+    """
+    wait = error.retry_after if error.retry_after is not None else 1.0
+    if error.cause_code == BUDGET:
+        return try_later(429, "This client's budget of new tokens is used up", max(budget_wait, wait))
+    if credentials_refused(error):
+        if own_credentials:
+            return ErrorAnswer(401, "invalid_client", UNKNOWN_CLIENT)
+        return try_later(503, "The authorization server refuses the token proxy itself: its operator must act", wait)
+    if isinstance(error, TokenRequestRejected) and error.error in _PASSED_ON:
+        return ErrorAnswer(400, error.error, _PASSED_ON[error.error])
+    if error.cause_code == "http_429":
+        return try_later(429, "The authorization server is asked too often", wait)
+    return try_later(503, "There is no token: the authorization server cannot be reached, or gives none", wait)

@@ -1,7 +1,8 @@
-"""Whether a secret is the client's: HMAC-SHA-256 under the pepper, compared in constant time; no secret is kept.
+"""Whether a secret is the client's: HMAC-SHA-256 under the pepper, compared in constant time. No secret is kept.
 
-The verifiers of the proxy's own secrets come with the configuration. Where a vendor keeps its credentials upstream, a
-token from there enrols a verifier: here, and in the shared cache for the other workers, until that token ends.
+The verifiers of secrets that the proxy gave out come with the configuration. A vendor that keeps its own credentials
+proves its secret by a token from upstream. That enrols a verifier in this process, and in the shared cache for the
+other workers, until the token ends.
 """
 
 from __future__ import annotations
@@ -11,17 +12,19 @@ import hmac
 import math
 import os
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import contextmanager
 
 from ..oauth2.secrets import Secret
 from ..runtime.fork_safety import on_fork
-from .counters import Counters
+from ..shared_cache.counters import SharedCounters
 
-__all__ = ["SCHEME", "Verifiers", "is_verifier", "read_verifier", "verifier"]
+__all__ = ["SCHEME", "SecretVerifiers", "SecretsOnTrial", "is_verifier", "read_verifier", "verifier"]
 
 SCHEME = "hmac-sha256:"
+"""The first part of every verifier in a configuration."""
 _KEPT = 2
-"""Verifiers per client, the newest first: a secret is changed while some still use the old one."""
+"""Verifiers per client, the newest first. While a secret is changed, some hosts still use the old one."""
 _Known = tuple[tuple[bytes, float], ...]
 
 
@@ -31,12 +34,12 @@ def _mac(pepper: Secret, client_id: str, secret: Secret) -> bytes:
 
 
 def verifier(pepper: Secret, client_id: str, secret: Secret) -> str:
-    """What a configuration keeps of a secret."""
+    """The verifier of a secret, for a configuration."""
     return SCHEME + base64.urlsafe_b64encode(_mac(pepper, client_id, secret)).decode()
 
 
 def read_verifier(text: object) -> bytes:
-    """The HMAC in a verifier. Raises ValueError for anything else."""
+    """The HMAC in a verifier. Raises ValueError if the text is no verifier."""
     if not isinstance(text, str) or not text.startswith(SCHEME):
         raise ValueError("not a verifier")
     mac = base64.urlsafe_b64decode(text[len(SCHEME) :])
@@ -46,7 +49,7 @@ def read_verifier(text: object) -> bytes:
 
 
 def is_verifier(text: str) -> bool:
-    """Whether :func:`verifier` may have made it."""
+    """Whether the text has the form of a verifier."""
     try:
         return bool(read_verifier(text))
     except ValueError:
@@ -54,51 +57,51 @@ def is_verifier(text: str) -> bool:
 
 
 def _padded(known: Iterable[tuple[bytes, float]]) -> _Known:
-    """Always two, so that a client with one, with two and with none take the same time."""
+    """Always two, so that a check takes the same time for a client with two, one or no verifiers."""
     two = [*known][:_KEPT]
     return (*two, *((os.urandom(32), 0.0) for _ in range(_KEPT - len(two))))
 
 
-class Verifiers:
-    """All clients' verifiers.
+class SecretVerifiers:
+    """The verifiers of all clients.
 
     Args:
         pepper: the key.
-        configured: the verifiers by client id; none where the client's secret is known upstream only.
+        configured: the verifiers by client id; empty for a client whose secret is known upstream only.
         counters: the shared cache.
     """
 
-    def __init__(self, pepper: Secret, configured: Mapping[str, Iterable[str]], counters: Counters) -> None:
+    def __init__(self, pepper: Secret, configured: Mapping[str, Iterable[str]], counters: SharedCounters) -> None:
         self._pepper, self._counters = pepper, counters
         self._known = {
             client_id: _padded((read_verifier(text), math.inf) for text in texts)
             for client_id, texts in configured.items()
         }
-        self._nobody = _padded(())
+        self._of_unknown_client = _padded(())
         self._wall = counters.wall
         self.after_fork()
         on_fork(self)
 
     def __repr__(self) -> str:
-        return f"<Verifiers of {len(self._known)} clients>"
+        return f"<SecretVerifiers of {len(self._known)} clients>"
 
     def after_fork(self) -> None:
         """In a forked child: another thread may have held the lock."""
         self._lock = threading.Lock()
 
     def mac(self, client_id: str, secret: Secret) -> bytes:
-        """What stands for this secret of this client."""
+        """The MAC of this secret of this client."""
         return _mac(self._pepper, client_id, secret)
 
     def knows(self, client_id: str, mac: bytes) -> bool:
-        """Whether it is the client's secret, by what this process knows; unknown clients take the same time."""
+        """Whether this process knows it as the client's secret. An unknown client takes the same time."""
         now, found = self._wall(), False
-        for known, until in self._known.get(client_id, self._nobody):
+        for known, until in self._known.get(client_id, self._of_unknown_client):
             found |= hmac.compare_digest(known, mac) and now < until
         return found
 
     def learn(self, client_id: str, mac: bytes) -> bool:
-        """The same by what another worker has enrolled: one look into the shared cache."""
+        """Whether another worker has enrolled it: one read of the shared cache."""
         name = self._name(mac)
         until, _, tag = (self._counters.get(name) or b"").partition(b".")
         right = hmac.compare_digest(tag, self._tag(mac, until))
@@ -108,15 +111,15 @@ class Verifiers:
         return True
 
     def enrol(self, client_id: str, mac: bytes, until: float) -> None:
-        """The authorization server has taken this secret; good until then, here and for the other workers."""
+        """Remembers a secret that the authorization server accepted, until Unix time ``until``, for all workers."""
         text = str(int(until)).encode()
         if any(known == mac and int(until) <= ends for known, ends in self._known[client_id]):
-            return  # by another token, which lives longer
+            return  # enrolled by another token that lives longer
         self._keep(client_id, mac, int(until))
         self._counters.set(self._name(mac), text + b"." + self._tag(mac, text), int(until) - self._wall())
 
     def forget(self, client_id: str, mac: bytes) -> None:
-        """The authorization server has refused it since."""
+        """Forgets a secret that the authorization server now refuses, for all workers."""
         with self._lock:
             rest = [each for each in self._known[client_id] if not hmac.compare_digest(each[0], mac)]
             self._known[client_id] = _padded(rest)
@@ -128,10 +131,40 @@ class Verifiers:
             self._known[client_id] = _padded(((mac, until), *rest))
 
     def _name(self, mac: bytes) -> str:
-        """Its key in the cache: where nobody can look who does not know the secret and the pepper."""
+        """Its cache key, which nobody can compute without the secret and the pepper."""
         named = hmac.digest(self._pepper.reveal_bytes(), b"enrolled under " + mac, "sha256")
         return "m2m1.pv." + base64.urlsafe_b64encode(named).rstrip(b"=").decode()
 
     def _tag(self, mac: bytes, until: bytes) -> bytes:
-        """Binds the end to it: whoever may write to the cache cannot make it last."""
+        """Authenticates the end, so that a writer to the cache cannot prolong it."""
         return hmac.new(self._pepper.reveal_bytes(), b"enrolled until " + until + mac, "sha256").hexdigest().encode()
+
+
+class SecretsOnTrial:
+    """The secrets that are being tried upstream now, each by any number of threads."""
+
+    def __init__(self) -> None:
+        self._threads: dict[bytes, int] = {}
+        self.after_fork()
+        on_fork(self)
+
+    def after_fork(self) -> None:
+        """In a forked child: another thread may have held the lock, and no other thread exists."""
+        self._lock = threading.Lock()
+        self._threads.clear()
+
+    def __contains__(self, mac: bytes) -> bool:
+        return mac in self._threads
+
+    @contextmanager
+    def trial(self, mac: bytes) -> Generator[None, None, None]:
+        """Counts the secret as being tried while the block runs."""
+        with self._lock:
+            self._threads[mac] = self._threads.get(mac, 0) + 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._threads[mac] -= 1
+                if not self._threads[mac]:
+                    del self._threads[mac]

@@ -1,6 +1,6 @@
-"""How long the authorization servers take to answer, counted over all workers and hosts: a histogram per upstream.
+"""How long the authorization servers take to answer: a histogram per upstream, over all workers and hosts.
 
-A cache can only add one, so a duration is one more in its bucket, and there is no sum; quantiles need none.
+A cache can only add one, so a duration adds one to its bucket, and there is no sum. Quantiles need none.
 """
 
 from __future__ import annotations
@@ -8,44 +8,47 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from .counters import KEPT, Counters, label, short
+from ..shared_cache.counters import SharedCounters
+from .allowances import counted_period, keyed_name
 
 __all__ = ["SECONDS", "Durations", "UpstreamDurations"]
 
 SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
-"""The buckets' upper ends; there is one more for what takes longer."""
+"""The upper ends of the buckets. One more bucket counts what takes longer."""
 
 
 class Durations(NamedTuple):
     """One upstream's token requests of the current UTC month."""
 
     upstream: str
+    """The upstream's name."""
     outcome: str
     """``minted`` or ``failed``."""
     counts: tuple[int, ...]
-    """Per bucket, not added up."""
+    """The count of each bucket alone, not cumulative."""
 
 
 class UpstreamDurations:
     """The histograms of all upstreams.
 
     Args:
-        upstreams: their names.
-        counters: the shared cache.
-        key: for the names of the counters.
+        upstreams: the upstreams' names.
+        counters: the shared counters.
+        key: keys the names of the counters.
     """
 
-    def __init__(self, upstreams: Iterable[str], counters: Counters, key: bytes) -> None:
-        self._names = {name: f"m2m1.pu.{short(key, 'durations', name)}" for name in upstreams}
+    def __init__(self, upstreams: Iterable[str], counters: SharedCounters, key: bytes) -> None:
+        self._names = {name: f"m2m1.pu.{keyed_name(key, 'durations', name)}" for name in upstreams}
         self._counters = counters
 
     def observe(self, upstream: str, seconds: float, *, minted: bool) -> None:
-        """Counts a token request that was answered, or not, after so many seconds."""
+        """Counts a token request that ended after so many seconds."""
         bucket = next((place for place, end in enumerate(SECONDS) if seconds <= end), len(SECONDS))
-        self._counters.add_one(self._counter(upstream, "minted" if minted else "failed", bucket), KEPT["month"])
+        kept = counted_period("month", self._counters.wall()).kept
+        self._counters.increment(self._counter(upstream, "minted" if minted else "failed", bucket), kept)
 
     def read(self) -> list[Durations]:
-        """Every histogram; one without an observation, too."""
+        """All histograms, empty ones included."""
         return [
             Durations(
                 name,
@@ -57,4 +60,6 @@ class UpstreamDurations:
         ]
 
     def _counter(self, upstream: str, outcome: str, bucket: int) -> str:
-        return f"{self._names[upstream]}.{label('month', self._counters.wall())}.{outcome[0]}{bucket}"
+        return (
+            f"{self._names[upstream]}.{counted_period('month', self._counters.wall()).key_suffix}.{outcome[0]}{bucket}"
+        )

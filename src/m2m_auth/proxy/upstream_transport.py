@@ -1,9 +1,10 @@
-"""The way to one authorization server: a transport for the engine that keeps the proxy's own rules about minting.
+"""The transport to one authorization server, which keeps the proxy's own rules about minting.
 
-The engine decides when to mint. Here every mint first takes one of its vendor's budget, no more than so many are under
-way at once, and of a secret that nobody knows yet only a few are tried. And here a token's end is moved: what must
-still be good for ``min_validity`` when it is given out is, for the engine, over that much earlier. How long it really
-lives travels with it, in front of its value; nothing but :func:`unpacked` reads it there.
+The engine decides when to mint. This transport takes each mint from its vendor's budget, bounds the token requests that
+are under way at once, and bounds how many unknown secrets are tried.
+
+It also moves the end of each token. A vended token must be good for ``min_validity``, so for the engine the token ends
+that much earlier. The real lifetime is put in front of the token's value; :func:`unpacked` takes it off again.
 """
 
 from __future__ import annotations
@@ -20,59 +21,59 @@ from ..oauth2.lifetimes import granted_lifetime, jwt_claims
 from ..oauth2.tokens import AccessToken
 from ..oauth2.transport import HttpRequest, HttpResponse, Transport, TransportError
 from ..runtime.clock import Clock
-from ..runtime.fork_safety import delaying_forks, on_fork
-from .counters import Allowance
+from ..runtime.fork_safety import on_fork
+from .allowances import Allowance
 from .ledger import VendorLedger
 
-__all__ = ["BUDGET", "BUSY", "GUESSES", "Observer", "Upstream", "reserved", "unpacked"]
+__all__ = ["BUDGET", "BUSY", "SECRET_ATTEMPTS", "DurationObserver", "Upstream", "reserved", "unpacked"]
 
-BUDGET, BUSY, GUESSES = "vendor_budget", "proxy_busy", "secret_attempts"
-"""Why the authorization server was not asked: an error's ``cause_code``."""
+BUDGET, BUSY, SECRET_ATTEMPTS = "vendor_budget", "proxy_busy", "secret_attempts"
+"""An error's ``cause_code`` if the authorization server was not asked: the reason."""
 _SHORTEST = 5.0
-"""Seconds for which a token is worth keeping."""
+"""The shortest time for which a token is worth keeping, in seconds."""
 
 
-class Observer(Protocol):
-    """Is told how long a token request took, in seconds, and whether there was a token in its answer."""
+class DurationObserver(Protocol):
+    """Records how long a token request took, in seconds, and whether its answer held a token."""
 
     def __call__(self, seconds: float, *, minted: bool) -> None:
-        """After each."""
+        """Called after each token request."""
         ...
 
 
 def reserved(lifetime: float, min_validity: float) -> float:
-    """How long before its end a token is no longer given out.
+    """How long before its end a token is no longer vended, in seconds.
 
-    A second more than ``min_validity``, since answers have whole ones. Where nothing would be left of the token, half
-    its life: a token that is shorter than promised is better than a mint for every request.
+    One second more than ``min_validity``, because answers have whole seconds. If almost nothing would be left of the
+    token, half its life: a token that is shorter than promised is better than a mint for every request.
     """
     reserve = min_validity + 1
     return reserve if lifetime - reserve >= _SHORTEST else lifetime / 2
 
 
 def unpacked(token: AccessToken) -> tuple[str, float]:
-    """The token as the authorization server gave it, and the seconds that it lived then."""
+    """The token as the authorization server gave it, and its lifetime in seconds."""
     lifetime, _, value = token.value.partition(":")
     return value, float(lifetime)
 
 
 class Upstream:
-    """What all of one upstream's token requests share in this process.
+    """One upstream: the limits that its token requests share in this process.
 
     Args:
-        transport: how the token endpoint is reached.
-        clock: the time.
-        observe: is told how long each token request took.
-        min_validity: how long a token must still be good when it is given out; seconds.
-        lifetime_cap: longer-lived tokens end after so many seconds.
-        max_calls: how many token requests may be under way at once.
+        transport: reaches the token endpoint.
+        clock: the clocks.
+        observe: records how long each token request took.
+        min_validity: how long a vended token must still be good, in seconds.
+        lifetime_cap: a token that lives longer ends for the proxy after this many seconds.
+        max_calls: the number of token requests that may be under way at once.
     """
 
     def __init__(
         self,
         transport: Transport,
         clock: Clock,
-        observe: Observer,
+        observe: DurationObserver,
         min_validity: float,
         lifetime_cap: float,
         max_calls: int,
@@ -83,33 +84,33 @@ class Upstream:
         on_fork(self)
 
     def after_fork(self) -> None:
-        """In a forked child nobody's token request is under way."""
+        """In a forked child: no token request is under way."""
         self._free = threading.BoundedSemaphore(self._max_calls)
 
-    def transport_for(self, vendor: str, ledger: VendorLedger, guesses: Allowance | None) -> Transport:
-        """The transport for one vendor; ``guesses`` where its secret is not known yet."""
+    def transport_for(self, vendor: str, ledger: VendorLedger, attempts: Allowance | None) -> Transport:
+        """The transport for one vendor; with ``attempts`` if its secret is not known yet."""
 
         def send(request: HttpRequest) -> HttpResponse:
-            if guesses is None:
+            if attempts is None:
                 return self._mint(request, vendor, ledger)[0]
-            taken = guesses.take()
+            taken = attempts.take()
             if not taken.granted:
-                raise TransportError("Too many unknown secrets were tried", GUESSES)
+                raise TransportError("Too many unknown secrets were tried", SECRET_ATTEMPTS)
             minted = False
             try:
                 response, minted = self._mint(request, vendor, ledger)
             except TransportError as error:
-                minted = error.cause_code in (BUDGET, BUSY)  # not tried at all
+                minted = error.cause_code in (BUDGET, BUSY)  # the secret was not tried
                 raise
             finally:
                 if minted:
-                    guesses.give_back(taken)
+                    attempts.give_back(taken)
             return response
 
         return send
 
     def _mint(self, request: HttpRequest, vendor: str, ledger: VendorLedger) -> tuple[HttpResponse, bool]:
-        """The answer, and whether there is a token in it."""
+        """The answer, and whether it holds a token."""
         taken = ledger.mints(vendor).take()
         if not taken.granted:
             raise TransportError("This vendor's mint budget is used up", BUDGET)
@@ -127,13 +128,13 @@ class Upstream:
             if packed is None:
                 ledger.mints(vendor).give_back(taken)
         if packed is None:
-            return response, False  # for the engine to describe
+            return response, False  # the engine describes it
         ledger.minted(vendor)
         return packed, True
 
     @contextmanager
     def _turn(self, request: HttpRequest) -> Generator[HttpRequest, None, None]:
-        """One of the token requests that may be under way, with what is left of its time."""
+        """Waits until one more request may be under way; gives the request with the rest of its time."""
         began = self._clock.monotonic()
         if not self._free.acquire(timeout=request.timeout / 2):
             raise TransportError("Too many token requests are under way", BUSY)
@@ -149,10 +150,10 @@ class Upstream:
             data = cast("dict[str, Any]", json.loads(response.body)) if response.status == 200 else {}
             value = data["access_token"]
             if not re.fullmatch("[!-~]+", value):
-                return None  # packed it might look like a token
-            with delaying_forks():  # PyJWT is imported for the first JWT
-                claims = jwt_claims(value)
-            lived = granted_lifetime(data.get("expires_in"), claims, sent_at, DEFAULT_POLICY.default_lifetime)
+                return None  # packed, it could look like a token
+            lived = granted_lifetime(
+                data.get("expires_in"), jwt_claims(value), sent_at, DEFAULT_POLICY.default_lifetime
+            )
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
         lifetime = min(lived, self._lifetime_cap)

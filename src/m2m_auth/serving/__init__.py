@@ -1,8 +1,8 @@
-"""The framework-neutral ends of a service: what it is asked, what it answers, and how WSGI and ASGI carry both.
+"""The framework-neutral side of a service: a request, an answer, and how WSGI and ASGI carry both.
 
 A service (the token proxy, the vending endpoint) is one object with one method. It reads a :class:`Request` and
-returns an :class:`Answer`. Everything that depends on how a server hands over a request is here and in the two
-integrations, so that a rule is written once, in the service.
+returns an :class:`Answer`. Only this package and the Django and Flask packages know how a server hands over a request,
+so each rule of a service is written once.
 """
 
 from .asgi_application import asgi

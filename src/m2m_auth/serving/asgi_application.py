@@ -10,7 +10,7 @@ from .http_messages import MAX_BODY, Answer, Request, Service, answered
 __all__ = ["asgi"]
 
 _DRAINED = 16
-"""A body up to so many times the limit is read and dropped: many clients read no answer before they have sent all."""
+"""A body up to this many times the limit is read and dropped: many clients send it all before they read an answer."""
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -23,9 +23,9 @@ def asgi(service: Service, *, max_body: int = MAX_BODY, threads: int = 40) -> _A
 
     Args:
         service: the service.
-        max_body: bytes of a request's body that are read at most.
-        threads: how many requests are answered at once in one event loop. They are this service's own: where it waits
-            for a slow authorization server, the other endpoints of the application keep theirs.
+        max_body: the largest request body that is read, in bytes.
+        threads: the number of requests that one event loop answers at once. The service has its own limit on threads,
+            so a slow authorization server does not use up the threads of the application's other endpoints.
     """
     from anyio import CapacityLimiter
     from anyio.lowlevel import RunVar

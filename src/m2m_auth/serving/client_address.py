@@ -1,4 +1,4 @@
-"""Where a request comes from, behind proxies of one's own."""
+"""The IP address of a client that sits behind trusted reverse proxies."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ __all__ = ["client_address"]
 
 
 def client_address(request: Request, trusted_proxies: int) -> str:
-    """The client's IP address; '' where it cannot be told.
+    """The client's IP address; '' if there is none.
 
     Args:
         request: the request.
-        trusted_proxies: how many proxies of your own stand in front, each of which appends the address that it saw to
-            ``X-Forwarded-For``. 0: none, and the header is not read. The addresses are counted from the right: what
-            stands further left was written by the client.
+        trusted_proxies: the number of reverse proxies in front of the service. Each one appends the address of its own
+            peer to ``X-Forwarded-For``. The entries are counted from the right, because the client can write anything
+            further left. With 0 the header is not read.
     """
     if trusted_proxies <= 0:
         return _ip(request.address)
     hops = request.headers.get("x-forwarded-for", "").split(",")
-    # Fewer hops than proxies: the request came in past one of them, so the header is not to be believed.
+    # Fewer entries than proxies: the request bypassed a proxy, so the header proves nothing.
     return _ip(hops[-trusted_proxies] if trusted_proxies <= len(hops) else request.address)
 
 
 def _ip(text: str) -> str:
-    """The address in one spelling, without port and zone, an IPv4 address never mapped into IPv6; '' for none."""
+    """The address in its normal form, without port and zone, IPv4-mapped IPv6 as IPv4; '' if it is no address."""
     text = text.strip()
     if text.startswith("["):
         text = text[1:].partition("]")[0]

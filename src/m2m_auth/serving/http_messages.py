@@ -4,43 +4,47 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
-__all__ = ["MAX_BODY", "Answer", "Request", "Service", "answered"]
+__all__ = ["MAX_BODY", "Answer", "ErrorAnswer", "Request", "Service", "answered", "retry_after_header"]
 
 MAX_BODY = 64 * 1024
-"""Bytes of a request's body that are read at most, unless told otherwise: a token request has a few hundred."""
+"""The largest request body that is read by default, in bytes. A token request has a few hundred."""
 
 _log = logging.getLogger("m2m_auth.serving")
 
 
-class Request(NamedTuple):
-    """One HTTP request, as a service reads it."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Request:
+    """One HTTP request, as a service reads it. Its repr shows no headers, query or body: they may hold credentials."""
 
     method: str
     path: str
-    """Below the place where the service is mounted; decoded."""
+    """The decoded path below the place where the service is mounted."""
     query: str
     """The raw query string, without the question mark."""
     headers: Mapping[str, str]
-    """Names in lower case; the values of a repeated header are joined by ``", "`` (RFC 9110 §5.2)."""
+    """Names in lower case. The values of a repeated header are joined by ``", "`` (RFC 9110 §5.2)."""
     body: bytes
-    """Empty where it was too large."""
+    """Empty if the body is too large."""
     too_large: bool
-    """True where the body was larger than the server was told to read."""
+    """True if the body is larger than the limit of the WSGI or ASGI application."""
     address: str
-    """The peer's IP address: behind a proxy, the proxy's. See :func:`client_address`."""
+    """The peer's IP address. Behind a reverse proxy this is the proxy; see :func:`client_address`."""
     scheme: str
     native: Any = None
-    """What the server or framework handed over: WSGI's environ, ASGI's scope, Flask's or Django's request."""
+    """The server's or framework's own object: WSGI's environ, ASGI's scope, Flask's or Django's request."""
 
     def __repr__(self) -> str:
-        return f"<Request {self.method}>"  # headers, query and body may hold credentials
+        return f"<Request {self.method}>"
 
 
-class Answer(NamedTuple):
-    """The answer to one request. ``Content-Length`` is the server's affair."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to one request; the server adds ``Content-Length``. Its repr shows no body: it may be a token."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -48,7 +52,7 @@ class Answer(NamedTuple):
 
     @classmethod
     def json(cls, status: int, document: Mapping[str, Any], *headers: tuple[str, str]) -> Answer:
-        """A JSON document that nobody stores (RFC 6749 §5.1)."""
+        """A JSON document that no cache may store (RFC 6749 §5.1)."""
         fixed = (
             ("Content-Type", "application/json;charset=UTF-8"),
             ("Cache-Control", "no-store"),
@@ -58,11 +62,38 @@ class Answer(NamedTuple):
         return cls(status, (*fixed, *headers), json.dumps(document).encode())
 
     def __repr__(self) -> str:
-        return f"<Answer {self.status}>"  # the body may be a token
+        return f"<Answer {self.status}>"
+
+
+class ErrorAnswer(Exception):
+    """Raised by a service to end a request with an error response (RFC 6749 §5.2).
+
+    Its words are fixed where it is raised, so the response repeats nothing of the request or of another server.
+
+    Args:
+        status: the HTTP status.
+        error: the error code.
+        description: the text for ``error_description``, in the characters that the RFC allows.
+        headers: further response headers.
+    """
+
+    def __init__(self, status: int, error: str, description: str, *headers: tuple[str, str]) -> None:
+        super().__init__(description)
+        self.status, self.error, self.headers = status, error, headers
+
+    @property
+    def answer(self) -> Answer:
+        """The response."""
+        return Answer.json(self.status, {"error": self.error, "error_description": str(self)}, *self.headers)
+
+
+def retry_after_header(seconds: float) -> tuple[str, str]:
+    """``Retry-After`` in whole seconds, rounded up, at least 1."""
+    return "Retry-After", str(max(1, math.ceil(seconds)))
 
 
 class Service(Protocol):
-    """Whatever answers requests. Called from any number of threads at once."""
+    """An object that answers requests. Several threads call it at once."""
 
     def answer(self, request: Request, /) -> Answer:
         """The answer to this request. Blocks while a token is minted."""
@@ -70,10 +101,13 @@ class Service(Protocol):
 
 
 def answered(service: Service, request: Request) -> Answer:
-    """The service's answer; a fault in it is logged and told as 500 without any detail. For adapters."""
+    """The service's answer, for adapters of a server or framework.
+
+    An exception in the service is logged. The client gets a 500 without any detail.
+    """
     try:
         answer = service.answer(request)
     except Exception:
         _log.exception("%s failed to answer a request", type(service).__name__)
         answer = Answer.json(500, {"error": "server_error", "error_description": "The request could not be answered."})
-    return answer._replace(body=b"") if request.method == "HEAD" else answer
+    return replace(answer, body=b"") if request.method == "HEAD" else answer

@@ -20,7 +20,7 @@ def wsgi(service: Service, *, max_body: int = MAX_BODY) -> _WsgiApp:
 
     Args:
         service: the service.
-        max_body: bytes of a request's body that are read at most.
+        max_body: the largest request body that is read, in bytes.
     """
 
     def application(environ: _Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
@@ -36,7 +36,7 @@ def wsgi(service: Service, *, max_body: int = MAX_BODY) -> _WsgiApp:
 
 @lru_cache(1024)
 def _name(key: str) -> str:
-    """A header's name, by its key in the environment."""
+    """The header's name for a key of the environ."""
     return key[5:].replace("_", "-").lower()
 
 
@@ -60,14 +60,14 @@ def _request(environ: _Environ, max_body: int) -> Request:
 
 
 def _read(environ: _Environ, max_body: int) -> bytes | None:
-    """The body, or None for one that is too large, which is not read any further."""
+    """The body, or None if it is too large; the rest of such a body is not read."""
     length = environ.get("CONTENT_LENGTH") or ""
     if length.isascii() and length.isdigit():
-        # Read what was compared: a number cut for comparing would, with zeros before it, be a small one.
+        # The same number is compared and read. Cutting the digits with their leading zeros would make it smaller.
         size = int(length.lstrip("0")[:20] or "0")
         return None if size > max_body else environ["wsgi.input"].read(size)
     if not environ.get("wsgi.input_terminated"):
-        return b""  # no length, and nothing says where the body ends: PEP 3333 has no body then
+        return b""  # no length and no end that the server marks: PEP 3333 has no body then
     body = bytearray()
     while len(body) <= max_body:
         piece = environ["wsgi.input"].read(max_body + 1 - len(body))

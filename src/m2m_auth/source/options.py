@@ -1,55 +1,26 @@
-"""The checks of what a source takes besides the token request."""
+"""The keyword arguments of a constructor that do not exist, and the check of an alias."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ..errors import ConfigurationError, nearest
-from ..oauth2.client_authentication.protocol import ClientAuthentication
-from ..oauth2.grants import Grant
 
-if TYPE_CHECKING:
-    from ..caches.protocol import TokenCache
-    from ..events import Subscriber
-    from ..lifecycle.mint_budget import MintBudget
-    from ..lifecycle.policy import RenewalPolicy
-    from ..runtime.clock import Clock
+__all__ = ["FRONT_DOOR_OPTIONS", "checked_alias", "refuse_unknown"]
 
-__all__ = ["SourceOptions", "checked_alias", "refuse_unknown"]
+FRONT_DOOR_OPTIONS = ("allowed_origins", "allow_insecure_http", "is_rejection")
+"""What a front door's ``M2MAuth`` takes and ``TokenSource`` does not."""
 
 
-class SourceOptions(TypedDict, total=False):
-    """The keyword arguments that ``TokenSource`` takes; a plugin's ``M2MAuth`` passes them on."""
-
-    audience: str | None
-    scope: str | Iterable[str] | None
-    resource: str | Sequence[str] | None
-    extra_parameters: Mapping[str, str] | None
-    client_authentication: str | ClientAuthentication
-    grant: Grant | None
-    cache: str | TokenCache | None
-    encryption_keys: Sequence[str | bytes] | None
-    policy: RenewalPolicy | None
-    budget: MintBudget | None
-    transport: Any
-    clock: Clock | None
-    on_event: Subscriber | None
-    alias: str | None
-
-
-_PLUGIN_OPTIONS = ("allowed_origins", "allow_insecure_http", "is_rejection")
-
-_FIRST = ("token_endpoint", "client_id", "client_secret")
-
-
-def refuse_unknown(unknown: Mapping[str, object]) -> None:
-    """Raises for an option that does not exist, naming the nearest one that does."""
+def refuse_unknown(unknown: Mapping[str, object], constructor: Callable[..., Any]) -> None:
+    """Raises TypeError for the first keyword argument that ``constructor`` does not have; it names the nearest one."""
     for name in unknown:
-        known = (*_FIRST, *SourceOptions.__annotations__, *_PLUGIN_OPTIONS)
-        if name in _PLUGIN_OPTIONS:
-            raise ConfigurationError(f"{name} is an option of a plugin's M2MAuth, not of TokenSource")
-        raise ConfigurationError(f"unknown option {name!r}{nearest(name, known)}. Known: {', '.join(known)}")
+        if name in FRONT_DOOR_OPTIONS:
+            raise TypeError(f"{name} is an option of M2MAuth, the front door of an HTTP library, not of TokenSource")
+        code = constructor.__code__
+        known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        raise TypeError(f"unknown option {name!r}{nearest(name, known)}. Known: {', '.join(known)}")
 
 
 def checked_alias(alias: object) -> str:

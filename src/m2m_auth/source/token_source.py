@@ -90,7 +90,7 @@ class TokenSource:
         **unknown: Never,
     ) -> None:
         client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
-        refuse_unknown(unknown)
+        refuse_unknown(unknown, TokenSource.__init__)
         request = TokenRequest.checked(
             token_endpoint,
             client_id,

@@ -1,14 +1,14 @@
-"""Vending: short-lived tokens that may do little, for callers that cannot keep a secret, such as browser pages.
+"""Vending: short-lived tokens with few rights, for callers that cannot keep a secret, such as browser pages.
 
 >>> vendor = TokenVendor(   # doctest: +SKIP
 ...     lambda narrowed: narrowed.source(ENDPOINT, "shop", SECRET, cache="redis://cache"),
-...     caller=lambda request: session.get("user_id"),   # who asks; None: nobody known
+...     caller=lambda request: session.get("user_id"),   # None: the caller is unknown and gets no token
 ...     scopes=["orders:subscribe"],
 ... )
->>> vendor.check()   # refuses to start where the server does not narrow   # doctest: +SKIP
+>>> vendor.check()   # refuses to start if the server does not narrow   # doctest: +SKIP
 >>> app.register_blueprint(blueprint(vendor, "tokens", "/token"))   # doctest: +SKIP
 
-Nothing is served until you mount it. See BEHAVIOUR §7 for its rules.
+Nothing is served until you mount it. See ``docs/vending.md``.
 """
 
 from .callers import Caller, by_address, by_bearer_token

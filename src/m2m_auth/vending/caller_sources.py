@@ -1,4 +1,4 @@
-"""The sources behind a vendor, one for each caller and scope set."""
+"""The token sources behind a vendor: one for each caller and scope set. No token passes that is not narrow."""
 
 from __future__ import annotations
 
@@ -6,43 +6,44 @@ import base64
 import binascii
 import hashlib
 import json
-import threading
-from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, cast
 
+from .. import TokenSource
 from ..errors import ConfigurationError, TokenRequestRejected
 from ..lifecycle.policy import RenewalPolicy
 from ..oauth2.tokens import AccessToken
+from ..runtime.bounded_map import BoundedMap
 from ..runtime.clock import Clock
-from ..runtime.fork_safety import on_fork
-from ..source.token_source import TokenSource
 from .callers import Identified
 from .narrowing import Narrowed, Subject
 
-__all__ = ["Sources"]
+__all__ = ["CallerSources"]
 
 
-class _Entry:
-    """One caller's source for one scope set, and the latest token of it that was found narrow."""
+class _CallerSource:
+    """One caller's source for one scope set, and its latest token that was checked."""
 
-    __slots__ = ("narrow", "source", "subject")
+    __slots__ = ("checked", "source", "subject")
 
     def __init__(self, source: TokenSource, subject: Subject) -> None:
         self.source, self.subject = source, subject
-        self.narrow: AccessToken | None = None
+        self.checked: AccessToken | None = None
 
 
-class Sources:
-    """Builds each source once, keeps the latest ``most``, and lets no token through that is not narrow.
+class CallerSources:
+    """Builds each source once, keeps those used latest, and checks every token before it is vended.
+
+    An evicted source is built again when its caller comes back. It is not closed, because that would close the
+    connections of a cache that the other sources use too.
 
     Args:
         vendor: the vendor's name.
         source_for: the user's function.
         policy: when tokens are replaced.
         lifetime: the longest life of a vended token, in seconds.
-        most: how many sources are kept. One that is evicted is built anew when its caller comes back.
-        clock: the clock.
+        capacity: the number of sources that are kept.
+        clock: the clocks.
     """
 
     def __init__(
@@ -51,98 +52,77 @@ class Sources:
         source_for: Callable[[Narrowed], TokenSource],
         policy: RenewalPolicy,
         lifetime: float,
-        most: int,
+        capacity: int,
         clock: Clock,
     ) -> None:
         self._vendor, self._source_for = vendor, source_for
-        self._policy, self._lifetime, self._most, self._clock = policy, lifetime, most, clock
-        self._entries: OrderedDict[tuple[str, tuple[str, ...]], _Entry] = OrderedDict()
-        self._owners: OrderedDict[bytes, str] = OrderedDict()
-        """Whose each token is, by its digest."""
-        self._lock = threading.Lock()
-        on_fork(self)
-
-    def after_fork(self) -> None:
-        """In a forked child the lock may never be released."""
-        self._lock = threading.Lock()
+        self._policy, self._lifetime, self._clock = policy, lifetime, clock
+        self._sources: BoundedMap[tuple[str, tuple[str, ...]], _CallerSource] = BoundedMap(capacity)
+        self._owners: BoundedMap[bytes, str] = BoundedMap(4 * capacity)
+        """The caller of each token, by the token's digest."""
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._sources)
 
     def token(self, caller: Identified, scopes: tuple[str, ...]) -> AccessToken:
         """The caller's token for exactly these scopes, from the cache if there is one.
 
         Raises:
-            TokenUnavailable: there is none, and why.
-            ConfigurationError: the server gave a token that must not be vended, or ``source_for`` no such source.
+            TokenUnavailable: there is no token, and why.
+            ConfigurationError: the server gave a token that must not be vended, or ``source_for`` a wrong source.
         """
-        entry = self._entry(caller, scopes)
-        subject = entry.subject
+        # Two sources that are built at once share one token, so both threads may build.
+        kept = self._sources.get_or_add((caller.name, scopes), lambda: self._built(caller, scopes))
+        subject = kept.subject
         if caller.subject_token is not None:
             subject.token = caller.subject_token
         try:
-            token = entry.source.token()
+            token = kept.source.token()
         except TokenRequestRejected:
             if not subject.exchanged or caller.subject_token in (None, subject.sent):
                 raise
-            # It was an earlier token of this caller's that was refused, so the pause that it caused says nothing now.
-            token = entry.source.renew()
-        if token is not entry.narrow:
+            # The server refused an earlier subject token. The caller has another one now, so the pause does not apply.
+            token = kept.source.renew()
+        if token is not kept.checked:
             _check_scopes(token, scopes)
             _check_life(token, self._lifetime)
             self._check_owner(token, caller)
-            entry.narrow = token
+            kept.checked = token
         return token
 
     def close(self) -> None:
         """Closes every source that is kept."""
-        with self._lock:
-            entries = list(self._entries.values())
-            self._entries.clear()
-        for entry in entries:
-            entry.source.close()
+        kept = self._sources.values()
+        self._sources.clear()
+        for each in kept:
+            each.source.close()
 
-    def _entry(self, caller: Identified, scopes: tuple[str, ...]) -> _Entry:
-        key = caller.name, scopes
-        with self._lock:
-            entry = self._entries.get(key)
-            if entry is not None:
-                self._entries.move_to_end(key)
-                return entry
+    def _built(self, caller: Identified, scopes: tuple[str, ...]) -> _CallerSource:
         subject = Subject(self._vendor, caller.name)
-        # Outside of the lock, since it is the user's code; two that are built at once share one token all the same.
-        source = self._source_for(Narrowed(caller.name, scopes, self._policy, self._clock, subject))
+        narrowed = Narrowed(caller=caller.name, scopes=scopes, policy=self._policy, clock=self._clock, subject=subject)
+        source = self._source_for(narrowed)
         if source is None or source is not subject.source:
-            # Any other source could be one for all callers, or for more scopes, or renew its tokens at other times.
+            # Another source could have one token for all callers, more scopes, or another renewal policy.
             raise ConfigurationError(
                 f"TokenVendor: source_for returned a {type(source).__name__} that is not this caller's. "
-                "Fix: return narrowed.source(…), called anew each time"
+                "Fix: return narrowed.source(…), called again each time"
             )
-        with self._lock:
-            entry = self._entries.setdefault(key, _Entry(source, subject))
-            # The evicted source is not closed: that would close the cache's connections, which the others use, too.
-            while len(self._entries) > self._most:
-                self._entries.popitem(last=False)
-        return entry
+        return _CallerSource(source, subject)
 
     def _check_owner(self, token: AccessToken, caller: Identified) -> None:
         digest = hashlib.sha256(token.value.encode()).digest()
-        with self._lock:
-            owner = self._owners.setdefault(digest, caller.name)
-            while len(self._owners) > 4 * self._most:
-                self._owners.popitem(last=False)
-        if owner != caller.name:
+        if self._owners.get_or_add(digest, lambda: caller.name) != caller.name:
             raise ConfigurationError(
-                "Two callers were about to get the same token: the server answers each request of this client with "
-                "one that it has issued before. Fix: have it issue a new one each time"
+                "Two callers were about to get the same token: the server answers several requests of this client with "
+                "one token. Fix: configure it to issue a new token each time"
             )
 
 
 def _check_scopes(token: AccessToken, scopes: tuple[str, ...]) -> None:
-    """Raises ConfigurationError for a token that may do more than was asked for.
+    """Raises ConfigurationError if the token has more scopes than were asked for.
 
-    An answer without ``scope`` means what was asked (RFC 6749 §5.1), unless a JWT says otherwise. Less is fine: the
-    caller is told.
+    An answer without ``scope`` grants what was asked (RFC 6749 §5.1), but a JWT may say otherwise. Fewer scopes are
+    fine: the answer to the caller names them.
     """
     inside = _scopes_inside(_claims(token.value))
     for where, granted in (("the answer's scope", (token.scope or "").split()), ("the token's own scope", inside)):
@@ -156,9 +136,9 @@ def _check_scopes(token: AccessToken, scopes: tuple[str, ...]) -> None:
 
 
 def _check_life(token: AccessToken, lifetime: float) -> None:
-    """Raises ConfigurationError for a token that lives longer than ``lifetime`` seconds.
+    """Raises ConfigurationError if the token lives longer than ``lifetime`` seconds.
 
-    ``expires_in`` may say less than a JWT's own ``exp``, which is what an API goes by.
+    APIs check a JWT's own ``exp``, which may be later than ``expires_in`` says.
     """
     claims = _claims(token.value)
     issued, expires = claims.get("iat", token.issued_at), claims.get("exp")
@@ -174,7 +154,7 @@ def _check_life(token: AccessToken, lifetime: float) -> None:
 
 
 def _claims(value: str) -> dict[str, Any]:
-    """The claims of a token that is a JWT; of any other token, none. Its signature is the API's to check."""
+    """The claims of a token that is a JWT, whatever its header looks like; empty for any other token. Not verified."""
     parts = value.split(".")
     if len(parts) != 3:
         return {}
@@ -186,7 +166,7 @@ def _claims(value: str) -> dict[str, Any]:
 
 
 def _scopes_inside(claims: dict[str, Any]) -> list[str]:
-    """The scopes in ``scope`` (RFC 9068 §2.2.3) and ``scp``; an API reads one or the other, and either may say more."""
+    """The scopes in ``scope`` (RFC 9068 §2.2.3) and in ``scp``: an API reads one or the other."""
     found: list[str] = []
     for claim in (claims.get("scope"), claims.get("scp")):
         each = cast("list[object]", claim) if isinstance(claim, list) else [claim]

@@ -1,25 +1,27 @@
-"""Who asks: the functions that identify a caller. No token is vended to somebody unknown."""
+"""Who asks: functions that identify a caller. A caller that is not identified gets no token."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from ..errors import ConfigurationError
+from ..oauth2.bearer import bearer_token
 from ..oauth2.secrets import Secret
 from ..serving import Request, client_address
-from ..verifier import TokenVerifier, bearer_token
 
-__all__ = ["Caller", "CallerFunction", "by_address", "by_bearer_token", "Identified", "identified"]
+__all__ = ["Caller", "CallerFunction", "CallerVerifier", "Identified", "by_address", "by_bearer_token", "identified"]
 
 
-class Caller(NamedTuple):
-    """Who asks for a token. Its repr shows neither part."""
+@dataclass(frozen=True, slots=True, repr=False)
+class Caller:
+    """The caller of one request. Its repr shows neither part."""
 
     name: str
-    """What is different for every caller and the same for all requests of one, e.g. the user's primary key."""
+    """A name that differs for every caller and is the same for all its requests, e.g. the user's primary key."""
     subject_token: str | Secret | None = None
     """The caller's own token, for a token exchange (RFC 8693 §2.1)."""
 
@@ -28,17 +30,44 @@ class Caller(NamedTuple):
 
 
 CallerFunction = Callable[[Request], "str | Caller | None"]
-"""Says who sent a request: a name, a :class:`Caller`, or None for somebody unknown. It may raise a
-:class:`~m2m_auth.verifier.BearerError`, which is then the answer. What the framework knows, such as the session's
-user, is on ``request.native``."""
+"""Identifies the caller of a request: a name, a :class:`Caller`, or None if the caller is unknown. It may raise a
+:class:`~m2m_auth.verifier.BearerError`, which becomes the answer. ``request.native`` has the framework's own request,
+and with it the session's user."""
 
 
-def by_bearer_token(verifier: TokenVerifier) -> CallerFunction:
+class VerifiedCaller(Protocol):
+    """What :func:`by_bearer_token` reads of a verified token, e.g. of :class:`~m2m_auth.verifier.VerifiedToken`."""
+
+    @property
+    def client_id(self) -> str:
+        """The client that the token was issued to."""
+        ...
+
+    @property
+    def scopes(self) -> frozenset[str]:
+        """The granted scopes."""
+        ...
+
+    @property
+    def claims(self) -> Mapping[str, Any]:
+        """All claims of the token."""
+        ...
+
+
+class CallerVerifier(Protocol):
+    """Verifies the tokens of callers. Every :class:`~m2m_auth.verifier.TokenVerifier` does."""
+
+    def verify(self, token: str) -> VerifiedCaller:
+        """The facts of a good token. Raises a :class:`~m2m_auth.verifier.BearerError` for any other token."""
+        ...
+
+
+def by_bearer_token(verifier: CallerVerifier) -> CallerFunction:
     """Identifies callers by the bearer token that they send (RFC 6750 §2.1), verified.
 
-    A caller is an issuer, a subject, a client and the granted scopes: another application's token for the same user
-    does not find what a stronger one was exchanged for. The token is also the subject token of a token exchange.
-    Where rights are in other claims, such as roles, write a function of your own that has them in the caller's name.
+    A caller is an issuer, a subject, a client and the granted scopes. So a weaker application of the same user does not
+    get what a stronger one's token was exchanged for. The token is also the subject token of a token exchange. If
+    rights are in other claims, such as roles, write a function of your own and put them into the caller's name.
 
     Args:
         verifier: e.g. a :class:`~m2m_auth.verifier.JWTVerifier` for the issuer of the pages' own tokens.
@@ -50,8 +79,8 @@ def by_bearer_token(verifier: TokenVerifier) -> CallerFunction:
         subject = verified.claims.get("sub") or verified.client_id
         if not isinstance(subject, str) or not subject:
             return None
-        who = [verified.claims.get("iss"), subject, verified.client_id, *sorted(verified.scopes)]
-        return Caller(json.dumps(who), token)
+        name = [verified.claims.get("iss"), subject, verified.client_id, *sorted(verified.scopes)]
+        return Caller(json.dumps(name), token)
 
     return caller
 
@@ -59,12 +88,12 @@ def by_bearer_token(verifier: TokenVerifier) -> CallerFunction:
 def by_address(trusted_proxies: int = 0) -> CallerFunction:
     """Identifies callers by their IP address: a weak choice, for pages that anybody may open.
 
-    Everybody behind one address is one caller, and one subscriber's IPv6 addresses (a /64) are one, too. It keeps
-    strangers from burning the quota; it does not tell people apart.
+    All users behind one address are one caller, and so are all IPv6 addresses of a /64, which one subscriber has. This
+    protects the quota from strangers; it does not tell users apart.
 
     Args:
-        trusted_proxies: how many proxies of your own stand in front. Their entries in ``X-Forwarded-For`` are counted
-            from the right; 0 reads no such header.
+        trusted_proxies: the number of reverse proxies in front. Their entries in ``X-Forwarded-For`` are counted from
+            the right; 0 does not read the header.
 
     Raises:
         ConfigurationError: ``trusted_proxies`` is not a whole number of at least 0.
@@ -82,9 +111,9 @@ def by_address(trusted_proxies: int = 0) -> CallerFunction:
     return caller
 
 
-_NOBODY = {"", "None", "AnonymousUser"}
-"""What ``str(user.pk)``, ``str(user.id)`` and ``str(user)`` are for somebody who has not signed in: they would all be
-one caller, and would all have a token."""
+_NOT_SIGNED_IN = {"", "None", "AnonymousUser"}
+"""``str(user.pk)``, ``str(user.id)`` and ``str(user)`` of a user who is not signed in. As a name it would make all such
+users one caller with a token."""
 NoneType = type(None)
 
 
@@ -99,7 +128,11 @@ class Identified(NamedTuple):
 
 
 def identified(given: object) -> Identified | None:
-    """What a caller function returned, checked; None for nobody. Raises ConfigurationError for what is no caller."""
+    """The checked result of a caller function; None if the caller is unknown.
+
+    Raises:
+        ConfigurationError: the function returned another type.
+    """
     caller = Caller(given) if isinstance(given, str) else given
     if caller is None:
         return None
@@ -107,7 +140,7 @@ def identified(given: object) -> Identified | None:
         raise ConfigurationError(
             f"TokenVendor: caller= returned {type(given).__name__}. Fix: return a string, a Caller, or None"
         )
-    if caller.name.strip() in _NOBODY:
+    if caller.name.strip() in _NOT_SIGNED_IN:
         return None
     if not isinstance(caller.subject_token, (str, Secret, NoneType)):
         kind = type(caller.subject_token).__name__

@@ -1,4 +1,4 @@
-"""What is asked of a browser: the CORS protocol (Fetch standard), and a header that foreign pages cannot send."""
+"""Requests from browsers: the CORS protocol (Fetch standard), and a header that foreign pages cannot send."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from urllib.parse import urlsplit
 from ..errors import ConfigurationError
 from ..oauth2.origins import is_loopback
 from ..serving import Answer, Request
-from .vending_request import Refused
+from ..serving.http_messages import ErrorAnswer
 
 __all__ = ["BrowserRules"]
 
-_PREFLIGHT_KEPT = "600"
-"""Seconds that a browser may remember a preflight's answer."""
+_PREFLIGHT_MAX_AGE = "600"
+"""Seconds that a browser may keep the answer to a preflight."""
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _PROVES_NOTHING = re.compile(
-    # What a foreign page can set without a preflight (Fetch: CORS-safelisted request-headers),
+    # Headers that a foreign page can set without a preflight (Fetch: CORS-safelisted request-headers),
     "accept.*|content-.*|range|"
-    # what browsers send by themselves,
+    # headers that browsers send by themselves,
     "authorization|cache-control|connection|cookie|date|dnt|downlink|dpr|ect|expect|host|if-.*|keep-alive|origin|pragma|"
     "priority|proxy-.*|purpose|referer|rtt|save-data|sec-.*|te|trailer|transfer-encoding|upgrade.*|user-agent|"
     "viewport-width|width|access-control-.*|device-memory|"
-    # and what proxies on the way add.
+    # and headers that proxies add.
     "cf-.*|cdn-.*|forwarded.*|via|x-amzn-.*|x-client-ip|x-cloud-.*|x-correlation-id|x-forwarded.*|x-real-ip|"
     "x-request-id|x-request-start|traceparent|tracestate|true-client-ip"
 )
@@ -33,15 +33,15 @@ _PROVES_NOTHING = re.compile(
 class BrowserRules:
     """The origins whose pages may ask, and the header that proves that a page asked on purpose.
 
-    A browser sends that header to another origin only after a preflight, which is refused for origins that are not
-    listed. A form cannot send it at all. So a request that has it was not forged by a foreign page.
+    A browser sends that header to another origin only after a preflight, and the preflight is refused for an origin
+    that is not listed. A form cannot send the header at all. So a foreign page cannot forge a request that has it.
 
     Args:
         origins: the origins of other sites' pages, exactly as browsers write them.
         required_header: the header's name.
 
     Raises:
-        ConfigurationError: an entry is no origin, or ``*``; or the header proves nothing.
+        ConfigurationError: an entry is ``*`` or not an origin, or the header proves nothing.
     """
 
     def __init__(self, origins: Iterable[str], required_header: str) -> None:
@@ -51,7 +51,7 @@ class BrowserRules:
         self._header = _checked_header(required_header)
 
     def cors(self, request: Request) -> tuple[tuple[str, str], ...]:
-        """The headers with which a listed origin may read the answer; for any other, only that answers differ."""
+        """The headers that let a listed origin read the answer; for any other origin only ``Vary``."""
         vary = ("Vary", "Origin")
         origin = request.headers.get("origin")
         if origin not in self._origins:
@@ -64,45 +64,45 @@ class BrowserRules:
         )
 
     def admit(self, request: Request) -> None:
-        """Raises Refused for a request that a foreign page may have caused."""
+        """Raises ErrorAnswer for a request that a foreign page may have caused."""
         self._check_origin(request)
         if not request.headers.get(self._header.lower(), "").strip():
-            raise Refused(400, "invalid_request", f"The request needs the header {self._header}, with any value.")
+            raise ErrorAnswer(400, "invalid_request", f"The request needs the header {self._header}, with any value.")
 
     def preflight(self, request: Request) -> Answer:
-        """The answer to an OPTIONS request. Raises Refused."""
+        """The answer to an OPTIONS request. Raises ErrorAnswer if it is no allowed preflight."""
         wanted = request.headers.get("access-control-request-method")
         if "origin" not in request.headers or wanted is None:
-            raise Refused(405, "invalid_request", "Use POST.", ("Allow", "POST"))
+            raise ErrorAnswer(405, "invalid_request", "Use POST.", ("Allow", "POST"))
         if request.headers["origin"] not in self._origins:
-            raise Refused(403, "access_denied", "Pages of this origin get no tokens here.")
+            raise ErrorAnswer(403, "access_denied", "Pages of this origin get no tokens.")
         if wanted != "POST":
-            raise Refused(405, "invalid_request", "Use POST.", ("Allow", "POST"))
+            raise ErrorAnswer(405, "invalid_request", "Use POST.", ("Allow", "POST"))
         return Answer(
             204,
             (
                 ("Cache-Control", "no-store"),
                 ("Access-Control-Allow-Methods", "POST"),
                 ("Access-Control-Allow-Headers", f"{self._header}, Content-Type, Authorization"),
-                ("Access-Control-Max-Age", _PREFLIGHT_KEPT),
+                ("Access-Control-Max-Age", _PREFLIGHT_MAX_AGE),
             ),
             b"",
         )
 
     def _check_origin(self, request: Request) -> None:
         origin = request.headers.get("origin")
-        # No script can set Sec-Fetch-Site: a page of this very site needs no entry in the list.
+        # No script can set Sec-Fetch-Site, so a page of the same origin needs no entry in the list.
         own = request.headers.get("sec-fetch-site") == "same-origin" and origin != "null"
         if origin is not None and origin not in self._origins and not own:
-            raise Refused(403, "access_denied", "Pages of this origin get no tokens here.")
+            raise ErrorAnswer(403, "access_denied", "Pages of this origin get no tokens.")
         if origin is None and request.headers.get("sec-fetch-site") in ("cross-site", "same-site"):
-            raise Refused(403, "access_denied", "Pages of another site get no tokens without an origin.")
+            raise ErrorAnswer(403, "access_denied", "Pages of another site get no tokens without an origin.")
 
 
 def _checked_origin(entry: object) -> str:
     if entry == "*":
         raise ConfigurationError(
-            "TokenVendor: origins has '*', which would hand every site's pages the tokens of whoever opens them. "
+            "TokenVendor: origins has '*': every site could read the tokens of the users who open its pages. "
             "Fix: list each origin, e.g. 'https://shop.example'"
         )
     wrong = f"TokenVendor: origins has {entry!r}, which is not an origin as browsers write it"
@@ -119,16 +119,16 @@ def _checked_origin(entry: object) -> str:
     if entry != exact:
         raise ConfigurationError(f"{wrong}. Fix: {exact!r}")
     if parts.scheme == "http" and not is_loopback(host):
-        raise ConfigurationError(f"{wrong.partition(',')[0]}: a token would be readable on the way. Fix: use https")
+        raise ConfigurationError(f"{wrong.partition(',')[0]}: the network could read the tokens. Fix: use https")
     return exact
 
 
 def _checked_header(name: object) -> str:
     if not isinstance(name, str) or not _HEADER.fullmatch(name):
-        raise ConfigurationError(f"TokenVendor: required_header={name!r} is not a header's name")
+        raise ConfigurationError(f"TokenVendor: required_header={name!r} is not the name of a header")
     if _PROVES_NOTHING.fullmatch(name.lower()):
         raise ConfigurationError(
-            f"TokenVendor: required_header={name!r} proves nothing: browsers or proxies send it without being asked. "
+            f"TokenVendor: required_header={name!r} proves nothing: browsers or proxies send it by themselves. "
             "Fix: a header of your own, e.g. 'X-Requested-With'"
         )
     return name

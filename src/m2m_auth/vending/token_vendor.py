@@ -1,59 +1,61 @@
-"""The vending endpoint itself."""
+"""The vending endpoint."""
 
 from __future__ import annotations
 
 import logging
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from .. import TokenSource
 from ..errors import ConfigurationError, TokenRequestRejected, TokenUnavailable
+from ..oauth2.bearer import BearerError, names
 from ..oauth2.tokens import AccessToken
 from ..runtime.clock import SYSTEM_CLOCK, Clock
 from ..serving import Answer, Request
-from ..source.token_source import TokenSource
-from ..verifier import BearerError, names
+from ..serving.http_messages import ErrorAnswer, retry_after_header
+from .asked_scopes import asked_scopes
 from .caller_caps import HourlyCap
-from .caller_sources import Sources
+from .caller_sources import CallerSources
 from .callers import Caller, CallerFunction, Identified, identified
 from .cors import BrowserRules
 from .narrowing import Narrowed, caller_key, schedule_for
-from .vending_request import Refused, asked_scopes
 
 if TYPE_CHECKING:
     from ..caches.protocol import TokenCache
 
 __all__ = ["TokenVendor"]
 
-_NO_SCOPES = "TokenVendor: scopes is empty, and a token that names none may do all."
+_NO_SCOPES = "TokenVendor: scopes is empty, and a token without a scope may have every right."
 _FAULT = Answer.json(500, {"error": "server_error", "error_description": "No token can be vended now."})
 _log = logging.getLogger("m2m_auth.vending")
 
 
 class TokenVendor:
-    """Hands callers that cannot keep a secret, such as browser pages, short-lived tokens that may do little.
+    """Gives short-lived tokens with few rights to callers that cannot keep a secret, such as browser pages.
 
-    A service for :func:`m2m_auth.serving.wsgi`, ``asgi``, Flask's blueprint or Django's view. Nothing is served until
-    you mount it. ``POST`` with the required header; ``scope`` as a form or JSON. The answer is RFC 6749 §5.1's, with
-    ``access_token``, ``token_type``, ``expires_in`` and ``scope``, and never a refresh token.
+    It is a service for :func:`m2m_auth.serving.wsgi`, ``asgi``, Flask's blueprint or Django's view. Nothing is served
+    until you mount it. A request is a ``POST`` with the required header, and ``scope`` in a form or JSON. The answer
+    has ``access_token``, ``token_type``, ``expires_in`` and ``scope`` (RFC 6749 §5.1), and never a refresh token.
 
     Args:
         source_for: the token source for one caller and scope set; called once for each, while it is kept:
             ``lambda narrowed: narrowed.source(token_endpoint, client_id, client_secret, audience=…)``.
-        caller: says who sent a request: a function of your own, :func:`by_bearer_token` or :func:`by_address`.
-        scopes: the allowed scopes, or a function that says which this caller (by name) may have; none: 403.
-        lifetime: the longest life of a vended token, in seconds, 12 hours at most. The server decides; a token that
-            lives longer is refused.
-        leeway: how long before its end a token is no longer kept, in seconds; by default a twelfth of ``lifetime``
-            (5 of 60 minutes). A token that lives shorter than ``lifetime`` has its leeway in proportion.
-        origins: origins of other sites' pages that may ask, each written exactly as browsers do. Pages of the same
-            origin need no entry where the browser says so (``Sec-Fetch-Site``: https, or loopback).
+        caller: identifies the sender of a request: :func:`by_bearer_token`, :func:`by_address` or your own function.
+        scopes: the allowed scopes, or a function from a caller's name to its allowed scopes; empty: 403.
+        lifetime: the longest life of a vended token, in seconds, 12 hours at most. The server sets the life of its
+            tokens; a token that lives longer is refused.
+        leeway: how long before its end a token is replaced, in seconds; by default a twelfth of ``lifetime`` (5 of 60
+            minutes). A token that lives shorter than ``lifetime`` has a leeway in proportion.
+        origins: the origins of other sites whose pages may ask, written exactly as browsers do. Pages of the same
+            origin need no entry if the browser sends ``Sec-Fetch-Site`` (over https, or on loopback).
         required_header: a header that every request must carry; a foreign page cannot send it.
-        per_hour: how many tokens one caller is handed in a UTC hour, cached ones included; then 429.
-        cache: a shared cache, so that all workers count ``per_hour`` together. Tokens are kept in the sources' own.
-        most_sources: how many callers' sources are kept in this process; of more, the least recently used is forgotten.
-        name: tells this vendor's callers from another's: two vendors whose functions name different people alike need
-            different names, or user 1 of one has the token and the count of user 1 of the other.
+        per_hour: the number of tokens that one caller gets in a UTC hour, cached ones included; after that 429.
+        cache: a shared cache, so that all workers count ``per_hour`` together. Tokens are in the sources' own cache.
+        most_sources: the number of sources that one process keeps; the least recently used is evicted.
+        name: separates the callers of this vendor from those of another one. Give two vendors different names if their
+            functions may name different people alike: otherwise user 1 of both has one token and one count.
         clock: the clocks; for tests.
 
     Raises:
@@ -94,48 +96,51 @@ class TokenVendor:
         self._browsers = BrowserRules(origins, required_header)
         self._clock = clock or SYSTEM_CLOCK
         self._name = name
-        self._sources = Sources(name, source_for, schedule_for(lifetime, leeway), lifetime, most_sources, self._clock)
+        self._sources = CallerSources(
+            name, source_for, schedule_for(lifetime, leeway), lifetime, most_sources, self._clock
+        )
         self._cap = HourlyCap(per_hour, cache, self._clock)
 
     def __repr__(self) -> str:
         return f"<TokenVendor {len(self._sources)} sources>"
 
     def check(self, caller: str | Caller = "m2m-auth check") -> None:
-        """Refuses to start where the server does not narrow: mints one token, for one scope, and looks at it.
+        """Mints one token for one scope, and raises if the server does not narrow it.
 
         Call it when the service starts. Every token is checked in the same way before it is vended. The token is
         cached like any other, so workers and restarts that share a cache mint it once per lifetime.
 
         Args:
-            caller: for whom the token is; for a token exchange, a :class:`Caller` with a subject token.
+            caller: the caller that the token is for; for a token exchange a :class:`Caller` with a subject token.
 
         Raises:
-            ConfigurationError: the token may do more, or lives longer, than it should; the message says why.
-            TokenUnavailable: there is no token to look at.
+            ConfigurationError: the token has more scopes or lives longer than allowed; the message says which.
+            TokenUnavailable: there is no token to check.
         """
         asking = identified(caller)
         if asking is None:
             raise ConfigurationError("TokenVendor.check(): the caller's name is empty")
         allowed = self._allowed_for(asking)
         if not allowed:
-            raise ConfigurationError(f"{_NO_SCOPES} Fix: check(caller) with the name of one who has some")
+            raise ConfigurationError(f"{_NO_SCOPES} Fix: check(caller) with the name of a caller that has scopes")
         self._sources.token(asking, (min(allowed),))
 
     def answer(self, request: Request, /) -> Answer:
-        """The token for whoever asks, or why there is none."""
+        """The token for the caller, or the error."""
         try:
             answer = self._answer(request)
-        except Refused as refused:
-            answer = refused.answer
+        except ErrorAnswer as error:
+            answer = error.answer
         except BearerError as error:
             answer = Answer.json(error.status, error.body, *error.headers.items())
         except ConfigurationError as error:
             _log.error("no token was vended: %s", error)
             answer = _FAULT
-        except Exception:  # the user's functions may raise anything; the page of a listed origin is to read the answer
+        except Exception:
+            # The user's functions may raise anything. Pages of a listed origin must be able to read the answer.
             _log.exception("no token was vended")
             answer = _FAULT
-        return answer._replace(headers=_once((*answer.headers, *self._browsers.cors(request))))
+        return replace(answer, headers=_once((*answer.headers, *self._browsers.cors(request))))
 
     def close(self) -> None:
         """Closes the caches of the kept sources and of the cap. They open again if they are used again."""
@@ -144,23 +149,24 @@ class TokenVendor:
 
     def _answer(self, request: Request) -> Answer:
         if request.path not in ("", "/"):
-            raise Refused(404, "invalid_request", "There is nothing here.")
+            raise ErrorAnswer(404, "invalid_request", "There is nothing at this path.")
         if request.method == "OPTIONS":
             return self._browsers.preflight(request)
         if request.method != "POST":
-            raise Refused(405, "invalid_request", "Use POST.", ("Allow", "POST"))
+            raise ErrorAnswer(405, "invalid_request", "Use POST.", ("Allow", "POST"))
         self._browsers.admit(request)
         caller = identified(self._caller(request))
         if caller is None:
-            challenge = ("WWW-Authenticate", "Session")  # RFC 9110 §11.6.1 wants one; no browser asks for a password
-            raise Refused(401, "access_denied", "It is not known who asks.", challenge)
+            # RFC 9110 §11.6.1 wants a challenge; for this one no browser asks for a password.
+            challenge = ("WWW-Authenticate", "Session")
+            raise ErrorAnswer(401, "access_denied", "The caller is unknown.", challenge)
         allowed = self._allowed_for(caller)
         if not allowed:
-            raise Refused(403, "access_denied", "There is no token for this caller.")
+            raise ErrorAnswer(403, "access_denied", "This caller may have no scope.")
         scopes = asked_scopes(request, allowed)
         wait = self._cap.wait(caller_key(self._name, caller.name))
         if wait is not None:
-            raise Refused(429, "slow_down", "Too many tokens in this hour.", _retry_after(wait))
+            raise ErrorAnswer(429, "slow_down", "Too many tokens in this hour.", retry_after_header(wait))
         return self._vended(self._token(caller, scopes), scopes)
 
     def _allowed_for(self, caller: Identified) -> frozenset[str]:
@@ -170,16 +176,16 @@ class TokenVendor:
     def _token(self, caller: Identified, scopes: tuple[str, ...]) -> AccessToken:
         try:
             return self._sources.token(caller, scopes)
-        except TokenRequestRejected:  # the engine has logged it; what the server said is not the caller's to read
-            raise Refused(502, "server_error", "The authorization server gives no such token.") from None
+        except TokenRequestRejected:  # the engine logs it; the caller must not read the server's words
+            raise ErrorAnswer(502, "server_error", "The authorization server refuses this token.") from None
         except TokenUnavailable as error:
-            headers = () if error.retry_after is None else (_retry_after(error.retry_after),)
-            raise Refused(503, "temporarily_unavailable", "There is no token now.", *headers) from None
+            headers = () if error.retry_after is None else (retry_after_header(error.retry_after),)
+            raise ErrorAnswer(503, "temporarily_unavailable", "There is no token now.", *headers) from None
 
     def _vended(self, token: AccessToken, scopes: tuple[str, ...]) -> Answer:
         left = math.floor(token.expires_at - self._clock.wall())
         if left < 1:
-            raise Refused(503, "temporarily_unavailable", "There is no token now.", _retry_after(1))
+            raise ErrorAnswer(503, "temporarily_unavailable", "There is no token now.", retry_after_header(1))
         granted = sorted((token.scope or "").split()) or scopes
         members = {"access_token": token.value, "token_type": token.token_type, "expires_in": left}
         return Answer.json(200, {**members, "scope": " ".join(granted)})
@@ -190,12 +196,8 @@ def _seconds(name: str, value: object, most: float) -> None:
         raise ConfigurationError(f"TokenVendor: {name}={value!r} must be seconds, more than 0 and at most {most:g}")
 
 
-def _retry_after(seconds: float) -> tuple[str, str]:
-    return "Retry-After", str(max(1, math.ceil(seconds)))
-
-
 def _once(headers: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """Each header once, by its first value."""
+    """Each header once, with its first value."""
     found: dict[str, tuple[str, str]] = {}
     for name, value in headers:
         found.setdefault(name.lower(), (name, value))

@@ -1,99 +1,77 @@
-"""Asks the authorization server about each token (RFC 7662), and remembers the answer for a short while."""
+"""Asks the authorization server about each token (RFC 7662), and keeps the answer for a short while."""
 
 from __future__ import annotations
 
 import logging
 import os
-import threading
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlencode
 
 from ..errors import ConfigurationError
 from ..http.transports import as_transport
+from ..oauth2.bearer import BearerError, InvalidToken, VerifierUnavailable
 from ..oauth2.client_authentication.protocol import ClientAuthentication
 from ..oauth2.client_authentication.registry import by_name
 from ..oauth2.secrets import Secret, SecretSource, checked_secret, checked_secret_source, concealed
 from ..oauth2.tokens import token_fingerprint
 from ..oauth2.transport import HttpRequest
+from ..runtime.bounded_map import BoundedMap
 from ..runtime.clock import SYSTEM_CLOCK, Clock
-from ..runtime.fork_safety import on_fork
-from .bearer_errors import BearerError, InvalidToken, VerifierUnavailable
-from .introspection_request import Backoff, NoAnswer, Turns, ask, checked_url, seconds
-from .verified_token import VerifiedToken, expectations, verified
+from .expected_claims import expected_claims, verified_token
+from .issuer_requests import IssuerPause, KeyedLocks, NoAnswer, ask
+from .option_checks import checked_seconds, checked_url
+from .verified_token import VerifiedToken
 
 __all__ = ["IntrospectionVerifier"]
 
 _log = logging.getLogger("m2m_auth.verifier")
 
-Answer = VerifiedToken | InvalidToken
 
+class _AnswerCache:
+    """The latest answers by the token's fingerprint, each until a monotonic time. A bounded number is kept."""
 
-class Remembered:
-    """The latest answers, by fingerprint, each until a monotonic time; the oldest goes when there are too many."""
+    def __init__(self, capacity: int) -> None:
+        self._answers: BoundedMap[str, tuple[VerifiedToken | InvalidToken, float]] = BoundedMap(capacity)
 
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._answers: OrderedDict[str, tuple[Answer, float]] = OrderedDict()
-        self.after_fork()
-        on_fork(self)
-
-    def after_fork(self) -> None:
-        """A lock of the child's own."""
-        self._lock = threading.Lock()
-
-    def get(self, key: str, now: float) -> Answer | None:
+    def get(self, fingerprint: str, now: float) -> VerifiedToken | InvalidToken | None:
         """The answer, if it may still be used."""
-        with self._lock:
-            answer, until = self._answers.get(key, (None, 0.0))
-            if answer is None or now >= until:
-                self._answers.pop(key, None)
-                return None
-            self._answers.move_to_end(key)
-            return answer
+        answer, until = self._answers.get(fingerprint) or (None, 0.0)
+        if answer is not None and now >= until:
+            self._answers.pop(fingerprint)
+            return None
+        return answer
 
-    def put(self, key: str, answer: Answer, until: float) -> None:
-        """Remembers it."""
-        with self._lock:
-            self._answers[key] = answer, until
-            self._answers.move_to_end(key)
-            while len(self._answers) > self._most:
-                self._answers.popitem(last=False)
+    def set(self, fingerprint: str, answer: VerifiedToken | InvalidToken, until: float) -> None:
+        """Keeps an answer until this monotonic time."""
+        self._answers.set(fingerprint, (answer, until))
 
     def __len__(self) -> int:
         return len(self._answers)
 
 
-class Durations(NamedTuple):
-    """For how many seconds an answer may be used."""
-
-    active: float
-    inactive: float
-
-
 class IntrospectionVerifier:
     """Verifies tokens by RFC 7662 introspection. Thread-safe; no I/O until the first token.
 
-    Answers are kept by the token's keyed fingerprint, never by the token. A revoked token is found out after
-    ``cache_for`` seconds at the latest. While the server does not answer, calls get a 503 and not a 401: their
-    tokens may be good, and a renewal would not help.
+    Answers are kept under the token's keyed fingerprint, never under the token. A revoked token is refused after
+    ``cache_for`` seconds at the latest. While the server does not answer, calls get a 503 and not a 401: their tokens
+    may be good, and a renewal would not help.
 
     Args:
         endpoint: the introspection endpoint.
         client_id: this API's own client at the authorization server.
-        client_secret: its secret, or a callable that fetches it; asked again when the server refuses it.
-        client_authentication: how it proves who it is, as for TokenSource; or an object of your own.
-        issuer: what the answer's ``iss`` must be; None does not look.
-        audience: what must be among the answer's ``aud``: one of these; None leaves it to the server.
-        cache_for: seconds for which an active token is not asked about again (never beyond its end); 0 always asks.
-        cache_inactive_for: the same for a token that is not active; ``cache_for`` at most.
-        cache_size: how many answers of each kind are kept.
+        client_secret: its secret, or a callable that fetches it and is called again when the server refuses it.
+        client_authentication: how this API authenticates: a name or an object, as for TokenSource.
+        issuer: the value of the answer's ``iss``; None does not check it.
+        audience: the answer's ``aud`` must have this value, or one of these; None leaves the check to the server.
+        cache_for: seconds for which the answer about an active token is kept, at most until its end; 0 always asks.
+        cache_inactive_for: the same for a token that is not active; at most ``cache_for``.
+        cache_size: the number of answers of each kind that are kept.
         leeway: seconds by which the clocks may differ, for ``exp``, ``nbf`` and ``iat``.
         required_claims: members that the answer must have.
         timeout: seconds that one answer may take.
         transport: a callable, a requests.Session or an httpx.Client, as for TokenSource.
-        clock: the time.
+        clock: the clocks.
 
     Raises:
         ConfigurationError: an option makes no sense.
@@ -128,22 +106,22 @@ class IntrospectionVerifier:
         fixed: Any = None if self._secret_source is not None else checked_secret_source(client_secret)
         self._secret: Secret | None = fixed
         if self._secret_source is None:
-            self._authentication.credential(fixed)  # says what it lacks
-        self._expected = expectations(who, issuer, audience, leeway, required_claims)
-        active = seconds(who, "cache_for", cache_for, 0, 3600)
-        self._durations = Durations(
-            active, min(active, seconds(who, "cache_inactive_for", cache_inactive_for, 0, 3600))
+            self._authentication.credential(fixed)  # raises if the method needs a secret
+        self._expected = expected_claims(who, issuer, audience, leeway, required_claims)
+        self._active_for = checked_seconds(who, "cache_for", cache_for, 0, 3600)
+        self._inactive_for = min(
+            self._active_for, checked_seconds(who, "cache_inactive_for", cache_inactive_for, 0, 3600)
         )
         if isinstance(cache_size, bool) or not isinstance(cache_size, int) or cache_size < 1:
             raise ConfigurationError(f"{who}: cache_size={cache_size!r} must be a number of answers, at least 1")
-        # Apart from each other, so that made-up tokens cannot push out the answers about real ones.
-        self._active, self._inactive = Remembered(cache_size), Remembered(cache_size)
-        self._timeout = seconds(who, "timeout", timeout, 0.1, 60)
+        # Two caches, so that made-up tokens cannot evict the answers about real ones.
+        self._active, self._inactive = _AnswerCache(cache_size), _AnswerCache(cache_size)
+        self._timeout = checked_seconds(who, "timeout", timeout, 0.1, 60)
         self._transport = as_transport(transport)
         clock = clock or SYSTEM_CLOCK
         self._monotonic, self._wall = clock.monotonic, clock.wall
-        self._backoff = Backoff(clock)
-        self._turns = Turns()
+        self._pause = IssuerPause(clock)
+        self._locks = KeyedLocks()
         self._key = os.urandom(32)
 
     def __repr__(self) -> str:
@@ -154,25 +132,25 @@ class IntrospectionVerifier:
 
         Raises:
             InvalidToken: it is not active (unknown, expired or revoked: RFC 7662 §2.2), or not for this API.
-            VerifierUnavailable: the server does not answer, or does not let this API ask.
+            VerifierUnavailable: the server does not answer, or refuses this API's request.
         """
-        mark = token_fingerprint(self._key, token)
-        answer = self._remembered(mark)
-        if answer is None and self._durations.active:
-            with self._turns.take(mark):
-                answer = self._remembered(mark) or self._ask(token, mark)
+        fingerprint = token_fingerprint(self._key, token)
+        answer = self._kept(fingerprint)
+        if answer is None and self._active_for:
+            with self._locks.hold(fingerprint):
+                answer = self._kept(fingerprint) or self._ask(token, fingerprint)
         elif answer is None:
-            answer = self._ask(token, mark)
+            answer = self._ask(token, fingerprint)
         if isinstance(answer, InvalidToken):
             raise InvalidToken(answer.description)  # a new one: a raised exception belongs to one thread
         return answer
 
-    def _remembered(self, mark: str) -> Answer | None:
+    def _kept(self, fingerprint: str) -> VerifiedToken | InvalidToken | None:
         now = self._monotonic()
-        return self._active.get(mark, now) or self._inactive.get(mark, now)
+        return self._active.get(fingerprint, now) or self._inactive.get(fingerprint, now)
 
-    def _ask(self, token: str, mark: str) -> Answer:
-        left = self._backoff.left(self._monotonic())
+    def _ask(self, token: str, fingerprint: str) -> VerifiedToken | InvalidToken:
+        left = self._pause.left(self._monotonic())
         if left:
             raise self._unavailable(left)
         asked = self._monotonic()
@@ -181,19 +159,19 @@ class IntrospectionVerifier:
         except NoAnswer as error:
             problem = error
         else:
-            self._backoff.succeeded()
-            return self._judged(data, mark, asked)
+            self._pause.succeeded()
+            return self._judged(data, fingerprint, asked)
         if problem.cause in ("http_401", "http_403") and self._secret_source is not None:
-            self._secret = None  # perhaps it was rotated: the next call fetches it again
-        self._backoff.failed(self._monotonic(), problem)
+            self._secret = None  # it may be rotated: the next call fetches it again
+        self._pause.failed(self._monotonic(), problem)
         _log.warning("introspection at %s failed (%s); calls are answered 503", self._endpoint, problem.cause)
-        raise self._unavailable(self._backoff.left(self._monotonic()))
+        raise self._unavailable(self._pause.left(self._monotonic()))
 
     def _unavailable(self, wait: float) -> VerifierUnavailable:
         hint = ""
-        if self._backoff.cause in ("http_401", "http_403"):
+        if self._pause.cause in ("http_401", "http_403"):
             hint = ". Check client_id, client_secret, and that this client may introspect"
-        reason = f"introspection at {self._endpoint} failed ({self._backoff.cause}){hint}"
+        reason = f"introspection at {self._endpoint} failed ({self._pause.cause}){hint}"
         return VerifierUnavailable(reason, retry_after=wait)
 
     def _request(self, token: str) -> HttpRequest:
@@ -215,13 +193,13 @@ class IntrospectionVerifier:
             return checked_secret("client_secret", self._secret_source())
         except ConfigurationError:
             raise
-        except Exception as error:  # the user's secret manager is down: that is no fault of the token
+        except Exception as error:  # the user's secret manager fails; the token may be good
             problem = f"secret_source_{type(error).__name__}"
         raise NoAnswer(problem)
 
-    def _judged(self, data: Mapping[str, Any], mark: str, asked: float) -> Answer:
-        """What the answer, asked for at monotonic time ``asked``, means; remembered for as long as it may be."""
-        answer: Answer
+    def _judged(self, data: Mapping[str, Any], fingerprint: str, asked: float) -> VerifiedToken | InvalidToken:
+        """The verdict of an answer to a request of monotonic time ``asked``; kept for as long as it may be used."""
+        answer: VerifiedToken | InvalidToken
         now = self._wall()
         try:
             if data.get("active") is not True:
@@ -229,12 +207,12 @@ class IntrospectionVerifier:
             if str(data.get("token_type", "Bearer")).lower() not in ("bearer", "access_token"):
                 raise InvalidToken("The token is not a bearer token.")
             self._expected.check(data, now)
-            answer = verified(data)
+            answer = verified_token(data)
         except BearerError as refused:
             answer = InvalidToken(refused.description)
-            self._inactive.put(mark, answer, asked + self._durations.inactive)
+            self._inactive.set(fingerprint, answer, asked + self._inactive_for)
         else:
             exp = data.get("exp")
-            left = self._durations.active if exp is None else min(self._durations.active, exp - now)
-            self._active.put(mark, answer, asked + left)
+            left = self._active_for if exp is None else min(self._active_for, exp - now)
+            self._active.set(fingerprint, answer, asked + left)
         return answer

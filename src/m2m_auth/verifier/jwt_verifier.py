@@ -8,40 +8,42 @@ from typing import Any, cast
 
 from ..errors import ConfigurationError, missing_extra, nearest
 from ..http.transports import as_transport
+from ..oauth2.bearer import InvalidToken
 from ..runtime.clock import SYSTEM_CLOCK, Clock
-from .bearer_errors import InvalidToken
-from .introspection_request import checked_url, seconds
+from .expected_claims import expected_claims, verified_token
+from .option_checks import checked_seconds, checked_url
 from .signing_keys import ALGORITHMS, IssuerKeys
-from .verified_token import VerifiedToken, expectations, verified
+from .verified_token import VerifiedToken
 
 __all__ = ["JWTVerifier"]
 
 _TYPES = {"at+jwt", "application/at+jwt", "jwt"}
-"""The ``typ`` headers taken; RFC 9068 §4 knows the first two, most issuers send the last, or none."""
+"""The accepted ``typ`` headers. RFC 9068 §4 has the first two; most issuers send the last, or none."""
 _LONGEST = 16384
-_NOT_A_JWT = "The token is not a JWT that this API takes."
+"""The longest token that is read, in characters."""
+_NOT_A_JWT = "The token is not a JWT that this API accepts."
 
 
 class JWTVerifier:
     """Verifies JWTs against the issuer's JWKS. Needs the ``jwt`` extra; thread-safe; no I/O until the first token.
 
-    The keys are fetched once, again when they are ``keys_lifetime`` old (in the background), and at most once in
-    ``unknown_key_interval`` for tokens whose key is not known. While the issuer is down, those held go on serving.
+    The keys are fetched once, and again in the background when they are ``keys_lifetime`` old. Tokens with an unknown
+    key cause at most one fetch per ``unknown_key_interval``. While the issuer is down, the held keys stay in use.
 
     Args:
-        issuer: what the token's ``iss`` must be, to the letter; an https URL.
-        audience: what must be among the token's ``aud``: one of these, if there are several. None takes a token for
-            any audience: another API's token would open yours.
-        jwks_uri: where the issuer's keys are; by default its metadata say so (RFC 8414, OpenID Connect Discovery).
-        algorithms: the signature algorithms that are taken; asymmetric ones only (RFC 8725 §3.1).
+        issuer: the exact value of the token's ``iss``; an https URL.
+        audience: the token's ``aud`` must have this value, or one of these. None accepts any audience, so another
+            API's token would open yours.
+        jwks_uri: the URL of the issuer's keys; None: its metadata name it (RFC 8414, OpenID Connect Discovery).
+        algorithms: the accepted signature algorithms; asymmetric ones only (RFC 8725 §3.1).
         leeway: seconds by which the clocks may differ, for ``exp``, ``nbf`` and ``iat``.
-        required_claims: claims that must be there, besides ``iss`` and ``exp`` (and ``aud``, with an audience).
+        required_claims: claims that the token must have, besides ``iss`` and ``exp`` (and ``aud``, with an audience).
         timeout: seconds that one answer of the issuer may take.
         keys_lifetime: seconds after which keys are fetched again.
         unknown_key_interval: seconds between two fetches that unknown keys cause.
         max_stale: seconds for which keys go on serving while the issuer is down.
         transport: a callable, a requests.Session or an httpx.Client, as for TokenSource.
-        clock: the time.
+        clock: the clocks.
 
     Raises:
         ConfigurationError: an option makes no sense, or PyJWT is missing.
@@ -73,7 +75,7 @@ class JWTVerifier:
         self._errors = jwt.PyJWTError
         self._algorithms = _allowed(algorithms)
         needed = ("iss", "exp") if audience is None else ("iss", "exp", "aud")
-        self._expected = expectations(who, issuer, audience, leeway, required_claims, needed)
+        self._expected = expected_claims(who, issuer, audience, leeway, required_claims, needed)
         clock = clock or SYSTEM_CLOCK
         self._wall = clock.wall
         self._keys = IssuerKeys(
@@ -81,10 +83,10 @@ class JWTVerifier:
             None if jwks_uri is None else checked_url(who, "jwks_uri", jwks_uri),
             as_transport(transport),
             clock,
-            timeout=seconds(who, "timeout", timeout, 0.1, 60),
-            lifetime=seconds(who, "keys_lifetime", keys_lifetime, 1, 86400),
-            unknown_every=seconds(who, "unknown_key_interval", unknown_key_interval, 1, 3600),
-            max_stale=seconds(who, "max_stale", max_stale, 0, 7 * 86400),
+            timeout=checked_seconds(who, "timeout", timeout, 0.1, 60),
+            lifetime=checked_seconds(who, "keys_lifetime", keys_lifetime, 1, 86400),
+            unknown_every=checked_seconds(who, "unknown_key_interval", unknown_key_interval, 1, 3600),
+            max_stale=checked_seconds(who, "max_stale", max_stale, 0, 7 * 86400),
         )
 
     def __repr__(self) -> str:
@@ -94,8 +96,8 @@ class JWTVerifier:
         """The facts of a good token.
 
         Raises:
-            InvalidToken: it is not one of this issuer's for this audience, or has expired (RFC 9068 §4).
-            VerifierUnavailable: the issuer's keys cannot be had.
+            InvalidToken: it is not from this issuer for this audience, or has expired (RFC 9068 §4).
+            VerifierUnavailable: the issuer's keys cannot be fetched.
         """
         kid, algorithm = self._header(token)
         keys = self._keys.matching(kid, algorithm)
@@ -103,7 +105,7 @@ class JWTVerifier:
             raise InvalidToken("The token is signed with a key that the issuer does not have.")
         claims = self._claims(token, keys, algorithm)
         self._expected.check(claims, self._wall())
-        return verified(claims)
+        return verified_token(claims)
 
     def _header(self, token: str) -> tuple[str | None, str]:
         """Key id and algorithm. Nothing else in the header is believed: no ``jku``, ``jwk`` or ``x5u``."""
@@ -138,8 +140,8 @@ def _allowed(algorithms: str | Iterable[str]) -> frozenset[str]:
     for name in allowed:
         if isinstance(name, str) and (name.lower() == "none" or name.upper().startswith("HS")):
             raise ConfigurationError(
-                f"JWTVerifier: algorithms has {name!r}: whoever knows the issuer's public key, which is everybody, "
-                "could sign. Fix: asymmetric ones such as 'RS256' or 'ES256'"
+                f"JWTVerifier: algorithms has {name!r}: anybody could sign tokens, with the issuer's public key "
+                "or with none. Fix: asymmetric ones such as 'RS256' or 'ES256'"
             )
         if name not in ALGORITHMS:
             raise ConfigurationError(

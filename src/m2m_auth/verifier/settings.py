@@ -1,4 +1,4 @@
-"""A verifier from a framework's settings: what Django's and Flask's dictionaries may say, in one place."""
+"""A verifier from a framework's settings: the one reader of Django's and Flask's dictionaries."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from ..errors import ConfigurationError, nearest
 from .introspection import IntrospectionVerifier
-from .introspection_request import Turns
+from .issuer_requests import KeyedLocks
 from .jwt_verifier import JWTVerifier
 from .verified_token import TokenVerifier
 
@@ -15,15 +15,15 @@ __all__ = ["LazyVerifier", "verifier_from"]
 
 
 def verifier_from(settings: object, where: str = "RECEIVING") -> TokenVerifier:
-    """The verifier that ``settings`` describe; no I/O.
+    """The verifier that the settings describe. No I/O.
 
     Args:
-        settings: JWTVerifier's options in capitals, ``ISSUER`` and ``AUDIENCE`` among them (None on purpose takes
-            any audience); or ``{"INTROSPECTION": {…}}`` with IntrospectionVerifier's; or a verifier.
-        where: how messages call the settings.
+        settings: the options of JWTVerifier in capitals, such as ``ISSUER`` and ``AUDIENCE`` (None accepts any
+            audience); or ``{"INTROSPECTION": {…}}`` with those of IntrospectionVerifier; or a verifier.
+        where: the name of the setting in messages.
 
     Raises:
-        ConfigurationError: what is wrong, with the nearest name of an unknown key.
+        ConfigurationError: what is wrong; for an unknown key with the nearest name.
     """
     if not isinstance(settings, type) and isinstance(settings, TokenVerifier):
         return settings
@@ -45,7 +45,7 @@ def verifier_from(settings: object, where: str = "RECEIVING") -> TokenVerifier:
 
 
 def _built(make: Callable[..., TokenVerifier], given: Mapping[str, Any], where: str) -> TokenVerifier:
-    """``make`` called with the settings: its own parameters, in capitals, are what may be set."""
+    """Calls ``make`` with the settings. The keys are its own parameters, in capitals."""
     import inspect
 
     options = {name.upper(): option for name, option in inspect.signature(make).parameters.items()}
@@ -56,28 +56,28 @@ def _built(make: Callable[..., TokenVerifier], given: Mapping[str, Any], where: 
             raise ConfigurationError(f"{where} has {name!r}, which is not known{near}. Known: {known}")
     for name, option in options.items():
         if option.default is option.empty and name not in given:
-            purpose = " (None, on purpose, takes tokens for any audience)" if name == "AUDIENCE" else ""
+            purpose = " (None, on purpose, accepts tokens for any audience)" if name == "AUDIENCE" else ""
             raise ConfigurationError(f"{where} lacks {name!r}. Fix: set it{purpose}")
     problem = ""
     try:
         return make(**{name.lower(): value for name, value in given.items()})
     except ConfigurationError as error:
         problem = str(error)
-    raise ConfigurationError(f"{where}: {problem}")  # outside of the except clause: the settings hold a secret
+    raise ConfigurationError(f"{where}: {problem}")  # outside of the except clause, because the settings hold a secret
 
 
 class LazyVerifier:
-    """A verifier, built when it is first needed, once for all threads, and again when the settings are others."""
+    """A verifier that is built at its first use, once for all threads, and again after the settings change."""
 
     def __init__(self) -> None:
-        self._turns = Turns()
+        self._locks = KeyedLocks()
         self._built: tuple[object, TokenVerifier] | None = None
 
     def of(self, settings: object, where: str) -> TokenVerifier:
-        """The verifier of these settings, as :func:`verifier_from` builds it; ``settings`` are compared by identity."""
+        """The verifier that :func:`verifier_from` builds. ``settings`` are compared by identity."""
         built = self._built
         if built is None or built[0] is not settings:
-            with self._turns.take("build"):
+            with self._locks.hold("build"):
                 built = self._built
                 if built is None or built[0] is not settings:
                     built = self._built = settings, verifier_from(settings, where)

@@ -1,7 +1,7 @@
 """The issuer's public keys (RFC 7517), held for a while and fetched again at a bounded rate.
 
-A token with a key that is not known may mean that the issuer has rotated its keys, or that somebody makes up key
-ids: so such tokens, however many, cause one fetch in ``unknown_every`` seconds.
+A token with an unknown key id comes after the issuer rotated its keys, or from an attacker who makes up key ids. So all
+such tokens together cause at most one fetch in ``unknown_every`` seconds.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
+from ..oauth2.bearer import VerifierUnavailable
 from ..oauth2.transport import HttpRequest, Transport
 from ..runtime.clock import Clock
-from .bearer_errors import VerifierUnavailable
-from .introspection_request import Backoff, NoAnswer, Turns, ask, checked_url
+from .issuer_requests import IssuerPause, KeyedLocks, NoAnswer, ask
+from .option_checks import checked_url
 
 __all__ = ["ALGORITHMS", "IssuerKeys"]
 
@@ -28,26 +29,27 @@ ALGORITHMS: dict[str, tuple[str, tuple[str, ...]]] = {
     "ES512": ("EC", ("P-521",)),
     "EdDSA": ("OKP", ("Ed25519", "Ed448")),
 }
-"""What may be in an allow-list, with its keys' ``kty`` and ``crv`` (RFC 7518, RFC 8037). Nothing symmetric: with a
-JWKS, a public key would be taken for the secret."""
+"""The possible algorithms, with the ``kty`` and ``crv`` of their keys (RFC 7518, RFC 8037). None is symmetric: an
+attacker could use the public key as its secret."""
 
 _MOST_KEYS = 100
+"""The number of keys of one answer that are used."""
 
 
 class CachedKeys(NamedTuple):
-    """The keys of one answer, and when it came (monotonic seconds)."""
+    """The keys of one answer, and the monotonic time when it came."""
 
     jwks: list[dict[str, Any]]
     since: float
     prepared: dict[tuple[int, str], Any]
 
     def matching(self, kid: str | None, algorithm: str) -> list[Any]:
-        """The public keys for a token's ``kid`` and ``alg``; without a ``kid``, all that suit the algorithm."""
+        """The public keys for a token's ``kid`` and ``alg``; without a ``kid`` all that fit the algorithm."""
         suited = [at for at, jwk in enumerate(self.jwks) if _suits(jwk, kid, algorithm)]
         return [key for key in (self._prepare(at, algorithm) for at in suited) if key is not None]
 
     def _prepare(self, at: int, algorithm: str) -> Any:
-        """PyJWT's own key, made once; None for one that is broken, or too weak for RFC 7518 §3.3."""
+        """PyJWT's object of the key, made once; None if the key is broken, or too weak for RFC 7518 §3.3."""
         if (at, algorithm) not in self.prepared:
             import jwt
 
@@ -68,20 +70,20 @@ def _suits(jwk: dict[str, Any], kid: str | None, algorithm: str) -> bool:
         and (not curves or jwk.get("crv") in curves)
         and jwk.get("alg", algorithm) == algorithm
         and jwk.get("use", "sig") == "sig"
-        and "d" not in jwk  # a private key in public is nobody's any more
+        and "d" not in jwk  # a published private key proves nothing
     )
 
 
 class IssuerKeys:
-    """The keys of one issuer. Thread-safe; one fetch at a time, whoever needs it.
+    """The keys of one issuer. Thread-safe; one fetch at a time.
 
     Args:
-        issuer: the issuer's identifier; its metadata are read only without ``jwks_uri``.
-        jwks_uri: where the keys are.
+        issuer: the issuer's identifier. Its metadata are read if ``jwks_uri`` is None.
+        jwks_uri: the URL of the keys.
         timeout: seconds that one answer may take.
         lifetime: seconds after which the keys are fetched again, in the background.
-        unknown_every: seconds between two fetches for tokens whose key is not known.
-        max_stale: seconds for which keys are used while the issuer is down.
+        unknown_every: seconds between two fetches that unknown keys cause.
+        max_stale: seconds for which keys stay in use while the issuer is down.
     """
 
     def __init__(
@@ -100,15 +102,15 @@ class IssuerKeys:
         self._transport, self._monotonic, self._wall = transport, clock.monotonic, clock.wall
         self._timeout, self._lifetime, self._max_stale = timeout, lifetime, max_stale
         self._unknown_every, self._unknown_from = unknown_every, 0.0
-        self._backoff = Backoff(clock)
-        self._turns = Turns()
+        self._pause = IssuerPause(clock)
+        self._locks = KeyedLocks()
         self._held: CachedKeys | None = None
 
     def matching(self, kid: str | None, algorithm: str) -> list[Any]:
-        """The keys that may have signed such a token; none, if the issuer has none like that.
+        """The keys that may have signed such a token; empty if the issuer has none.
 
         Raises:
-            VerifierUnavailable: there are no keys, or the issuer cannot be asked about this one.
+            VerifierUnavailable: no keys are held, or the issuer cannot be asked for this one.
         """
         held = self._usable()
         return held.matching(kid, algorithm) or self._newer_than(held).matching(kid, algorithm)
@@ -116,34 +118,34 @@ class IssuerKeys:
     def _usable(self) -> CachedKeys:
         held, now = self._held, self._monotonic()
         if held is None or now >= held.since + self._max_stale:
-            self._refresh(held)
+            self._renew(held)
             if self._held is held:
                 raise self._unavailable()
             return self._usable()
-        if now >= held.since + self._lifetime and not self._backoff.left(now) and not self._turns.taken("keys"):
-            self._refresh_in_background(held)
+        if now >= held.since + self._lifetime and not self._pause.left(now) and not self._locks.held("keys"):
+            self._renew_in_background(held)
         return held
 
-    def _refresh_in_background(self, held: CachedKeys) -> None:
+    def _renew_in_background(self, held: CachedKeys) -> None:
         try:
-            threading.Thread(target=self._refresh, args=(held,), name="m2m-auth-keys", daemon=True).start()
+            threading.Thread(target=self._renew, args=(held,), name="m2m-auth-keys", daemon=True).start()
         except RuntimeError:  # the interpreter is shutting down, or the machine is out of threads
-            self._refresh(held)
+            self._renew(held)
 
-    def _refresh(self, seen: CachedKeys | None) -> None:
-        """Fetches unless somebody has done so since ``seen``, or a failure is too recent."""
-        with self._turns.take("keys"):
-            if self._held is seen and not self._backoff.left(self._monotonic()):
+    def _renew(self, seen: CachedKeys | None) -> None:
+        """Fetches, unless another thread did since ``seen``, or a failure is too recent."""
+        with self._locks.hold("keys"):
+            if self._held is seen and not self._pause.left(self._monotonic()):
                 self._fetch()
 
     def _newer_than(self, seen: CachedKeys) -> CachedKeys:
-        """For a key that is not in ``seen``: what the issuer says now, if it may be asked."""
-        with self._turns.take("keys"):
+        """The issuer's keys of now, if it may be asked, for a key that is not in ``seen``."""
+        with self._locks.hold("keys"):
             now = self._monotonic()
-            if self._held is seen and now >= self._unknown_from and not self._backoff.left(now):
+            if self._held is seen and now >= self._unknown_from and not self._pause.left(now):
                 self._unknown_from = now + self._unknown_every
                 self._fetch()
-            if self._held is seen and self._backoff.cause:
+            if self._held is seen and self._pause.cause:
                 raise self._unavailable()
             return self._held or seen
 
@@ -151,12 +153,12 @@ class IssuerKeys:
         try:
             jwks = self._ask()
         except NoAnswer as error:
-            self._found = self._configured  # the issuer may have moved its keys
-            self._backoff.failed(self._monotonic(), error)
-            kept = "those held go on serving" if self._held else "and none are held: no token can be verified"
+            self._found = self._configured  # the URL of the keys may have changed
+            self._pause.failed(self._monotonic(), error)
+            kept = "the held keys stay in use" if self._held else "none are held, so no token can be verified"
             _log.warning("the keys of %s cannot be fetched (%s); %s", self._issuer, error.cause, kept)
         else:
-            self._backoff.succeeded()
+            self._pause.succeeded()
             self._held = CachedKeys(jwks, self._monotonic(), {})
 
     def _ask(self) -> list[dict[str, Any]]:
@@ -185,7 +187,7 @@ class IssuerKeys:
             except NoAnswer as error:
                 problem = error
                 continue
-            # RFC 8414 §3.3: metadata of another issuer would be another's keys.
+            # RFC 8414 §3.3: metadata of another issuer would lead to the other issuer's keys.
             if metadata.get("issuer") != self._issuer:
                 problem = NoAnswer("metadata_of_another_issuer")
             elif metadata.get("jwks_uri") is not None:
@@ -200,5 +202,5 @@ class IssuerKeys:
         return ask(self._transport, request, self._wall())
 
     def _unavailable(self) -> VerifierUnavailable:
-        reason = f"the keys of {self._issuer} cannot be fetched ({self._backoff.cause})"
-        return VerifierUnavailable(reason, retry_after=self._backoff.left(self._monotonic()))
+        reason = f"the keys of {self._issuer} cannot be fetched ({self._pause.cause})"
+        return VerifierUnavailable(reason, retry_after=self._pause.left(self._monotonic()))

@@ -13,7 +13,7 @@ from django.urls import path, reverse
 from django.utils.safestring import mark_safe
 
 from m2m_auth import M2MAuthError
-from m2m_auth.operations import Action, clear, page, renew, reports
+from m2m_auth.operations import PageForm, clear, page, renew, reports
 
 from .clients import m2m
 from .models import ServiceToken
@@ -47,7 +47,9 @@ class ServiceTokenAdmin(admin.ModelAdmin):  # type: ignore[misc] # Django has no
             self._operate(request)
             return HttpResponseRedirect(reverse(f"{self.admin_site.name}:m2m_auth_servicetoken_changelist"))
         buttons = (
-            Action("", {"csrfmiddlewaretoken": get_token(request)}) if self.has_change_permission(request) else None
+            PageForm(url="", hidden={"csrfmiddlewaretoken": get_token(request)})
+            if self.has_change_permission(request)
+            else None
         )
         context = {
             **self.admin_site.each_context(request),

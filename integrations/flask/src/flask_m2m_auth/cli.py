@@ -101,7 +101,7 @@ def doctor(as_json: bool) -> None:
         state.sources()  # whatever is wrong with the clients' configuration is said first
         found = operations.doctor(state.caches(), open_cache=state.openers())
     if as_json:
-        click.echo(json.dumps([finding._asdict() for finding in found], indent=2))
+        click.echo(operations.as_json(found), nl=False)
     else:
         for finding in found:
             click.echo(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.alias}: {finding.what}")

@@ -67,13 +67,13 @@ def status_page(access: Callable[[], Any], *, name: str = "m2m_auth") -> Bluepri
 
 def _status(problem: str = "", code: int = 200) -> Response:
     from m2m_auth import operations
-    from m2m_auth.operations import Action, page
+    from m2m_auth.operations import PageForm, page
 
     token = request.cookies.get(_CSRF) or secrets.token_urlsafe(32)
     nonce = secrets.token_urlsafe(16)
     here = url_for(".status")
     found = operations.reports(current_state("the status page").sources())
-    shown = page(found, action=Action(here, {_CSRF: token}), nonce=nonce)
+    shown = page(found, action=PageForm(url=here, hidden={_CSRF: token}), nonce=nonce)
     words = f"<p role='alert'><strong>{escape(problem)}</strong></p>" if problem else ""
     response = Response(_HTML.format(nonce=nonce, problem=words, page=shown), status=code)
     response.headers["Content-Security-Policy"] = _POLICY.format(nonce)

@@ -1,4 +1,4 @@
-"""The doctor: each cache is tried, and its lease is raced for."""
+"""Doctor: it examines each cache step by step, and lets two processes race for its lease."""
 
 from .doctor import doctor
 from .examination import Finding

@@ -1,4 +1,4 @@
-"""What is wrong with the caches, in words: each one is tried, and its lease raced for."""
+"""Examines caches: opens each one, and each tier of a tiered one, and returns what was found in words."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from functools import partial
 from ...caches.opening import from_url
 from ...caches.protocol import TokenCache
 from ...errors import ConfigurationError
-from ...presentation.wording import called
+from ...presentation.wording import cache_name
 from ...runtime.worker_thread import on_worker_thread
 from .examination import Examination, Finding
 from .race import OpenCache
 
-__all__ = ["Finding", "OpenCache", "doctor"]
+__all__ = ["doctor"]
 
 
 def doctor(
     caches: Mapping[str, TokenCache | str], *, open_cache: Mapping[str, OpenCache] | None = None
 ) -> list[Finding]:
-    """Tries each cache, by its alias: some seconds each, and nothing but keys of its own is touched.
+    """Examine each cache. This takes some seconds per cache, and touches only keys of its own.
 
-    The lease is raced for by two processes where another process can open the cache: it is given as a URL, or
-    ``open_cache`` has a callable for its alias that can be sent there (a module's function, or functools.partial of
-    one). Else two threads race.
+    Two processes race for the cache's lease if another process can open the cache. That is so for a URL, and for an
+    alias in ``open_cache``. Otherwise two threads race.
 
     Args:
-        caches: URLs or caches.
-        open_cache: how another process opens the cache of this alias.
+        caches: URLs or caches, by alias.
+        open_cache: callables that open a cache in another process, by alias. They must be picklable: functions of a
+            module, or functools.partial objects of such functions.
     """
     findings: list[Finding] = []
     for alias, given in caches.items():
@@ -35,11 +35,11 @@ def doctor(
         try:
             cache = from_url(given) if isinstance(given, str) else given
         except ConfigurationError as error:
-            findings.append(Finding(alias, ok=False, what=str(error), fix="correct the cache's URL"))
+            findings.append(Finding(alias=alias, ok=False, what=str(error), fix="correct the cache's URL"))
             continue
         tiers: tuple[TokenCache, ...] = getattr(cache, "tiers", (cache,))
         for number, tier in enumerate(tiers):
-            name = alias if len(tiers) == 1 else f"{alias} (tier {number + 1} of {len(tiers)}: {called(tier)})"
+            name = alias if len(tiers) == 1 else f"{alias} (tier {number + 1} of {len(tiers)}: {cache_name(tier)})"
             open_tier = opener if len(tiers) == 1 or opener is None else partial(_open_tier, opener, number)
             findings += on_worker_thread(Examination(name, tier, open_tier).findings)
         if isinstance(given, str):

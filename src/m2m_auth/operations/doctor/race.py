@@ -1,4 +1,7 @@
-"""Two that race for one cache's leases and count together: processes, which import this file, or threads."""
+"""A race of two processes, or two threads, for the leases and the counters of one cache.
+
+The two processes import this file.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,9 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from ...caches.protocol import TokenCache, release_thread
 
@@ -15,24 +19,25 @@ __all__ = ["COUNTS", "ROUNDS", "OpenCache", "Race", "by_processes", "by_threads"
 
 OpenCache = Callable[[], TokenCache]
 ROUNDS = 20
-"""How often the two ask for a lease at the same moment."""
+"""Leases that the two race for."""
 COUNTS = 50
-"""How often each of the two adds one."""
+"""Increments of each of the two."""
 _DEADLINE = 30.0
 _TTL = 300.0
 
 
-class Race(NamedTuple):
-    """What the two saw, or one of them."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Race:
+    """The result of both, or of one of them."""
 
     winners: tuple[int, ...] = ()
-    """By round: how many of the two got the lease. Empty where the cache has none to give."""
+    """The number of winners of each lease. Empty if the cache has no leases."""
     counts: tuple[int, ...] = ()
-    """Every count that an increment returned. Empty where the cache cannot count."""
+    """Every count that an increment returned. Empty if the cache cannot count."""
     saw: bool = True
-    """Whether what the caller had stored was seen by both."""
+    """True if both saw the entry that the caller had stored."""
     problem: str = ""
-    """Why the race could not be run."""
+    """Why there was no race; empty if there was one."""
 
 
 class _Barrier(Protocol):
@@ -41,18 +46,18 @@ class _Barrier(Protocol):
 
 
 def by_processes(open_cache: OpenCache, key: str) -> Race:
-    """Two new processes, each with a cache of its own. A ``problem`` says why none could be started."""
+    """Let two new processes race, each with its own connection to the cache."""
     context = get_context("spawn")
     barrier = context.Barrier(2, timeout=_DEADLINE)
     try:
         with ProcessPoolExecutor(2, context, _enter, (open_cache, barrier)) as pool:
             return _both(*[future.result() for future in [pool.submit(_in_process, key) for _ in range(2)]])
-    except Exception as error:  # not picklable, no main module to import, no memory: whatever keeps a process from work
+    except Exception as error:  # not picklable, no main module to import, no memory, …
         return Race(problem=f"no second process could be started: {words(error)}")
 
 
 def by_threads(cache: TokenCache, key: str) -> Race:
-    """Two threads with one cache, switched as often as Python can."""
+    """Let two threads race with one cache object. Python switches between them as often as it can."""
     barrier = threading.Barrier(2, timeout=_DEADLINE)
     usual = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
@@ -64,9 +69,9 @@ def by_threads(cache: TokenCache, key: str) -> Race:
 
 
 def words(error: Exception) -> str:
-    """An exception in words: its message where it is one of ours, else its type; a message might hold an address."""
-    ours = type(error).__module__.startswith("m2m_auth.")
-    return str(error) if ours else type(error).__name__
+    """Return an error in words: the message of this library's errors, the type of others, which may show a password."""
+    is_silent = type(error).__module__.startswith("m2m_auth.")
+    return str(error) if is_silent else type(error).__name__
 
 
 _open_cache: OpenCache
@@ -81,7 +86,7 @@ def _enter(open_cache: OpenCache, barrier: _Barrier) -> None:
 def _in_process(key: str) -> Race:
     try:
         cache = _open_cache()
-    except Exception as error:  # a user's own
+    except Exception as error:  # a user's own cache may raise anything
         _barrier.abort()
         return Race(problem=f"another process could not open the cache: {words(error)}")
     try:
@@ -91,26 +96,30 @@ def _in_process(key: str) -> Race:
 
 
 def _run(cache: TokenCache, barrier: _Barrier, key: str) -> Race:
-    """One of the two. Its ``winners`` are its own wins."""
-    able = cache.capabilities
+    """Run one of the two. Its ``winners`` are its own wins."""
+    capabilities = cache.capabilities
     try:
         saw = cache.get(key) is not None
         won: list[int] = []
-        for turn in range(ROUNDS if able.atomic_add else 0):
+        for turn in range(ROUNDS if capabilities.atomic_add else 0):
             barrier.wait()
             won.append(int(cache.add(f"{key}.{turn:02}", b"owner", _TTL)))
         barrier.wait()
-        counts = [cache.increment(f"{key}.n", _TTL) for _ in range(COUNTS if able.atomic_increment else 0)]
+        counts = [cache.increment(f"{key}.n", _TTL) for _ in range(COUNTS if capabilities.atomic_increment else 0)]
     except threading.BrokenBarrierError:
-        return Race()  # the other one has the problem
-    except Exception as error:  # a user's own cache
+        return Race()  # the other one returns the problem
+    except Exception as error:  # a user's own cache may raise anything
         barrier.abort()
         return Race(problem=f"an operation failed: {words(error)}")
     finally:
         release_thread(cache)
-    return Race(tuple(won), tuple(counts), saw)
+    return Race(winners=tuple(won), counts=tuple(counts), saw=saw)
 
 
 def _both(one: Race, other: Race) -> Race:
-    winners = tuple(map(sum, zip(one.winners, other.winners, strict=False)))
-    return Race(winners, one.counts + other.counts, one.saw and other.saw, one.problem or other.problem)
+    return Race(
+        winners=tuple(map(sum, zip(one.winners, other.winners, strict=False))),
+        counts=one.counts + other.counts,
+        saw=one.saw and other.saw,
+        problem=one.problem or other.problem,
+    )

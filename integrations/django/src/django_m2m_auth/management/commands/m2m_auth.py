@@ -77,7 +77,7 @@ class Command(BaseCommand):  # type: ignore[misc] # Django has no types
         problems = [str(problem) for problem in m2m.configuration.problems]
         findings = examine()
         if options["json"]:
-            facts = {"settings": problems, "caches": [finding._asdict() for finding in findings]}
+            facts = {"settings": problems, "caches": json.loads(as_json(findings))}
             self.stdout.write(json.dumps(facts, indent=2))
         else:
             for problem in problems:

@@ -1,0 +1,148 @@
+"""The base of every front door's ``M2MAuth``: its options, and the token source behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from ..caches.protocol import TokenCache
+from ..events import Subscriber
+from ..lifecycle.policy import RenewalPolicy
+from ..oauth2.challenges import RejectionRule
+from ..oauth2.client_authentication.protocol import ClientAuthentication
+from ..oauth2.grants import Grant
+from ..oauth2.secrets import SecretSource, concealed
+from ..runtime.clock import Clock
+from ..source.options import refuse_unknown
+from ..source.token_source import TokenSource, engine_of
+from .auth_flow import AuthFlow
+from .transports import as_transport
+
+if TYPE_CHECKING:
+    from typing_extensions import Never, Self
+
+    from ..lifecycle.mint_budget import MintBudget
+
+__all__ = ["FrontDoor"]
+
+
+class FrontDoor:
+    """Attaches a bearer token to every request, and once replaces a token that the API refused."""
+
+    _library: ClassVar[Any]
+    """The :class:`~m2m_auth.http.http_library.HttpLibrary` of this front door."""
+
+    def __init__(
+        self,
+        token_endpoint: str,
+        client_id: str,
+        client_secret: str | SecretSource | None = None,
+        *,
+        audience: str | None = None,
+        scope: str | Iterable[str] | None = None,
+        resource: str | Sequence[str] | None = None,
+        extra_parameters: Mapping[str, str] | None = None,
+        client_authentication: str | ClientAuthentication = "client_secret_basic",
+        grant: Grant | None = None,
+        cache: str | TokenCache | None = None,
+        encryption_keys: Sequence[str | bytes] | None = None,
+        policy: RenewalPolicy | None = None,
+        budget: MintBudget | None = None,
+        transport: Any = None,
+        clock: Clock | None = None,
+        on_event: Subscriber | None = None,
+        alias: str | None = None,
+        allowed_origins: Iterable[str] | None = None,
+        allow_insecure_http: bool = False,
+        is_rejection: RejectionRule | None = None,
+        **unknown: Never,
+    ) -> None:
+        """All but the last three options are those of :class:`~m2m_auth.TokenSource`.
+
+        Args:
+            token_endpoint: the token endpoint's URL; https, except on loopback.
+            client_id: the client identifier (RFC 6749 §2.2).
+            client_secret: the client secret, or a callable that fetches it, e.g. from a secret manager.
+            audience: the ``audience`` parameter of the token request.
+            scope: the scopes, as a string separated by spaces or as a list.
+            resource: the ``resource`` parameter (RFC 8707), one URI or several.
+            extra_parameters: further parameters of the token request.
+            client_authentication: ``client_secret_basic``, ``client_secret_post``, or an object such as
+                :class:`~m2m_auth.PrivateKeyJWT`.
+            grant: the grant; client credentials by default.
+            cache: None (this process's memory), a URL such as ``disk:``, or a :class:`~m2m_auth.caches.TokenCache`.
+            encryption_keys: keys (16 bytes or more) for what leaves the process; the first seals, all open. By
+                default the key is derived from the client's own credential.
+            policy: when tokens are renewed, and how long a call waits.
+            budget: how many tokens this client may mint; None: no limit.
+            transport: how the token endpoint is reached: a ``requests.Session``, an ``httpx.Client``, or a callable;
+                by default a private client of this front door's library.
+            clock: the clocks; for tests.
+            on_event: called with every :class:`~m2m_auth.events.Event`, on the thread where it happens.
+            alias: this source's short name in events and the log, e.g. ``billing``.
+            allowed_origins: the only origins (scheme, host, port) that may get the token; None allows any https one.
+            allow_insecure_http: True sends the token over plain http to other machines, too.
+            is_rejection: decides from status and headers whether a response refuses the token; by default a 401
+                whose challenge is Bearer with no error or ``invalid_token`` (RFC 6750 §3.1).
+            **unknown: there are no others.
+
+        Raises:
+            TypeError: an option does not exist; the message names the nearest one.
+            ConfigurationError: an option makes no sense; raised before any I/O.
+            OriginNotAllowed, InsecureTransport: (on a call) the token may not go there; nothing was sent.
+            TokenUnavailable: (on a call) there is no token, so nothing was sent; also the HTTP library's base error.
+        """
+        client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
+        refuse_unknown(unknown, FrontDoor.__init__)
+        source = TokenSource(
+            token_endpoint,
+            client_id,
+            client_secret,
+            audience=audience,
+            scope=scope,
+            resource=resource,
+            extra_parameters=extra_parameters,
+            client_authentication=client_authentication,
+            grant=grant,
+            cache=cache,
+            encryption_keys=encryption_keys,
+            policy=policy,
+            budget=budget,
+            transport=as_transport(transport, self._library.name),
+            clock=clock,
+            on_event=on_event,
+            alias=alias,
+        )
+        self._open(source, allowed_origins, allow_insecure_http, is_rejection)
+
+    @classmethod
+    def from_source(
+        cls,
+        source: TokenSource,
+        *,
+        allowed_origins: Iterable[str] | None = None,
+        allow_insecure_http: bool = False,
+        is_rejection: RejectionRule | None = None,
+    ) -> Self:
+        """The same over a source that exists already, e.g. one that another HTTP library uses too."""
+        auth = cls.__new__(cls)
+        auth._open(source, allowed_origins, allow_insecure_http, is_rejection)
+        return auth
+
+    def _open(
+        self,
+        source: TokenSource,
+        allowed_origins: Iterable[str] | None,
+        allow_insecure_http: bool,
+        is_rejection: RejectionRule | None,
+    ) -> None:
+        self.source = source
+        """The token source behind it; share it between front doors."""
+        self._engine = engine_of(source)
+        self._flow = AuthFlow(source, self._library, allowed_origins, allow_insecure_http, is_rejection)
+
+    def __repr__(self) -> str:
+        return f"<M2MAuth of {getattr(self, 'source', None)!r}>"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an M2MAuth is not pickled: build it where it is used; equal ones share one token")

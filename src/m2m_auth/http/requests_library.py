@@ -1,0 +1,72 @@
+"""requests: how its requests and responses are read, and how a request is sent again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import requests
+
+from ..errors import TokenUnavailable, also_a
+from .body_replay import rewind
+from .http_library import HttpLibrary
+
+if TYPE_CHECKING:
+    from requests import PreparedRequest, Response
+
+__all__ = ["RequestsLibrary"]
+
+
+class RequestsLibrary(HttpLibrary):
+    """The prepared requests and the responses of requests."""
+
+    name = "requests"
+
+    def own_error(self, error: TokenUnavailable, request: PreparedRequest) -> TokenUnavailable:
+        """Also a ``RequestException``."""
+        return also_a(error, requests.RequestException, request=request, response=None)
+
+    def site(self, request: PreparedRequest) -> str | None:
+        """The URL up to the slash that ends its authority: every URL that begins like this has the same origin."""
+        scheme, _, rest = (request.url or "").partition("://")
+        authority, slash, _ = rest.partition("/")
+        return f"{scheme}://{authority}/" if slash else None
+
+    def target(self, request: PreparedRequest) -> str:
+        """The URL."""
+        return request.url or ""
+
+    def start_of_body(self, request: PreparedRequest) -> int | None:
+        """As requests has noted it while it prepared the request."""
+        start = getattr(request, "_body_position", None)
+        return start if isinstance(start, int) else None
+
+    def status(self, response: Response) -> int:
+        """Its ``status_code``."""
+        return response.status_code
+
+    def read(self, response: Response) -> tuple[Mapping[str, str], PreparedRequest]:
+        """The headers and the request of this response."""
+        return response.headers, response.request
+
+    def replay(self, response: Response, start: int | None) -> PreparedRequest | None:
+        """A copy with its body rewound; None, too, for a response that no adapter has given."""
+        replay = response.request.copy()
+        body: Any = replay.body
+        if getattr(response, "connection", None) is None:
+            return None
+        if body is None or isinstance(body, (str, bytes)):
+            return replay
+        return replay if rewind(body, start) else None
+
+    def close(self, response: Response) -> None:
+        """Returns its connection to the pool, or ends it if there is more to read."""
+        response.close()
+
+    def followed(self, response: Response) -> tuple[()]:  # noqa: ARG002
+        """None: the hook is called for each redirect."""
+        return ()
+
+    def elapsed(self, response: Response) -> float:
+        """As the session has measured it."""
+        return response.elapsed.total_seconds()

@@ -1,0 +1,1 @@
+"""What an operator writes: the configuration, the TOML file that it comes from, and the file of vendors' secrets."""

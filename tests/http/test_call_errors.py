@@ -1,0 +1,193 @@
+"""Without a token no call is sent; the error is m2m-auth's and the HTTP library's. Errors of the options, too."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+import textwrap
+from typing import Any
+
+import pytest
+from callers import SYNC, Caller, clients
+
+from m2m_auth import (
+    ConfigurationError,
+    MalformedTokenResponse,
+    TokenEndpointUnavailable,
+    TokenRequestRejected,
+    TokenUnavailable,
+)
+from m2m_auth.testing import FailureMode, FakeAuthorizationServer, FakeClock
+
+
+@clients("requests", "httpx")
+@pytest.mark.parametrize(
+    ("mode", "expected", "code"),
+    [
+        ("500", TokenEndpointUnavailable, "http_500"),
+        ("429", TokenEndpointUnavailable, "http_429"),
+        ("reset", TokenEndpointUnavailable, "connection"),
+        ("invalid_client", TokenRequestRejected, "invalid_client"),
+        ("oauth_error", TokenRequestRejected, "invalid_request"),
+        ("empty_403", TokenRequestRejected, "http_403"),
+        ("redirect", TokenRequestRejected, "http_302"),
+        ("not_json", MalformedTokenResponse, "malformed_response"),
+        ("empty", MalformedTokenResponse, "malformed_response"),
+        ("huge", MalformedTokenResponse, "malformed_response"),
+        ("truncated", TokenEndpointUnavailable, "connection"),
+    ],
+)
+def test_without_a_token_no_call_goes_out(
+    caller: Caller,
+    server: FakeAuthorizationServer,
+    clock: FakeClock,
+    api: str,
+    mode: FailureMode,
+    expected: type[TokenUnavailable],
+    code: str,
+) -> None:
+    """Each failure raises our error, which is also the library's, with facts and request; after the repair, 200."""
+    server.fail(mode)
+    caller.attach(caller.auth(server, clock))
+    with pytest.raises(expected) as caught:
+        caller.get(api)
+    error = caught.value
+    assert isinstance(error, caller.error)
+    assert error.cause_code == code
+    assert (str(error.request.url), error.request.method) == (api, "GET")  # type: ignore[attr-defined]
+    # The library's exception, if there was one, held the token request.
+    assert error.__cause__ is None
+    assert error.__context__ is None
+    assert (server.api_calls, server.token_requests) == ([], 1)
+    with pytest.raises(expected):
+        caller.get(api)
+    assert (server.api_calls, server.token_requests) == ([], 1)  # from the record
+    server.recover()
+    clock.advance(4000)
+    assert caller.get(api).status == 200
+
+
+def test_errors_are_new_for_each_call_and_survive_pickling(
+    caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
+) -> None:
+    """Two calls raise two objects, each with its own request; a pickle becomes the plain error with its facts."""
+    server.fail("429", retry_after=30)
+    caller.attach(caller.auth(server, clock))
+    errors = []
+    for path in ("/one", "/two"):
+        with pytest.raises(caller.error) as caught:
+            caller.get(api + path)
+        errors.append(caught.value)
+    assert [str(error.request.url)[-4:] for error in errors] == ["/one", "/two"]  # type: ignore[attr-defined]
+    loaded = pickle.loads(pickle.dumps(errors[0]))
+    assert type(loaded) is TokenEndpointUnavailable
+    assert loaded.args == errors[0].args
+    assert 30 <= loaded.retry_after <= 35
+    assert loaded.status == 429
+
+
+def test_a_dead_token_endpoint(caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str) -> None:
+    """Nothing listens on the port: one except clause for the library's own error catches it."""
+    auth = caller.auth(server, clock)
+    server.stop()
+    with pytest.raises(caller.error, match="cannot be reached: ConnectionRefusedError") as caught:
+        caller.get(api, auth=auth)
+    assert isinstance(caught.value, TokenEndpointUnavailable)
+    assert server.token_endpoint in str(caught.value)
+
+
+@clients(*SYNC)
+def test_an_unknown_option_is_named_with_the_nearest_one(caller: Caller, server: FakeAuthorizationServer) -> None:
+    """A typo is a TypeError before any I/O, through every front door and in a front door's own options."""
+    for typo, meant in (("audiance", "audience"), ("allowed_origin", "allowed_origins"), ("scopes", "scope")):
+        with pytest.raises(TypeError, match=f"unknown option '{typo}'.*did you mean '{meant}'"):
+            caller.auth(server, **{typo: "x"})
+    assert server.token_requests == 0
+
+
+@clients("requests")
+@pytest.mark.parametrize("secret", [None, "", "  ", "secret\n"])
+def test_a_bad_secret_raises_before_any_io(caller: Caller, server: FakeAuthorizationServer, secret: Any) -> None:
+    """Missing, blank and padded secrets are refused, and the secret is not in the message."""
+    with pytest.raises(ConfigurationError) as caught:
+        caller.front_door.M2MAuth(server.token_endpoint, "client", secret)
+    assert "client_secret" in str(caught.value)
+    assert "secret\\n" not in str(caught.value)
+    assert server.token_requests == 0
+
+
+@clients(*SYNC)
+def test_an_auth_is_not_pickled(caller: Caller, server: FakeAuthorizationServer) -> None:
+    """It holds a secret: the error of pickling it names the fix; its repr shows neither secret nor token."""
+    auth = caller.auth(server)
+    with pytest.raises(TypeError, match="build it where it is used"):
+        pickle.dumps(auth)
+    auth.source.token()
+    assert auth.source.token().value not in repr(auth)
+    assert "'secret'" not in repr(auth)
+
+
+@pytest.mark.parametrize("name", ["requests", "httpx", "httpx2"])
+def test_a_missing_library_is_named_with_its_extra(name: str) -> None:
+    """Importing a front door without its library says what to install, as an ImportError that names the module."""
+    script = f"""
+        import sys
+        sys.modules[{name!r}] = None
+        try:
+            import m2m_auth.{name}
+        except ImportError as error:
+            assert error.name == {name!r}, error.name
+            assert "pip install 'm2m-auth[{name}]'" in str(error), error
+            assert error.__cause__ is None and error.__suppress_context__
+        else:
+            raise SystemExit("imported")
+    """
+    _runs(script)
+
+
+def test_no_library_at_all() -> None:
+    """A TokenSource without any HTTP library says what to install when it is built."""
+    script = """
+        import sys, m2m_auth
+
+        class Blocked:
+            def find_spec(self, name, path=None, target=None):
+                if name in ("requests", "httpx", "httpx2"):
+                    raise ModuleNotFoundError(name, name=name)
+
+        sys.meta_path.insert(0, Blocked())
+        for name in ("requests", "httpx", "httpx2"):
+            sys.modules[name] = None
+        try:
+            m2m_auth.TokenSource("https://as.example/token", "client", "secret")
+        except m2m_auth.ConfigurationError as error:
+            assert "pip install 'm2m-auth[requests]'" in str(error), error
+        else:
+            raise SystemExit("built")
+    """
+    _runs(script)
+
+
+def _runs(script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_httpx_and_httpx2_have_separate_auth_classes() -> None:
+    """Each client accepts only its own library's Auth class, so there are two modules."""
+    httpx, httpx2 = pytest.importorskip("httpx"), pytest.importorskip("httpx2")
+    import m2m_auth.httpx
+    import m2m_auth.httpx2
+
+    options: Any = ("https://as.example/token", "client", "secret")
+    with pytest.raises(TypeError, match="auth"):
+        httpx2.Client(auth=m2m_auth.httpx.M2MAuth(*options))
+    with pytest.raises(TypeError, match="auth"):
+        httpx.Client(auth=m2m_auth.httpx2.M2MAuth(*options))
+    for library, front_door in ((httpx, m2m_auth.httpx), (httpx2, m2m_auth.httpx2)):
+        auth = front_door.M2MAuth(*options)
+        with library.Client(auth=auth) as client:
+            assert client.auth is auth
