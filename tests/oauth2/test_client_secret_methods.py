@@ -139,6 +139,16 @@ def test_an_unknown_method_is_explained(method: object, words: list[str]) -> Non
     assert "s3cr3t" not in str(caught.value)
 
 
+def test_an_object_of_another_kind_is_explained_in_full() -> None:
+    """The whole message: what, and the fix."""
+    with pytest.raises(ConfigurationError) as caught:
+        by_name(5)
+    assert str(caught.value) == (
+        "client_authentication=int has no method, credential() and authenticate(). "
+        "Fix: a name such as 'client_secret_post', or an object with the ClientAuthentication protocol"
+    )
+
+
 def test_an_unknown_encoding_is_refused() -> None:
     """It raises before a secret is sent in it."""
     wrong: Any = "form"
