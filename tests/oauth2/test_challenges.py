@@ -25,6 +25,8 @@ INVALID, SCOPE = {"error": "invalid_token"}, {"error": "insufficient_scope"}
         ('Bearer realm="api"', [("bearer", {"realm": "api"})]),
         ('Bearer error="invalid_token"', [("bearer", INVALID)]),
         ("Bearer error=invalid_token", [("bearer", INVALID)]),
+        ("Bearer error=", [("bearer", {})]),
+        ("Bearer error=, x=y", [("bearer", {"x": "y"})]),
         (r"Bearer error=a\b", [("bearer", {"error": r"a\b"})]),
         ('Bearer realm="a\\\nb"', [("bearer", {"realm": "a\nb"})]),
         ('Bearer ERROR = "invalid_token"', [("bearer", INVALID)]),
