@@ -1,4 +1,4 @@
-# Everything sets itself up: `.venv` is made with the stdlib's venv, uv is installed into it from PyPI,
+# Everything sets itself up: the standard library's venv makes `.venv`, pip installs uv into it from PyPI,
 # and uv installs exactly what requirements/dev.lock names, by hash.
 PYTHON ?= python3
 VENV ?= .venv
@@ -7,16 +7,17 @@ SIM_VENV ?= .venv-sim
 BIN := $(VENV)/bin
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: help demo test test-django lint types bench sim docs-check lock clean
+.PHONY: help demo check check-tests test test-django lint types bench sim docs-check lock clean
 
 help:
 	@echo "make demo        the main job, live: one mint for 4 processes x 8 threads"
+	@echo "make check       for every save: the tests without a socket or a process, lint, types"
 	@echo "make test        every test"
 	@echo "make lint types  ruff and interrogate; mypy --strict and pyright strict"
 	@echo "make docs-check  runs the examples of README.md and docs/"
 	@echo "make bench       ratios against a hard-coded header and against peers"
 	@echo "make sim         1 to 10,000 simulated hosts on one shared cache; draws docs/images"
-	@echo "make lock        renews requirements/*.lock from pyproject.toml"
+	@echo "make lock        updates requirements/*.lock from pyproject.toml"
 
 $(BIN)/uv:
 	$(PYTHON) -m venv $(VENV)
@@ -27,7 +28,7 @@ $(VENV)/.installed: requirements/dev.lock pyproject.toml | $(BIN)/uv
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable . --editable integrations/django --editable integrations/flask --editable example_projects/real_servers
 	@touch $@
 
-# A venv of its own: the peers are there, and Django is not, since diskcache imports it where it is installed.
+# A separate venv: it has the peers, and no Django, because diskcache imports Django where it is installed.
 $(BENCH_VENV)/bin/uv:
 	$(PYTHON) -m venv $(BENCH_VENV)
 	$(BENCH_VENV)/bin/python -m pip install --quiet --disable-pip-version-check uv
@@ -49,10 +50,17 @@ $(SIM_VENV)/.installed: requirements/sim.lock pyproject.toml | $(SIM_VENV)/bin/u
 demo: $(VENV)/.installed
 	@$(BIN)/python example_projects/demo/demo.py
 
+# All three at the same time; each prints its output when it ends.
+check: $(VENV)/.installed
+	@$(MAKE) --no-print-directory --jobs 3 --output-sync=target check-tests lint types
+
+check-tests: $(VENV)/.installed
+	$(BIN)/python -X dev -W error -m pytest -q -n 2 --dist worksteal -m "not loopback and not processes" $(ARGS)
+
 test: $(VENV)/.installed
 	$(BIN)/python -X dev -W error -m pytest -n 4 --dist worksteal $(ARGS)
 
-# requirements/dev.lock has the newest Django that each Python can run; this is for older ones, in a VENV of its own.
+# requirements/dev.lock has the newest Django that each Python can run. This tests an older one, in its own VENV.
 test-django: $(VENV)/.installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python 'django~=$(DJANGO)'
 	$(BIN)/python -X dev -W error -m pytest -n 4 --dist worksteal integrations/django $(ARGS)

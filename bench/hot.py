@@ -34,7 +34,7 @@ def rows(server: Server) -> Iterator[Row]:
 
 
 def minted(ours: Any, server: Server) -> Client:
-    """Ours with a token in hand. Equal sources share it, so this one has seen no origin but the bench's yet."""
+    """M2MAuth that holds a token. Equal sources share their state; this one has seen only the bench's origin."""
     ours.connect(server.url, None).call()
     client: Client = ours.connect(server.url, None)
     return client

@@ -1,6 +1,6 @@
-"""How everything is measured: two things take turns, and the median of their ratios counts.
+"""How the bench measures: two programs take turns, and the median of their ratios counts.
 
-The machine is shared, so a number of seconds says little; a ratio of neighbours in time says enough.
+On a shared machine seconds mean little; the ratio of two runs next to each other is meaningful.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Spent(NamedTuple):
 
 
 def child_environment() -> dict[str, str]:
-    """Compiled modules are kept with the venv, whatever make or the shell say: nobody runs uncompiled code."""
+    """Compiled modules are kept with the venv, so that every process runs compiled code."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return {**environment, "PYTHONPYCACHEPREFIX": str(Path(sys.prefix) / "pycache")}
 

@@ -1,4 +1,4 @@
-"""Ours and the peers side by side, each on its own HTTP library and as its users use it."""
+"""m2m-auth and the peers side by side, each on its HTTP library and used as documented."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _set_header(request: Any) -> None:
 
 
 def _after_401(server: Server, client: Client) -> str:
-    """What a call gets whose token has been revoked: does the client recover by itself?"""
+    """The result of a call with a revoked token: whether the client recovers by itself."""
     server.revoke_all()
     try:
         return "recovers" if client.call() == 200 else "fails"

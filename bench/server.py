@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 
 class Server:
-    """The bench's end of it."""
+    """The bench's side of the server."""
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def mints(self, latency: float = 0.0, token_format: str = "opaque", lifetime: float = 3600.0) -> int:
-        """How many tokens were minted since the last time; sets it up for what comes next."""
+        """The number of mints since the last call; prepares the server for the next part."""
         with urlopen(f"{self.url}/bench?latency={latency}&format={token_format}&lifetime={lifetime}") as answer:
             return int(json.load(answer)["mints"])
 
     def revoke_all(self) -> None:
-        """Every token given out so far is out: the API answers it with a 401."""
+        """Revoke every token so far: the API answers 401."""
         with urlopen(f"{self.url}/revoke") as answer:
             answer.read()
 
 
 @contextmanager
 def running() -> Iterator[Server]:
-    """Starts it, and ends it at the end."""
+    """A running server while the block runs."""
     with Popen([sys.executable, __file__], stdin=PIPE, stdout=PIPE, text=True) as process:
         try:
             yield Server(process.stdout.readline().strip())  # type: ignore[union-attr]

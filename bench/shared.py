@@ -42,15 +42,18 @@ def rows(server: Server) -> Iterator[Row]:
 
 
 def _hits(name: str, opened: Opened, goal: float) -> Iterator[Row]:
+    from m2m_auth.source.token_source import engine_of
+
     with _source("hit", opened.url) as source:
         source.token()
-        shared, report, cache = source._identity.shared, source._kit.report, source._cache
-        key = shared._names.token
+        engine = engine_of(source)
+        store, events, cache = engine.credential.shared, engine.context.events, engine.cache
+        key = store._names.token
         sealed = cache.get(key)
         opened.put(key, sealed)
-        if opened.get(key) != sealed or shared.read(report) is None:
+        if opened.get(key) != sealed or store.read(events) is None:
             raise RuntimeError(f"{name}: the two do not read the same")
-        value = _ratio(lambda: shared.read(report), lambda: opened.get(key))
+        value = _ratio(lambda: store.read(events), lambda: opened.get(key))
         yield Row(f"{name}: a hit, opened, against a bare get", value, "x", goal, f"{len(sealed)} bytes")
         yield Row("  our get, still sealed", _ratio(lambda: cache.get(key), lambda: opened.get(key)))
 

@@ -1,4 +1,4 @@
-"""Runs an example with its one command, as its README says, and ends it whatever happens."""
+"""Runs an example with the command of its README, and ends it in any case."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ import pytest
 import requests
 
 UNWANTED = ("PYTHONWARNINGS", "PYTHONDEVMODE", "PYTHONDONTWRITEBYTECODE", "DJANGO_SETTINGS_MODULE", "TOKEN_CACHE")
-"""What this process may have been told, and a user's has not."""
+"""Variables of a test run that a user's shell does not have."""
 PATIENCE = 60.0
-"""Seconds after which a test gives up on something that takes a moment."""
+"""Seconds that a test waits for something that usually takes a moment."""
 
 
 class Example:
-    """A running example, and what it has printed: addresses and files by name."""
+    """A running example, and the addresses and files that it has printed, by name."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
@@ -39,9 +39,9 @@ class Example:
         raise AssertionError(f"the example has ended: {self.printed}")
 
     def load(self, url: str, workers: int, known: Collection[int] = ()) -> Counter[tuple[int, int]]:
-        """300 calls from 16 threads, and more until so many workers have answered that were not known.
+        """300 calls from 16 threads, and more until so many new workers have answered.
 
-        Returns how many were answered, by status and worker.
+        Returns the number of answers by status and worker.
         """
         answers: Counter[tuple[int, int]] = Counter()
         deadline = time.monotonic() + PATIENCE
@@ -57,12 +57,12 @@ class Example:
             return int(connection.execute("SELECT count(*) FROM oauth2_provider_accesstoken").fetchone()[0])
 
     def shell(self, command: str) -> str:
-        """What a command says in another terminal, with the example's settings sourced."""
+        """The output of a command in another terminal that has sourced the example's settings."""
         line = ["sh", "-c", f". '{self.printed['settings to source']}' && {command}"]
         return subprocess.run(line, env=environment(), check=True, stdout=subprocess.PIPE, text=True).stdout
 
     def interrupt(self) -> None:
-        """Ctrl-C, as a terminal does it. All processes end, and no file is left."""
+        """Press Ctrl-C, as in a terminal. All processes must end and leave no file."""
         folder = Path(self.printed["logs"]).parent
         assert _alive(folder)
         os.killpg(self.process.pid, signal.SIGINT)
@@ -72,13 +72,13 @@ class Example:
 
 
 def environment(**values: str) -> dict[str, str]:
-    """What a user's shell would have, and these."""
+    """The environment of a user's shell, with these variables."""
     return {**{name: value for name, value in os.environ.items() if name not in UNWANTED}, **values}
 
 
 @contextmanager
 def running(*command: str, **values: str) -> Iterator[subprocess.Popen[str]]:
-    """A command of a user's; at the end it is told to stop, and what is left of it then is killed."""
+    """A user's command. At the end it gets SIGTERM, then its whole process group is killed."""
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, text=True, env=environment(**values), start_new_session=True
     ) as process:
@@ -94,7 +94,7 @@ def running(*command: str, **values: str) -> Iterator[subprocess.Popen[str]]:
 
 @pytest.fixture
 def start() -> Iterator[Callable[[Path], Example]]:
-    """``start(run)`` runs that ``run.py``; all that it has started ends with the test, also when it fails."""
+    """``start(run)`` runs that ``run.py``. All its processes end with the test, also when it fails."""
     with contextlib.ExitStack() as stack:
         yield lambda run: Example(stack.enter_context(running(sys.executable, str(run))))
 
@@ -113,14 +113,14 @@ def smoke() -> Callable[[Path, str], tuple[int, str]]:
 
 @pytest.fixture
 def session() -> Iterator[requests.Session]:
-    """What calls the services from outside; it knows of no proxy."""
+    """A client of the services that uses no proxy."""
     with requests.Session() as session:
         session.trust_env = False
         yield session
 
 
 def _ask(url: str) -> tuple[int, int]:
-    """The status of one call, and which worker has answered it."""
+    """The status of one call, and the worker that answered it."""
     with requests.Session() as session:
         session.trust_env = False
         answer = session.get(url, timeout=PATIENCE)
@@ -128,9 +128,9 @@ def _ask(url: str) -> tuple[int, int]:
 
 
 def _alive(folder: Path) -> bool:
-    """True while a process is left that has this folder among its variables."""
+    """True while a process with this folder in its environment is alive."""
     for environ in Path("/proc").glob("[0-9]*/environ"):
-        with contextlib.suppress(OSError):  # it ends just now, or is another user's
+        with contextlib.suppress(OSError):  # it is ending, or belongs to another user
             if str(folder).encode() in environ.read_bytes():
                 return True
     return False

@@ -1,9 +1,10 @@
-"""The errors: their tree (DESIGN §4), their facts, and what becomes of them on the way to another process."""
+"""The errors: their tree, their facts, and how they travel to another process."""
 
 from __future__ import annotations
 
 import copy
 import pickle
+from itertools import product
 from typing import Any
 
 import httpx
@@ -47,37 +48,28 @@ OTHERS: list[M2MAuthError] = [
 LIBRARIES: list[type[Exception]] = [requests.RequestException, httpx.HTTPError]
 
 
-def name(value: object) -> str:
-    """The class's name, for test ids."""
-    return value.__name__ if isinstance(value, type) else type(value).__name__
-
-
 def plain_facts(error: BaseException) -> tuple[Any, ...]:
-    """What makes two errors the same."""
+    """Two errors are the same if these are equal."""
     return type(error), error.args, str(error), vars(error)
 
 
 def test_the_tree() -> None:
-    """Who inherits from whom is the API of every ``except`` clause."""
-    parents = {
-        name: getattr(errors, name).__bases__ for name in errors.__all__ if isinstance(getattr(errors, name), type)
-    }
-    assert parents["M2MAuthError"] == (Exception,)
-    for child in (
-        "ConfigurationError",
-        "OriginNotAllowed",
-        "InsecureTransport",
-        "TokenUnavailable",
-        "CacheUnavailable",
-    ):
-        assert parents.pop(child) == (M2MAuthError,)
-    parents.pop("M2MAuthError")
+    """The base classes are the API of every ``except`` clause."""
+    parents = {name: getattr(errors, name).__bases__ for name in errors.__all__}
+    assert parents.pop("M2MAuthError") == (Exception,)
+    for name in ("ConfigurationError", "OriginNotAllowed", "InsecureTransport", "TokenUnavailable", "CacheUnavailable"):
+        assert parents.pop(name) == (M2MAuthError,)
     assert {"TokenRequestRejected", "TokenEndpointUnavailable", "MalformedTokenResponse"} <= set(parents)
     assert set(parents.values()) == {(TokenUnavailable,)}
 
 
+def test_every_error_of_the_tree_is_tested_here() -> None:
+    """A new error class needs an example in this file."""
+    assert {type(error).__name__ for error in [*UNAVAILABLE, *OTHERS]} == {*errors.__all__} - {"M2MAuthError"}
+
+
 def test_facts_are_attributes() -> None:
-    """Nobody has to read them out of the message."""
+    """A program reads the facts as attributes; it does not parse the message."""
     rejected, down = UNAVAILABLE[1], UNAVAILABLE[2]
     assert vars(rejected) == {**FACTS, "cause_code": "invalid_client", "retry_after": 30.0}
     assert vars(down) == {"cause_code": "http_503", "retry_after": None, "status": 503}
@@ -85,69 +77,52 @@ def test_facts_are_attributes() -> None:
     assert vars(OTHERS[2]) == {"origin": "http://a.example"}
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("error", [*UNAVAILABLE, *OTHERS], ids=name)
-def test_every_error_survives_a_pickle(error: M2MAuthError, protocol: int) -> None:
-    """A pool of processes hands errors over by pickle; one that fails there hangs or hides the cause."""
-    again = pickle.loads(pickle.dumps(error, protocol))
-    assert plain_facts(again) == plain_facts(error)
+def test_every_error_survives_a_pickle_and_a_copy() -> None:
+    """Process pools pickle errors, and retry libraries copy them: type, message and facts stay."""
+    for error in [*UNAVAILABLE, *OTHERS]:
+        pickled = [pickle.loads(pickle.dumps(error, protocol)) for protocol in range(pickle.HIGHEST_PROTOCOL + 1)]
+        for again in [*pickled, copy.copy(error), copy.deepcopy(error)]:
+            assert again is not error
+            assert plain_facts(again) == plain_facts(error)
 
 
-@pytest.mark.parametrize("error", [*UNAVAILABLE, *OTHERS], ids=name)
-def test_every_error_can_be_copied(error: M2MAuthError) -> None:
-    """Retry libraries copy errors before they raise them again."""
-    for again in (copy.copy(error), copy.deepcopy(error)):
-        assert again is not error
-        assert plain_facts(again) == plain_facts(error)
+def test_an_error_is_also_the_librarys() -> None:
+    """Both families catch the combined error. It has the library's attributes and the plain class's name and docs."""
+    for error, library in product(UNAVAILABLE, LIBRARIES):
+        combined = also_a(error, library, request=object())
+        assert isinstance(combined, library)
+        assert isinstance(combined, type(error))
+        assert (type(combined).__name__, type(combined).__doc__) == (type(error).__name__, type(error).__doc__)
+        assert str(combined) == str(error)
+        assert vars(combined)["cause_code"] == error.cause_code
+        assert type(also_a(error, library)) is type(combined), "one class per pair, not one per error"
 
 
-@pytest.mark.parametrize("library", LIBRARIES, ids=name)
-@pytest.mark.parametrize("error", UNAVAILABLE, ids=name)
-def test_an_error_is_also_the_librarys(error: TokenUnavailable, library: type[Exception]) -> None:
-    """Both families catch it, it has the library's attributes, and its class keeps its name."""
-    request = object()
-    combined = also_a(error, library, request=request)
-    assert isinstance(combined, library)
-    assert isinstance(combined, type(error))
-    assert (type(combined).__name__, type(combined).__doc__) == (type(error).__name__, type(error).__doc__)
-    assert str(combined) == str(error)
-    assert vars(combined)["cause_code"] == error.cause_code
-    assert type(also_a(error, library)) is type(combined), "one class per pair, not one per error"
+def test_a_combined_error_is_pickled_as_the_plain_one() -> None:
+    """The other process may lack the library, and a request may hold what cannot be pickled."""
+    for error, library, protocol in product(UNAVAILABLE, LIBRARIES, range(pickle.HIGHEST_PROTOCOL + 1)):
+        attribute = "_request" if library is httpx.HTTPError else "request"
+        combined = also_a(error, library, **{attribute: lambda: None, "response": None})
+        again = pickle.loads(pickle.dumps(combined, protocol))
+        for copied in (again, copy.copy(combined), copy.deepcopy(combined), pickle.loads(pickle.dumps(again))):
+            assert plain_facts(copied) == plain_facts(error)
+        with pytest.raises(type(error)) as caught:
+            raise again
+        assert caught.value.retry_after == error.retry_after
 
 
-@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
-@pytest.mark.parametrize("library", LIBRARIES, ids=name)
-@pytest.mark.parametrize("error", UNAVAILABLE, ids=name)
-def test_a_combined_error_is_pickled_as_the_plain_one(
-    error: TokenUnavailable, library: type[Exception], protocol: int
-) -> None:
-    """The other process may not have the library, and the request may hold what is not pickled."""
-    attribute = "_request" if library is httpx.HTTPError else "request"
-    combined = also_a(error, library, **{attribute: lambda: None, "response": None})
-    again = pickle.loads(pickle.dumps(combined, protocol))
-    assert plain_facts(again) == plain_facts(error)
-    with pytest.raises(type(error)) as caught:
-        raise again
-    assert caught.value.retry_after == error.retry_after
-    for twice in (copy.copy(combined), copy.deepcopy(combined), pickle.loads(pickle.dumps(again))):
-        assert plain_facts(twice) == plain_facts(error)
+class OwnError(TokenUnavailable):
+    """An error class that a user derives."""
 
 
 def test_a_users_subclass_keeps_its_class() -> None:
-    """Only the classes that ``also_a`` makes are taken apart."""
+    """Pickling replaces only the classes that ``also_a`` makes."""
     again = pickle.loads(pickle.dumps(OwnError("mine", cause_code="own")))
     assert (type(again), again.cause_code) == (OwnError, "own")
 
 
-class OwnError(TokenUnavailable):
-    """An error that a user derived."""
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [TokenUnavailable, TokenRequestRejected, TokenEndpointUnavailable, MalformedTokenResponse, MintBudgetExhausted],
-)
-def test_a_message_is_enough_to_rebuild_an_error(kind: type[TokenUnavailable]) -> None:
-    """Task queues such as Celery rebuild an error from its class and its arguments."""
-    rebuilt = kind("no token")
-    assert (str(rebuilt), rebuilt.cause_code, rebuilt.retry_after) == ("no token", "unknown", None)
+def test_a_message_is_enough_to_rebuild_an_error() -> None:
+    """Task queues such as Celery rebuild an error from its class and its message."""
+    for kind in {type(error) for error in UNAVAILABLE}:
+        rebuilt = kind("no token")
+        assert (str(rebuilt), rebuilt.cause_code, rebuilt.retry_after) == ("no token", "unknown", None)

@@ -1,4 +1,4 @@
-"""No token, secret, key or assertion shows: in reprs, logs, errors, tracebacks' locals, events, warnings or pickles."""
+"""No token, secret, key or assertion shows in reprs, logs, errors, tracebacks, events, warnings or pickles."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from m2m_auth.source.registry import forget_everything
 from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
 
+pytestmark = pytest.mark.loopback
+
 LIBRARIES = [name for name in ("requests", "httpx", "httpx2") if importlib.util.find_spec(name)]
 CALLERS = [*LIBRARIES, *(f"{name}-async" for name in LIBRARIES if name != "requests"), "source"]
 POLICY = RenewalPolicy(mint_deadline=0.3, lease=1.0, max_wait=2.0)
@@ -28,13 +30,13 @@ POLICY = RenewalPolicy(mint_deadline=0.3, lease=1.0, max_wait=2.0)
 
 @pytest.fixture
 def needles() -> Needles:
-    """What must not show."""
+    """The texts that must not show."""
     return Needles(SECRET, TOKEN)
 
 
 @pytest.fixture
 def server() -> Iterator[FakeAuthorizationServer]:
-    """A server whose every token is the canary, and whose one client has the canary secret."""
+    """A server that mints only the canary token, for one client with the canary secret."""
     forget_everything()
     with FakeAuthorizationServer(clients={"client": SECRET}) as server:
         server.extra_response["access_token"] = TOKEN
@@ -43,7 +45,7 @@ def server() -> Iterator[FakeAuthorizationServer]:
 
 
 def get(caller: str, source: TokenSource, url: str) -> object:
-    """One API call through the plugin, or just a token; what came back."""
+    """One API call through the front door, or only a token; returns the answer."""
     library, _, is_async = caller.partition("-")
     if library == "source":
         return source.token()
@@ -68,7 +70,7 @@ def source_of(server: FakeAuthorizationServer, **options: Any) -> TokenSource:
     return TokenSource(server.token_endpoint, "client", **options)
 
 
-# What goes wrong at the token endpoint; the answers hold the secret and the token wherever they can.
+# Faults of the token endpoint. The answers hold the secret and the token wherever they can.
 Spoil = Callable[[FakeAuthorizationServer], None]
 ECHO = f"you sent {SECRET} for {TOKEN}"
 FAILURES: dict[str, Spoil] = {
@@ -83,29 +85,40 @@ FAILURES: dict[str, Spoil] = {
     "slow drip": lambda server: server.fail("slow_drip", interval=0.05),
     "reset": lambda server: server.fail("reset"),
     "truncated token": lambda server: server.fail("truncated"),
+    "200 with an echo": lambda server: server.fail("500", status=200, body=ECHO),
     "not JSON": lambda server: server.fail("not_json"),
     "another token type": lambda server: server.extra_response.update(token_type=f"mac {TOKEN}"[:20]),
     "odd lifetime": lambda server: server.extra_response.update(expires_in=f"{TOKEN}"),
     "control characters": lambda server: server.extra_response.update(access_token=f"{TOKEN}\r\nX: y"),
     "token in a list": lambda server: server.extra_response.update(access_token=[TOKEN]),
-    "nobody there": lambda server: server.stop(),
+    "refused connection": lambda server: server.stop(),
 }
+OF_THE_TRANSPORT = {"redirect", "hang", "slow drip", "reset", "truncated token", "refused connection"}
+"""The failures that each HTTP library reports in its own way. The others are answers, judged in one place for all."""
 
 
-@pytest.mark.parametrize("caller", CALLERS)
-@pytest.mark.parametrize("method", ["client_secret_basic", "client_secret_post"])
-@pytest.mark.parametrize("mode", FAILURES)
+def failing_calls() -> Iterator[tuple[str, str, str]]:
+    """The caller, the client authentication and the failure of each case, where the code that runs differs."""
+    for mode in FAILURES:
+        callers = LIBRARIES if mode in OF_THE_TRANSPORT else ["requests"]
+        yield from ((caller, "client_secret_basic", mode) for caller in callers)
+    for mode in ("wrong secret", "hang"):
+        yield from ((caller, "client_secret_basic", mode) for caller in CALLERS if caller not in LIBRARIES)
+        yield from ((caller, "client_secret_post", mode) for caller in LIBRARIES)
+
+
+@pytest.mark.parametrize(("caller", "method", "mode"), list(failing_calls()))
 def test_errors(server: FakeAuthorizationServer, needles: Needles, caller: str, method: str, mode: str) -> None:
-    """Every error that reaches a caller, with its chain, attributes and every local of its tracebacks."""
+    """No secret in an error that reaches a caller: its chain, its attributes, each local of its tracebacks."""
     url = server.base_url + "/api/things"
     FAILURES[mode](server)
     with recorded() as record:
-        source = source_of(server, client_authentication=method, on_event=record.told)
+        source = source_of(server, client_authentication=method, on_event=record.on_event)
         with pytest.raises(TokenUnavailable) as caught:
             get(caller, source, url)
         record.shown += shown_by(source.status())
         flight = engine_of(source).state.flight
-        if flight is not None:  # the caller has given up before its flight has
+        if flight is not None:  # the caller gave up before the flight ended
             server.stop()
             flight.wait(20)
     shown = [*record.shown, *shown_by_error(caught.value, __file__)]
@@ -116,10 +129,10 @@ def test_errors(server: FakeAuthorizationServer, needles: Needles, caller: str, 
 
 @pytest.mark.parametrize("caller", CALLERS)
 def test_a_server_that_echoes_the_secret(server: FakeAuthorizationServer, needles: Needles, caller: str) -> None:
-    """The server's words are shown, without the secret that it repeats."""
+    """The error shows the server's words without the secret in them."""
     server.fail("oauth_error", error="invalid_client", description=f"you sent {SECRET}, and that is wrong", status=401)
     with recorded() as record, pytest.raises(TokenUnavailable) as caught:
-        get(caller, source_of(server, on_event=record.told), server.base_url + "/api/things")
+        get(caller, source_of(server, on_event=record.on_event), server.base_url + "/api/things")
     shown = [*record.shown, *shown_by_error(caught.value, __file__)]
     assert "and that is wrong" in str(caught.value)
     assert [text for text in shown if needles.found_in(text)] == []
@@ -129,11 +142,11 @@ def test_a_server_that_echoes_the_secret(server: FakeAuthorizationServer, needle
 def test_success_replay_and_cache_faults(
     server: FakeAuthorizationServer, needles: Needles, caller: str, tmp_path: Path
 ) -> None:
-    """A mint, calls, a 401 with its replay, a renewal and a failing shared cache: nothing of it in any log."""
+    """A mint, calls, a 401 with its replay, a renewal and a failing cache leave no secret in any log."""
     clock, cache = FakeClock(), FaultyCache(DiskTokenCache(tmp_path / "cache"))
     url = server.base_url + "/api/things"
     with recorded() as record:
-        source = source_of(server, on_event=record.told, cache=cache, clock=clock)
+        source = source_of(server, on_event=record.on_event, cache=cache, clock=clock)
         answer = get(caller, source, url)
         clock.advance(100)
         second = server.extra_response["access_token"] = TOKEN[::-1]
@@ -155,7 +168,7 @@ def test_success_replay_and_cache_faults(
 
 @pytest.mark.parametrize("caller", [caller for caller in CALLERS if caller != "source"])
 def test_an_api_that_is_down(server: FakeAuthorizationServer, needles: Needles, caller: str) -> None:
-    """The library's own error of an API call holds its request, and so the header; our frames show nothing of it."""
+    """The library's error for an API call holds the request with its header; frames of m2m_auth show no token."""
     with FakeAuthorizationServer() as api:
         url = api.base_url + "/api/things"
     with pytest.raises(Exception, match=r".") as caught:
@@ -169,7 +182,7 @@ def test_an_api_that_is_down(server: FakeAuthorizationServer, needles: Needles, 
 
 @pytest.mark.parametrize("library", LIBRARIES)
 def test_stacks_during_a_token_request(server: FakeAuthorizationServer, needles: Needles, library: str) -> None:
-    """While a request is under way, a profiler or a watchdog that prints our frames' locals sees no secret."""
+    """During a token request, a profiler that prints the locals of m2m_auth's frames sees no secret."""
     transport = as_transport(None, library)
     server.fail("hang")
     source = source_of(server, transport=transport, policy=RenewalPolicy(max_wait=0.2, mint_deadline=5, lease=6))
@@ -184,7 +197,7 @@ def test_stacks_during_a_token_request(server: FakeAuthorizationServer, needles:
 
 @pytest.mark.parametrize("broken", ["raises", "raises its secret as the exception", "blank"])
 def test_secret_callables(server: FakeAuthorizationServer, needles: Needles, broken: str) -> None:
-    """A secret manager's exception may hold anything: its type is told, not its words, and it is not chained."""
+    """The exception of a secret manager may hold anything: only its type is shown, and it is not chained."""
 
     def fetch() -> str:
         if broken == "blank":
@@ -192,6 +205,6 @@ def test_secret_callables(server: FakeAuthorizationServer, needles: Needles, bro
         raise RuntimeError(SECRET)
 
     with recorded() as record, pytest.raises(TokenUnavailable) as caught:
-        source_of(server, client_secret=fetch, on_event=record.told).token()
+        source_of(server, client_secret=fetch, on_event=record.on_event).token()
     shown = [*record.shown, *shown_by_error(caught.value, __file__)]
     assert [text for text in shown if needles.found_in(text)] == []

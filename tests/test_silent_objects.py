@@ -1,4 +1,4 @@
-"""No secret, key, token or assertion shows in objects, in the mistakes of who builds them, or in pickles."""
+"""No secret, key, token or assertion shows in objects, in configuration errors, or in pickles."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ LIBRARIES = [name for name in ("requests", "httpx", "httpx2") if importlib.util.
 
 @pytest.fixture
 def needles() -> Needles:
-    """What must not show."""
+    """The texts that must not show."""
     return Needles(SECRET, TOKEN)
 
 
 @pytest.fixture
 def server() -> Iterator[FakeAuthorizationServer]:
-    """A server whose every token is the canary, and whose one client has the canary secret."""
+    """A server that mints only the canary token, for one client with the canary secret."""
     forget_everything()
     with FakeAuthorizationServer(clients={"client": SECRET}) as server:
         server.extra_response["access_token"] = TOKEN
@@ -48,7 +48,7 @@ def source_of(server: FakeAuthorizationServer, **options: Any) -> TokenSource:
 
 
 def build(library: str, **options: Any) -> object:
-    """A source, or a plugin's M2MAuth."""
+    """A source, or a front door's M2MAuth."""
     name = "m2m_auth" if library == "source" else f"m2m_auth.{library}"
     cls = getattr(importlib.import_module(name), "TokenSource" if library == "source" else "M2MAuth")
     return cls("https://tenant.example/oauth/token", "client", **options)
@@ -56,7 +56,7 @@ def build(library: str, **options: Any) -> object:
 
 @pytest.mark.parametrize("library", [*LIBRARIES, "source"])
 def test_a_half_built_object_has_a_repr(library: str) -> None:
-    """An error reporter prints the object whose __init__ has just raised; that must not raise, too."""
+    """An error reporter may print an object whose __init__ has raised: its repr must not raise."""
     with pytest.raises(ConfigurationError) as caught:
         build(library, client_secret=SECRET, no_such_option=1)
     for frame in canaries.frames(caught.value, __file__):
@@ -79,15 +79,16 @@ def test_a_half_built_object_has_a_repr(library: str) -> None:
     ids=["white space", "option", "scope", "cache", "method", "keys", "bytes"],
 )
 def test_configuration_errors(needles: Needles, library: str, options: dict[str, Any]) -> None:
-    """A mistake in the options: neither the message nor any local below the caller's own frame holds the secret."""
+    """After a mistake in the options, no message and no local below the caller's frame holds the secret."""
     with pytest.raises(ConfigurationError) as caught:
         build(library, **options)
     shown = list(shown_by_error(caught.value, __file__))
     assert [text for text in shown if needles.found_in(text)] == []
 
 
+@pytest.mark.loopback
 def test_private_key_and_assertion(server: FakeAuthorizationServer) -> None:
-    """A private key shows neither in its object nor in errors; nor does the assertion that was made with it."""
+    """A private key, and the assertion signed with it, show neither in objects nor in errors."""
     private = ec.generate_private_key(ec.SECP256R1())
     encodings = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
     pem = private.private_bytes(*encodings).decode()
@@ -96,7 +97,7 @@ def test_private_key_and_assertion(server: FakeAuthorizationServer) -> None:
     server.accept_any_client = True
     server.fail("oauth_error", 1, error="invalid_client")
     with recorded() as record:
-        source = source_of(server, client_secret=None, client_authentication=method, on_event=record.told)
+        source = source_of(server, client_secret=None, client_authentication=method, on_event=record.on_event)
         with pytest.raises(TokenUnavailable) as caught:
             source.token()
         record.shown += [*shown_by(method), *shown_by(source), *shown_by(engine_of(source).state)]
@@ -106,7 +107,7 @@ def test_private_key_and_assertion(server: FakeAuthorizationServer) -> None:
 
 
 def objects(server: FakeAuthorizationServer) -> Iterator[object]:
-    """The objects that a user has in hand, and those behind them."""
+    """The objects that a user holds, and those behind them."""
     source = source_of(server, cache=MemoryTokenCache())
     yield source.token()
     yield source
@@ -118,14 +119,16 @@ def objects(server: FakeAuthorizationServer) -> Iterator[object]:
     yield source.status()
 
 
+@pytest.mark.loopback
 def test_objects(server: FakeAuthorizationServer, needles: Needles) -> None:
-    """Objects in hand: their repr, str and format, and every attribute of them."""
+    """No secret in the repr, str and format of objects and of their attributes."""
     found = [text for thing in objects(server) for text in shown_by(thing) if needles.found_in(text)]
     assert found == []
 
 
+@pytest.mark.loopback
 def test_nothing_is_pickled_or_dumped(server: FakeAuthorizationServer, needles: Needles) -> None:
-    """Pickling refuses, or its bytes hold no secret; so does deepcopy; JSON with default=str shows nothing."""
+    """Pickle and deepcopy refuse, or hold no secret; JSON with default=str shows none."""
     for thing in objects(server):
         for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
             try:

@@ -1,4 +1,4 @@
-"""The simulation behind docs/simulation.md: that it runs the library, counts rightly, and repeats itself."""
+"""The simulation behind docs/simulation.md runs the library, counts correctly, and repeats its results."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from simulation.world import World
 DAY = World(hosts=30, seed=7, duration=10 * 2700.0)
 
 
-def test_a_fleet_mints_once_per_lifetime_and_nobody_waits_at_renewal() -> None:
-    """Thirty hosts through ten tokens: ten mints, and the only calls that wait are those of a process without one."""
+def test_a_fleet_mints_once_per_lifetime_and_no_call_waits_for_a_renewal() -> None:
+    """Thirty hosts use ten tokens one after the other: ten mints, and only calls of a process without a token wait."""
     outcome = run(DAY)
     assert len(outcome.mints) == 10
     assert mints_per_lifetime([outcome]) == pytest.approx(1.0, abs=0.001)
@@ -33,7 +33,7 @@ def test_a_fleet_mints_once_per_lifetime_and_nobody_waits_at_renewal() -> None:
 
 
 def test_equal_seeds_give_equal_runs_and_others_do_not() -> None:
-    """Every number comes from the seed: nothing of the real clock, of ids or of hash order gets in."""
+    """Every number comes from the seed, and none from the real clock, from ids or from hash order."""
     world = DAY._replace(hosts=10, holder_dies=0.3, wrong_clocks=0.2, cache_faults=0.01, outage=(3000.0, 6000.0))
     first, second, other = (run(each)._replace(seconds=0.0) for each in (world, world, world._replace(seed=8)))
     assert first == second
@@ -41,7 +41,7 @@ def test_equal_seeds_give_equal_runs_and_others_do_not() -> None:
 
 
 def test_the_hosts_run_the_library_s_own_code() -> None:
-    """Calls, decisions, flights and backoff are the library's functions, not copies of them."""
+    """Calls, decisions, flights and backoff are the library's own functions."""
     profile = cProfile.Profile()
     profile.runcall(run, DAY._replace(hosts=2, duration=4000.0, outage=(2650.0, 3300.0)))
     called = {(Path(entry.code.co_filename), entry.code.co_name) for entry in profile.getstats() if _is_python(entry)}
@@ -53,7 +53,8 @@ def test_the_hosts_run_the_library_s_own_code() -> None:
         "lifecycle/failure.py": ["hold_off", "following"],
         "source/renewal.py": ["run"],
         "source/token_state.py": ["fly"],
-        "shared_cache/shared_store.py": ["take_lease", "release_lease", "write_failure"],
+        "shared_cache/lease.py": ["take", "release"],
+        "shared_cache/shared_store.py": ["write_failure"],
     }
     for file, names in expected.items():
         for name in names:
@@ -65,7 +66,7 @@ def _is_python(entry: Any) -> bool:
 
 
 def test_an_outage_is_met_by_scheduled_attempts_and_served_through() -> None:
-    """During an outage within the token's life no call fails, and the fleet asks as the backoff says."""
+    """During an outage within the token's life no call fails, and the fleet asks as often as the backoff allows."""
     outcome = run(DAY._replace(start_spread=10.0, duration=3500.0, outage=(2650.0, 3300.0), hangs=0.0))
     assert outcome.failed == 0
     assert 8 <= outcome.attempts_within(2650.0, 3300.0) <= 30
@@ -74,7 +75,7 @@ def test_an_outage_is_met_by_scheduled_attempts_and_served_through() -> None:
 
 @pytest.mark.parametrize("hosts", [1, 20])
 def test_killed_lease_holders_cost_at_most_a_mint_each(hosts: int) -> None:
-    """Every second lease holder dies at one of the steps: at most one wasted mint each, and no wait over the lease."""
+    """Every second lease holder dies at some step: at most one wasted mint each, and no wait beyond the lease."""
     outcome = run(DAY._replace(hosts=hosts, holder_dies=0.5))
     assert outcome.crashes >= 3
     assert len(outcome.mints) - tokens_used_up(outcome.mints, 3600.0) <= outcome.crashes
@@ -82,7 +83,7 @@ def test_killed_lease_holders_cost_at_most_a_mint_each(hosts: int) -> None:
 
 
 def test_a_dead_process_does_nothing_more() -> None:
-    """kill -9 ends a thread where it sleeps: neither its next line nor its finally block reaches the outside."""
+    """kill -9 ends a thread in its sleep: its next line and its finally block have no effect."""
     hub = Hub()
     process = Process(hub)
     seen: list[str] = []
@@ -91,7 +92,7 @@ def test_a_dead_process_does_nothing_more() -> None:
         try:
             seen.append("begun")
             process.sleep(10.0)
-            seen.append("gone on")
+            seen.append("continued")
         finally:
             process.must_live()
             seen.append("cleaned up")
@@ -103,7 +104,7 @@ def test_a_dead_process_does_nothing_more() -> None:
 
 
 def test_how_waste_is_counted() -> None:
-    """A duplicate wastes a whole token, an early renewal the part that was left, and a late one nothing."""
+    """A duplicate wastes a whole token, an early renewal the rest of the token, a late one nothing."""
     assert tokens_used_up([], 3600.0) == 0
     assert tokens_used_up([5.0], 3600.0) == 1
     assert tokens_used_up([0.0, 2700.0, 5400.0], 3600.0) == 3
@@ -113,7 +114,7 @@ def test_how_waste_is_counted() -> None:
 
 
 def test_quantiles_are_of_the_values() -> None:
-    """The 99th of a hundred is no interpolation; nothing at all has the quantile 0."""
+    """A quantile is one of the values, without interpolation; an empty list has the quantile 0."""
     assert quantile([float(value) for value in range(100)], 0.99) == 99.0
     assert quantile([3.0], 0.5) == 3.0
     assert quantile([], 0.99) == 0.0

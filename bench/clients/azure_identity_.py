@@ -10,7 +10,7 @@ from azure.core.pipeline.transport import RequestsTransport
 from azure.identity import ClientSecretCredential, TokenCachePersistenceOptions
 
 from . import SCOPE, Client
-from ._loopback import HOST, session_to
+from .loopback import HOST, session_to
 
 TITLE = "azure-identity"
 LIBRARY, IMPORTS, PERSISTS = "requests", "azure.identity", True

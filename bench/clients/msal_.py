@@ -8,7 +8,7 @@ import msal
 import requests
 
 from . import SCOPE, Client
-from ._loopback import HOST, session_to
+from .loopback import HOST, session_to
 
 TITLE = "msal"
 LIBRARY, IMPORTS, PERSISTS = "requests", "msal", True

@@ -1,4 +1,4 @@
-"""What is measured in one run, and what follows from it."""
+"""The measurements of one run, and figures from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is drawn, and from which distributions. Times in seconds."""
+"""The random variables and their distributions. Times in seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STEPS = ("read again", "request", "answer", "share", "release")
 
 
 class World(NamedTuple):
-    """One fleet and what befalls it. The defaults are the steady state of docs/simulation.md."""
+    """One fleet and its faults. The defaults are the steady state of docs/simulation.md."""
 
     hosts: int
     seed: int

@@ -1,7 +1,7 @@
 """The main job, live: 4 processes x 8 threads call a protected API for 15 s, and share one token at a time.
 
 A real authorization server (Authlib, JWTs that live 5 s), a real API that verifies them, real processes, and the
-disk cache. Then the same load with a mint per process, as services do it today, to compare.
+disk cache. Then, for comparison, the same load with a mint per process.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+from real_servers import Api, AuthorizationServer, ClientSpec, start_api, start_authlib
 
-from real_servers import Api, AuthorizationServer, ClientSpec, start_api, start_authlib  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 PROCESSES = 4
 LIFETIME = 5  # seconds
@@ -36,7 +36,7 @@ class Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # Ctrl-C reaches the demo, which then ends its workers itself
+            start_new_session=True,  # Ctrl-C reaches the demo only, which then ends its workers
         )
         assert self.process.stdin is not None
         self.process.stdin.write(json.dumps(orders) + "\n")
@@ -50,7 +50,7 @@ class Worker:
             self.report = json.loads(line)
 
     def end(self) -> None:
-        """Stop the process, whatever it does."""
+        """Kill the process."""
         self.process.kill()
         self.process.wait()
         self._reader.join()
@@ -60,7 +60,7 @@ class Worker:
 
 
 def run(seconds: float, shared: bool, server: AuthorizationServer, api: Api, folder: str) -> dict[str, Any]:
-    """Put the load on for that long, with a live line; return what was measured."""
+    """Run the load for that long, with a live line; return the measurements."""
     server.reset()
     client = server.clients[0]
     orders = {
@@ -111,7 +111,7 @@ def percentile(samples: list[float], share: float) -> float:
 
 
 def table(with_us: dict[str, Any], without: dict[str, Any]) -> str:
-    """Lay the two runs side by side."""
+    """The two runs side by side."""
     rows = [
         ("", "m2m-auth", "a mint per process"),
         ("measured for", f"{with_us['seconds']:.0f} s", f"{without['seconds']:.0f} s"),

@@ -1,6 +1,6 @@
-"""One process of the demo: 8 threads that call the protected API until time is up.
+"""One process of the demo: 8 threads that call the protected API until a deadline.
 
-Reads its orders as one line of JSON from stdin and reports every half second, as JSON lines, on stdout.
+It reads its orders as one line of JSON from stdin, and reports every half second as a line of JSON on stdout.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ PAUSE = 0.02  # between two calls of a thread: 32 threads are load enough for th
 
 
 class MintPerProcess(AuthBase):
-    """What services write today: a token kept in a variable, behind a lock, renewed when it is nearly over."""
+    """The usual code: a token in a variable behind a lock, renewed one second before it expires."""
 
     def __init__(self, orders: dict[str, Any]) -> None:
         self._orders = orders
@@ -42,7 +42,7 @@ class MintPerProcess(AuthBase):
 
 
 class Tally:
-    """What this process has done so far."""
+    """The counts of this process."""
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
@@ -51,7 +51,7 @@ class Tally:
         self.added: list[float] = []
 
     def count(self, ok: bool, added: float) -> None:
-        """Add one call and the seconds that its auth took."""
+        """Count one call, and the seconds that its auth took."""
         with self.lock:
             self.calls += 1
             self.failed += not ok
@@ -59,7 +59,7 @@ class Tally:
 
 
 def call_until(deadline: float, url: str, auth: AuthBase, tally: Tally) -> None:
-    """Be one thread: prepare, attach the token (timed), send."""
+    """The loop of one thread: prepare, attach the token (timed), send."""
     with requests.Session() as session:
         while time.time() < deadline:
             request = session.prepare_request(requests.Request("GET", url))

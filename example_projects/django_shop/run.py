@@ -1,6 +1,6 @@
 """Runs the authorization server, the inventory, and the shop with four workers, until Ctrl-C.
 
-With ``--smoke`` it puts a load on the shop instead, prints what happened, and exits with 0 if one token was enough.
+With ``--smoke`` it puts a load on the shop, prints the results, and exits with 0 if one token was enough.
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ import subprocess
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "flask_inventory"))
+from real_servers.load import verdict
+from real_servers.processes import GUNICORN, Processes, start_authorization_server, start_inventory
 
-from load import verdict  # noqa: E402
-from processes import GUNICORN, Processes, start_authorization_server, start_inventory  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 WORKERS = 4
 
 
 def main(smoke: bool) -> int:
-    """Start everything; the exit code."""
+    """Start everything; return the exit code."""
     with Processes() as processes:
         authorization_server = start_authorization_server(processes)
-        inventory = start_inventory(processes, authorization_server)
+        inventory = start_inventory(processes, HERE.parent / "flask_inventory", authorization_server)
         settings = {
             "DJANGO_SETTINGS_MODULE": "shop.settings",
             "DJANGO_SECRET_KEY": secrets.token_urlsafe(),
@@ -52,7 +51,7 @@ def main(smoke: bool) -> int:
 
 
 def create_operator(environment: dict[str, str]) -> str:
-    """The shop's tables, and a user for its admin; the password."""
+    """Create the shop's tables and a user for its admin; return the password."""
     password = secrets.token_urlsafe(9)
     given = {**environment, "DJANGO_SUPERUSER_PASSWORD": password, "DJANGO_SUPERUSER_EMAIL": "operator@shop.example"}
     for command in ("migrate", "createsuperuser --noinput --username operator"):

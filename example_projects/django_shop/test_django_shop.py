@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 import requests
 
+pytestmark = pytest.mark.processes
+
 HERE = Path(__file__).resolve().parent
 RUN = HERE / "run.py"
 

@@ -1,6 +1,6 @@
 """Runs the authorization server, the inventory, and the orders with three worker processes, until Ctrl-C.
 
-With ``--smoke`` it puts a load on the orders instead, prints what happened, and exits with 0 if one token was enough.
+With ``--smoke`` it puts a load on the orders, prints the results, and exits with 0 if one token was enough.
 """
 
 from __future__ import annotations
@@ -8,20 +8,19 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "flask_inventory"))
+from real_servers.load import verdict
+from real_servers.processes import Processes, start_authorization_server, start_inventory
 
-from load import verdict  # noqa: E402
-from processes import Processes, start_authorization_server, start_inventory  # noqa: E402
+HERE = Path(__file__).resolve().parent
 
 WORKERS = 3
 
 
 def main(smoke: bool) -> int:
-    """Start everything; the exit code."""
+    """Start everything; return the exit code."""
     with Processes() as processes:
         authorization_server = start_authorization_server(processes)
-        inventory = start_inventory(processes, authorization_server)
+        inventory = start_inventory(processes, HERE.parent / "flask_inventory", authorization_server)
         orders = processes.start(
             "orders",
             *(sys.executable, "-m", "uvicorn", "app:app", "--port", "0", "--workers", str(WORKERS)),

@@ -8,7 +8,10 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
+
+pytestmark = pytest.mark.processes
 
 RUN = Path(__file__).resolve().with_name("run.py")
 

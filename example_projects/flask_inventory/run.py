@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from processes import Processes, start_authorization_server, start_inventory
+from pathlib import Path
+
+from real_servers.processes import Processes, start_authorization_server, start_inventory
 
 
 def main() -> None:
-    """Start both, and say how to call them by hand."""
+    """Start both, and print how to call them by hand."""
     with Processes() as processes:
         authorization_server = start_authorization_server(processes)
-        inventory = start_inventory(processes, authorization_server)
+        inventory = start_inventory(processes, Path(__file__).resolve().parent, authorization_server)
         addresses = {"INVENTORY": inventory, "TOKEN_ENDPOINT": f"{authorization_server}/token/"}
         settings = processes.export("inventory.env", {**processes.secrets, **addresses})
         print(f"inventory             {inventory}/stock/apple")

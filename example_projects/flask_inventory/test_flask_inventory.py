@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import requests
+
+pytestmark = pytest.mark.processes
 
 RUN = Path(__file__).resolve().with_name("run.py")
 

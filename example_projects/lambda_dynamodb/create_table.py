@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from m2m_auth.caches.dynamodb.dynamodb_token_cache import DynamoDBTokenCache
+from m2m_auth.caches.dynamodb import DynamoDBTokenCache
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""An AWS Lambda function that calls a protected API; all of its instances share one token through DynamoDB."""
+"""An AWS Lambda function that calls a protected API. All its instances share one token through DynamoDB."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ session.auth = M2MAuth(
 
 
 def lambda_handler(event: dict[str, Any], context: object) -> dict[str, Any]:
-    """Answer an event with what the API says."""
+    """Answer an event with the API's answer."""
     response = session.get(os.environ["API_URL"] + "/orders", params=event.get("query"), timeout=10)
     response.raise_for_status()
     return {"statusCode": response.status_code, "body": response.text}

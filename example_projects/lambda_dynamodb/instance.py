@@ -1,4 +1,4 @@
-"""A stand-in for one instance of the function: a process that is cold at first, then answers one event at a time.
+"""Plays one instance of the function: a process that starts cold, then answers one event at a time.
 
 Events are lines of JSON on stdin, answers lines of JSON on stdout; the first line out says that it is up.
 """

@@ -1,4 +1,4 @@
-"""What sharing the token costs, measured: each request of the real handler processes, in DynamoDB's capacity units.
+"""Measures the cost of the shared token: each request of the real handler processes, in DynamoDB's capacity units.
 
 Between the processes and ministack stands an edge that asks for ReturnConsumedCapacity with every request. A refused
 condition is not told there; it costs what a write of the item would (1 unit here, for a lease).
@@ -18,13 +18,13 @@ from rehearsal import Instance, create_table, environment
 from m2m_auth.testing import FakeAuthorizationServer
 
 TOKEN = "x" * 1000
-"""As long as a usual JWT."""
+"""Characters: a usual JWT."""
 LIFETIME = 2
-"""Seconds, so that a token's end can be waited for; the number of requests is the same for an hour."""
+"""Seconds: short enough to wait for the end. A token of one hour needs the same requests."""
 
 
 class Cost(NamedTuple):
-    """What one invocation took."""
+    """The cost of one invocation."""
 
     what: str
     requests: int
@@ -37,14 +37,14 @@ class Cost(NamedTuple):
 
 
 class Meter(Edge):
-    """Adds up what DynamoDB says that its requests consume."""
+    """Sums up the consumption that DynamoDB reports for its requests."""
 
     def __init__(self, target: int) -> None:
         self.units: Counter[str] = Counter()
         super().__init__(target)
 
     def ask(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        """Ask for the consumed capacity as well."""
+        """Request the consumed capacity, too."""
         read = headers["X-Amz-Target"].endswith("GetItem")
         question = {**json.loads(body), "ReturnConsumedCapacity": "TOTAL"}
         status, answer = super().ask(headers, json.dumps(question).encode())
@@ -54,14 +54,14 @@ class Meter(Edge):
         return status, answer
 
     def cost(self, what: str) -> Cost:
-        """What it took since the last question."""
+        """The cost since the last call."""
         cost = Cost(what, self.units["requests"], self.units["read"], self.units["write"])
         self.units.clear()
         return cost
 
 
 def measure() -> list[Cost]:
-    """One cost for each thing that can happen to an invocation."""
+    """The cost of each kind of invocation."""
     costs: list[Cost] = []
     with FakeAuthorizationServer(lifetime=LIFETIME) as server, start_dynamodb() as store:
         create_table(environment(server, f"http://{store.address}"))
@@ -89,14 +89,14 @@ def measure() -> list[Cost]:
 
 
 def invoke(instance: Instance) -> None:
-    """One invocation, which must succeed, and a moment for the end of the flight behind it."""
+    """One invocation, which must succeed, and a moment for the end of its flight."""
     answer = instance.invoke()
     assert answer.get("statusCode") == 200, answer
     time.sleep(0.02)
 
 
 def per_thousand(costs: list[Cost], cold: int) -> Cost:
-    """1,000 invocations in one lifetime of the token, of which so many are cold starts."""
+    """1,000 invocations in one lifetime of the token, with so many cold starts among them."""
     mint, start = costs[0], costs[2]
     return Cost(
         f"1,000 invocations, {cold} of them cold starts, 1 mint",

@@ -1,4 +1,4 @@
-"""The function's world on this machine, for the tests and the measurement: AWS's DynamoDB played by ministack."""
+"""The function on this machine, for the tests and the measurement: ministack plays AWS's DynamoDB."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def environment(server: FakeAuthorizationServer, dynamodb: str) -> dict[str, str]:
-    """The function's configuration. A test machine is slow, so the cache has more patience than in real life."""
+    """The function's configuration. A test machine is slow, so the cache has a longer timeout than in production."""
     return {
         "TOKEN_ENDPOINT": server.token_endpoint,
         "API_URL": server.base_url + "/api",
@@ -34,12 +34,12 @@ def environment(server: FakeAuthorizationServer, dynamodb: str) -> dict[str, str
 
 
 def without_aws() -> dict[str, str]:
-    """The environment without what it says of the developer's own AWS account."""
+    """The environment without the settings of the developer's AWS account."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
 
 def create_table(settings: dict[str, str]) -> str:
-    """Run create_table.py; what it printed."""
+    """Run create_table.py; return its output."""
     command = [sys.executable, str(HERE / "create_table.py")]
     return subprocess.run(
         command, env=without_aws() | settings, capture_output=True, text=True, check=True, timeout=60
@@ -80,11 +80,11 @@ class Instance:
         return self.answer()
 
     def freeze(self) -> None:
-        """As Lambda does between two invocations: nothing runs, nobody tells the process."""
+        """Stop the process without notice, as Lambda does between two invocations."""
         self._process.send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Go on where it stopped."""
+        """Let it continue."""
         self._process.send_signal(signal.SIGCONT)
 
     def __enter__(self) -> Self:
@@ -95,6 +95,6 @@ class Instance:
         self.end()
 
     def end(self) -> None:
-        """End it without a word, as Lambda does."""
+        """Kill it without notice, as Lambda does."""
         self._process.kill()
         self._process.communicate()

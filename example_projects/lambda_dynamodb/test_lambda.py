@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import measure
 import pytest
+from real_servers.stores import Store, start_dynamodb
+from rehearsal import Instance, create_table, environment
 
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
+from m2m_auth.testing import FakeAuthorizationServer
 
-import measure  # noqa: E402
-from real_servers.stores import Store, start_dynamodb  # noqa: E402
-from rehearsal import Instance, create_table, environment  # noqa: E402
-
-from m2m_auth.testing import FakeAuthorizationServer  # noqa: E402
+pytestmark = pytest.mark.processes
 
 
 @pytest.fixture(scope="module")
@@ -29,27 +26,27 @@ def dynamodb() -> Iterator[Store]:
 
 @pytest.fixture
 def server() -> Iterator[FakeAuthorizationServer]:
-    """The authorization server, and the API behind it. It has a port of its own, and so each test has its own token."""
+    """The authorization server and the API behind it. Its port is new, so each test has its own token."""
     with FakeAuthorizationServer() as server:
         yield server
 
 
 @pytest.fixture
 def settings(server: FakeAuthorizationServer, dynamodb: Store) -> dict[str, str]:
-    """The function's configuration; the table is there."""
+    """The function's configuration. The table exists."""
     settings = environment(server, f"http://{dynamodb.address}")
     create_table(settings)
     return settings
 
 
 def test_create_table_twice(settings: dict[str, str]) -> None:
-    """The script says which table is ready, also where it was before."""
+    """The script names the table that is ready, also if it existed before."""
     assert create_table(settings).startswith("DynamoDBTokenCache('m2m-tokens', ")
 
 
 @pytest.mark.slow
 def test_twenty_cold_starts_one_after_the_other(server: FakeAuthorizationServer, settings: dict[str, str]) -> None:
-    """Each instance is a new process that dies at once: the first mints, the others find its token in the table."""
+    """Each instance is a new, short process: the first mints, the others find its token in the table."""
     for _ in range(20):
         with Instance(settings) as instance:
             assert instance.invoke()["statusCode"] == 200
@@ -76,12 +73,13 @@ def test_eight_cold_starts_at_once(server: FakeAuthorizationServer, settings: di
 
 
 def test_a_frozen_instance_wakes_after_the_end(server: FakeAuthorizationServer, settings: dict[str, str]) -> None:
-    """Frozen past its token's end, it renews before its next call: the API sees no dead token."""
+    """An instance that was frozen past its token's end renews before its next call: the API gets no expired token."""
     server.lifetime = 3
     with Instance(settings) as instance:
         assert instance.invoke()["statusCode"] == 200
         instance.freeze()
         time.sleep(3.2)
+        server.lifetime = 3600
         instance.thaw()
         assert instance.invoke()["statusCode"] == 200
     assert server.mints == 2
@@ -89,7 +87,7 @@ def test_a_frozen_instance_wakes_after_the_end(server: FakeAuthorizationServer, 
 
 
 def test_a_frozen_instance_finds_anothers_token(server: FakeAuthorizationServer, settings: dict[str, str]) -> None:
-    """Another instance has renewed meanwhile: the one that wakes takes that token from the table and mints nothing."""
+    """The instance that wakes takes the token that another one has minted from the table, and mints none."""
     server.lifetime = 3
     with Instance(settings) as sleeper, Instance(settings) as other:
         assert sleeper.invoke()["statusCode"] == 200
@@ -107,9 +105,9 @@ def test_a_frozen_instance_finds_anothers_token(server: FakeAuthorizationServer,
 
 @pytest.mark.slow
 def test_the_bill() -> None:
-    """The README's figures are what is measured today: warm invocations cost nothing, a cold start one read."""
+    """Today's measurement gives the README's figures: warm invocations cost nothing, a cold start one read."""
     costs = measure.measure()
-    readme = (HERE / "README.md").read_text("utf-8")
+    readme = Path(__file__).with_name("README.md").read_text("utf-8")
     rows = [*costs, measure.per_thousand(costs, 10), measure.per_thousand(costs, 100)]
     assert [cost.row() for cost in rows if cost.row() not in readme] == []
     assert costs[-1] == ("100 warm invocations", 0, 0, 0)

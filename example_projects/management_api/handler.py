@@ -1,4 +1,4 @@
-"""What the platform runs for each event: one call of the management API, with a token that all runs share."""
+"""The code that the platform runs for each event: one call of the management API, with a token that all runs share."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ DOMAIN = os.environ["DOMAIN"]  # tenant.example
 
 
 class Records(Protocol):
-    """The platform's store, as it hands it to each run: 100 records of 4 kB."""
+    """The store that the platform gives to each run: 100 records of 4 kB."""
 
     def read(self, key: str) -> str | None:
         """The record's text."""
         ...
 
     def write(self, key: str, text: str, *, expires_in: int) -> bool:
-        """False if it was not stored."""
+        """Store it; False if that failed."""
         ...
 
     def remove(self, key: str) -> None:
-        """Forget it."""
+        """Delete it."""
         ...
 
 
 class Shelf:
-    """The same store in the words of ``BoundedCache``. A write that says no must raise, or nobody hears of it."""
+    """The same store with the methods of ``BoundedCache``. A failed write must raise, so that it is logged."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -45,7 +45,7 @@ class Shelf:
             raise OSError("the platform did not store the record")
 
     def delete(self, key: str) -> None:
-        """Forgets it."""
+        """Deletes it."""
         self._records.remove(key)
 
 

@@ -1,4 +1,4 @@
-"""A stand-in for the platform: cold processes, forked from one that has only imported the handler, for some runs each.
+"""Plays the platform: cold processes, forked from one that has only imported the handler, for some runs each.
 
 ``python runs.py STORE PROCESSES RUNS`` prints a line of JSON for each run. No process sees what another had in memory:
 what they share is the store, a file here, with the platform's limits.
@@ -23,7 +23,7 @@ MAX_RECORDS, MAX_TEXT = 100, 4096
 
 
 class FileRecords:
-    """100 records of 4 kB, which know when they expire. A folder beside it named ``full`` makes every write fail."""
+    """100 records of 4 kB with an expiry. A folder named ``full`` next to it makes every write fail."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -40,7 +40,7 @@ class FileRecords:
         return found[0][0] if found else None
 
     def write(self, key: str, text: str, *, expires_in: int) -> bool:
-        """False if it was not stored."""
+        """Store it; False if that failed."""
         others = self._ask("SELECT key FROM records WHERE key != ? AND until > ?", key, time.time())
         if self._full.exists() or len(text) > MAX_TEXT or len(others) >= MAX_RECORDS:
             return False
@@ -48,12 +48,12 @@ class FileRecords:
         return True
 
     def remove(self, key: str) -> None:
-        """Forget it."""
+        """Delete it."""
         self._ask("DELETE FROM records WHERE key = ?", key)
 
 
 def one_process(path: str, runs: int) -> None:
-    """What happens in a process, from its first line to its last."""
+    """All that one process does."""
     warnings: list[str] = []
     log = logging.Handler(logging.WARNING)
     log.emit = lambda record: warnings.append(record.getMessage())  # type: ignore[method-assign]
@@ -68,7 +68,7 @@ def one_process(path: str, runs: int) -> None:
 
 
 def warm_up() -> None:
-    """Import what is otherwise imported at the first call. Nothing is asked, and no token is in this process."""
+    """Import what the first call would import. This process makes no request and holds no token."""
     assert handler.ManagementClient(domain=handler.DOMAIN, token="none").users
     for name in ("m2m_auth.httpx", "m2m_auth.requests", "cryptography.hazmat.primitives.ciphers.aead"):
         importlib.import_module(name)
@@ -76,7 +76,7 @@ def warm_up() -> None:
 
 
 def main() -> None:
-    """Process after process; each ends without a word, as on a platform."""
+    """One process after the other; each ends without notice, as on a platform."""
     path, processes, runs = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
     warm_up()
     for _ in range(processes):

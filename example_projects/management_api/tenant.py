@@ -1,4 +1,4 @@
-"""A stand-in for the tenant: its API over https, and its token endpoint, which passes on to Authlib's server."""
+"""Plays the tenant: its API over https, and its token endpoint, which forwards to Authlib's server."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Answer = tuple[int, bytes]
 
 
 class Tenant:
-    """Serves https on a free loopback port while the block runs; ``authorities`` is the file that vouches for it."""
+    """Serves https on a free loopback port while the block runs; ``authorities`` is the file of its CA."""
 
     def __init__(self, folder: Path) -> None:
         authority = trustme.CA()
@@ -45,7 +45,7 @@ class Tenant:
         """Authorization headers that the API refuses from now on."""
 
     def trust(self, token_endpoint: str, jwks_url: str, issuer: str) -> None:
-        """From now on this server mints the tokens, and its keys verify them."""
+        """Let this server mint the tokens, and verify them with its keys."""
         self._token_endpoint = token_endpoint
         self._verifier = JWTVerifier(issuer, self.audience, jwks_url)
 

@@ -15,17 +15,16 @@ from typing import Any
 import httpx
 import pytest
 from auth0.management import ManagementClient
+from real_servers import AuthorizationServer, ClientSpec, start_authlib
+from tenant import Tenant
+
+from m2m_auth import TokenSource
+from m2m_auth.httpx import M2MAuth
+from m2m_auth.testing import FakeClock
+
+pytestmark = pytest.mark.processes
 
 HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-
-from real_servers import AuthorizationServer, ClientSpec, start_authlib  # noqa: E402
-from tenant import Tenant  # noqa: E402
-
-from m2m_auth import TokenSource  # noqa: E402
-from m2m_auth.httpx import M2MAuth  # noqa: E402
-from m2m_auth.testing import FakeClock  # noqa: E402
-
 NO_LEASE = "BoundedCache(Shelf) has no atomic_add"
 NO_COUNTERS = "BoundedCache(Shelf) has no atomic_increment"
 

@@ -1,10 +1,9 @@
-"""The page in a real browser, with a token that can do one thing; and the one command that runs it all."""
+"""The page in a real browser, with a token that can do one thing, and the command that runs all of it."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,33 +11,29 @@ from typing import Any
 
 import pytest
 import requests
-
-sys.path.append(str(Path(__file__).resolve().parent))
-
 from pizza.servers import Addresses, running
 from real_servers.browser import browser, look
 
-from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeClock
+
+pytestmark = pytest.mark.processes
 
 RUN = Path(__file__).resolve().with_name("run.py")
 PATIENCE = 60.0
-"""Seconds after which a test gives up on something that takes a moment."""
+"""Seconds that a test waits for something that usually takes a moment."""
 
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """The vendor's clock: the time that it is, until a test moves it. Everybody else's goes on by itself."""
+    """The vendor's clock, which a test can move. The other clocks are real."""
     return FakeClock(wall=time.time())
 
 
 @pytest.fixture
 def pizza(clock: FakeClock) -> Iterator[Addresses]:
     """Everything at once; the pizzas are quick."""
-    forget_everything()
     with running(pause=0.2, clock=clock) as at:
         yield at
-    forget_everything()
 
 
 class Page:

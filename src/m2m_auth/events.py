@@ -1,18 +1,20 @@
-"""What happens, told twice: as small typed events to ``on_event``, and in plain words to the logger ``m2m_auth``.
+"""What happens: small typed events for ``on_event``, and the same in plain words in the logger ``m2m_auth``.
 
-The log says a thing once per change, also where every request builds a source of its own: an outage of an hour is two
-lines, not ten thousand. Neither ever carries a token, a secret or a response body.
+The log has one line per change, also where every request builds a source: an outage of an hour is two lines, not ten
+thousand. Neither an event nor a line ever carries a token, a secret or a response body.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from .runtime.bounded_map import BoundedMap
 from .runtime.observers import notify, observers
 
-__all__ = ["Event", "EventKind", "EventEmitter", "Subscriber", "all_of"]
+__all__ = ["Event", "EventEmitter", "EventKind", "Subscriber", "all_of"]
 
 EventKind = Literal[
     "minted",
@@ -25,7 +27,7 @@ EventKind = Literal[
     "renewal_failed",
     "renewal_noop",
     "rejected",
-    "rejection_barred",
+    "forced_mint_ban",
     "tombstone_hit",
     "lease_wait",
     "cache_fault",
@@ -38,32 +40,30 @@ EventKind = Literal[
 ]
 
 
-class Event(NamedTuple):
-    """One thing that happened to one source.
-
-    Attributes:
-        kind: what happened.
-        client_id: the client it happened to.
-        fingerprint: 8 hexadecimal digits for the token concerned, or ``""``.
-        reason: why, in a word: ``cold``, ``renewal``, ``rejected``, ``forced``, or an error's cause code.
-        seconds: how long it took: a token request, a wait for a lease.
-        holds: for how many seconds from now it holds: a new token's life, the time to the next attempt, a ban.
-        audience: the audience that the source asks for, or ``""``.
-        alias: the source's ``alias``, or ``""``.
-    """
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """One thing that happened to one source."""
 
     kind: EventKind
+    """What happened."""
     client_id: str
+    """The client it happened to."""
     fingerprint: str = ""
+    """8 hexadecimal digits for the token concerned, or ``""``."""
     reason: str = ""
+    """Why, in a word: ``cold``, ``renewal``, ``rejected``, ``forced``, or an error's cause code."""
     seconds: float = 0.0
+    """How long it took: a token request, a wait for a lease."""
     holds: float = 0.0
+    """For how many seconds from now it holds: a new token's life, the time to the next attempt, a ban."""
     audience: str = ""
+    """The audience that the source asks for, or ``""``."""
     alias: str = ""
+    """The source's ``alias``, or ``""``."""
 
     @property
     def source(self) -> str:
-        """Which source it was, in words for people."""
+        """Which source it was, in words."""
         return f"{self.alias} (client {self.client_id})" if self.alias else f"client {self.client_id}"
 
 
@@ -71,94 +71,85 @@ Subscriber = Callable[[Event], object]
 
 
 def all_of(*subscribers: Subscriber) -> Subscriber:
-    """One subscriber that tells several, in this order; one that raises does not keep an event from the others."""
+    """One subscriber that calls several, in this order. One that raises does not keep the event from the others."""
 
-    def tell(event: Event) -> None:
+    def call_all(event: Event) -> None:
         for subscriber in subscribers:
-            _hand(subscriber, event)
+            _call(subscriber, event)
 
-    return tell
+    return call_all
 
 
 _log = logging.getLogger("m2m_auth")
 
-_Words = tuple[int, str, str, str]
-"""Level, topic, which field tells one occurrence from another within the topic, and the sentence."""
-_WORDS: dict[EventKind, _Words] = {
-    "minted": (
-        logging.INFO,
-        "token",
-        "fingerprint",
-        "minted token %(fingerprint)s in %(seconds).2f s (%(reason)s)",
+
+class _LogLine(NamedTuple):
+    """How the log says one kind of event."""
+
+    level: int
+    topic: str
+    """Lines of one topic follow each other, such as "fails" and "works again". None of a topic is repeated."""
+    detail: str
+    """The event's field that makes another line of the same kind news."""
+    text: str
+
+
+_LOG_LINES: dict[EventKind, _LogLine] = {
+    "minted": _LogLine(
+        logging.INFO, "token", "fingerprint", "minted token {fingerprint} in {seconds:.2f} s ({reason})"
     ),
-    "renewed": (logging.DEBUG, "", "", "token %(fingerprint)s replaces the held one (%(reason)s)"),
-    "adopted": (logging.DEBUG, "", "", "took token %(fingerprint)s from the shared cache"),
-    "cache_hit": (logging.DEBUG, "", "", "the shared cache has token %(fingerprint)s"),
-    "cache_miss": (logging.DEBUG, "", "", "the shared cache has no token"),
-    "served_stale": (
+    "renewed": _LogLine(logging.DEBUG, "", "", "token {fingerprint} replaces the held one ({reason})"),
+    "adopted": _LogLine(logging.DEBUG, "", "", "took token {fingerprint} from the shared cache"),
+    "cache_hit": _LogLine(logging.DEBUG, "", "", "the shared cache has token {fingerprint}"),
+    "cache_miss": _LogLine(logging.DEBUG, "", "", "the shared cache has no token"),
+    "served_stale": _LogLine(
         logging.WARNING,
         "stale",
         "fingerprint",
-        "serving token %(fingerprint)s for another %(holds).0f s while it cannot be renewed (%(reason)s)",
+        "serving token {fingerprint} for another {holds:.0f} s while it cannot be renewed ({reason})",
     ),
-    "quota_low": (logging.WARNING, "quota", "", "the server says that little is left of its quota; renewing late"),
-    "renewal_failed": (
-        logging.WARNING,
-        "token",
-        "reason",
-        "no new token (%(reason)s); next attempt in %(holds).1f s",
+    "quota_low": _LogLine(
+        logging.WARNING, "quota", "", "the server reports that little is left of its quota; renewing late"
     ),
-    "renewal_noop": (
-        logging.INFO,
-        "noop",
-        "fingerprint",
-        "the server gave back a token that does not expire later (%(fingerprint)s)",
+    "renewal_failed": _LogLine(
+        logging.WARNING, "token", "reason", "no new token ({reason}); next attempt in {holds:.1f} s"
     ),
-    "rejected": (logging.WARNING, "", "", "an API refused token %(fingerprint)s"),
-    "rejection_barred": (
-        logging.WARNING,
-        "",
-        "",
-        "an API refuses new tokens too (%(fingerprint)s): no forced mint for %(holds).0f s",
+    "renewal_noop": _LogLine(
+        logging.INFO, "noop", "fingerprint", "the server gave back a token that does not expire later ({fingerprint})"
     ),
-    "tombstone_hit": (logging.DEBUG, "", "", "the shared cache still held a refused token"),
-    "lease_wait": (logging.DEBUG, "", "", "waited %(seconds).2f s for another process to mint"),
-    "cache_fault": (logging.WARNING, "cache", "reason", "the shared cache fails (%(reason)s); going on without it"),
-    "cache_recovered": (logging.INFO, "cache", "", "the shared cache works again"),
-    "undecryptable": (
-        logging.WARNING,
-        "undecryptable",
-        "reason",
-        "a value in the shared cache did not open (%(reason)s); ignored",
+    "rejected": _LogLine(logging.WARNING, "", "", "an API refused token {fingerprint}"),
+    "forced_mint_ban": _LogLine(
+        logging.WARNING, "", "", "an API refuses new tokens too ({fingerprint}): no forced mint for {holds:.0f} s"
     ),
-    "clock_skew": (
+    "tombstone_hit": _LogLine(logging.DEBUG, "", "", "the shared cache still held a refused token"),
+    "lease_wait": _LogLine(logging.DEBUG, "", "", "waited {seconds:.2f} s for another process to mint"),
+    "cache_fault": _LogLine(
+        logging.WARNING, "cache", "reason", "the shared cache fails ({reason}); going on without it"
+    ),
+    "cache_recovered": _LogLine(logging.INFO, "cache", "", "the shared cache works again"),
+    "undecryptable": _LogLine(
+        logging.WARNING, "undecryptable", "reason", "a value in the shared cache did not open ({reason}); ignored"
+    ),
+    "clock_skew": _LogLine(
         logging.WARNING,
         "skew",
         "",
-        "a token in the shared cache was minted %(seconds).0f s in the future: the hosts' clocks disagree",
+        "a token in the shared cache was minted {seconds:.0f} s in the future: the hosts' clocks disagree",
     ),
-    "budget_low": (logging.WARNING, "budget", "", "little is left of the mint budget (%(reason)s minted this month)"),
-    "budget_exhausted": (logging.ERROR, "budget", "", "the mint budget is used up (%(reason)s minted this month)"),
-    "scope_narrowed": (
-        logging.WARNING,
-        "scope",
-        "reason",
-        "the server granted less scope than asked (missing: %(reason)s)",
+    "budget_low": _LogLine(
+        logging.WARNING, "budget", "", "little is left of the mint budget ({reason} minted this month)"
+    ),
+    "budget_exhausted": _LogLine(
+        logging.ERROR, "budget", "", "the mint budget is used up ({reason} minted this month)"
+    ),
+    "scope_narrowed": _LogLine(
+        logging.WARNING, "scope", "reason", "the server granted less scope than requested (missing: {reason})"
     ),
 }
 
 
-def _hand(subscriber: Subscriber, event: Event) -> None:
-    try:
-        subscriber(event)
-    except Exception as error:  # its message might hold anything
-        what = type(error).__name__
-        level = logging.WARNING if _told_by(event).is_news("on_event", "raised", what) else logging.DEBUG
-        _log.log(level, "on_event raised %s; ignored", what)
-
-
-class _Told:
-    """What the log has been told of one client, so that it is not told again while it stays so."""
+class _ClientLog:
+    """What the log says of one client and audience, so that it says it once while it stays so."""
 
     __slots__ = ("tokens", "topics")
 
@@ -166,30 +157,49 @@ class _Told:
         self.tokens = 0
         """How many tokens came so far."""
         self.topics: dict[str, tuple[str, tuple[str, ...], int]] = {}
-        """By topic: the latest kind, its latest details, and ``tokens`` at that time."""
+        """By topic: the kind of the latest line, its latest details, and ``tokens`` at that time."""
 
-    def is_news(self, topic: str, kind: str, detail: str) -> bool:
-        """False if the same was said before, of this token or its predecessor, and nothing else of the topic since."""
-        before, details, tokens = self.topics.get(topic, ("", (), 0))
-        lasts = before == kind and self.tokens - tokens <= 1
+    def is_change(self, topic: str, kind: str, detail: str) -> bool:
+        """False if the latest line of the topic said the same, of this token or of the one before it."""
+        latest, details, tokens = self.topics.get(topic, ("", (), 0))
+        lasts = latest == kind and self.tokens - tokens <= 1
         known = lasts and detail in details
         kept = details if known else (*details[-7:], detail) if lasts else (detail,)
         self.topics[topic] = (kind, kept, self.tokens)
         return not known
 
 
-_told: dict[tuple[str, str], _Told] = {}
-_MANY = 1024
+_client_logs: BoundedMap[tuple[str, str], _ClientLog] = BoundedMap(1024)
+"""Of the clients that are forgotten, at worst, a line is repeated."""
 
 
-def _told_by(event: Event) -> _Told:
-    if len(_told) >= _MANY:
-        _told.clear()  # at worst, things are said again
-    return _told.setdefault((event.client_id, event.audience), _Told())
+def _client_log(event: Event) -> _ClientLog:
+    return _client_logs.get_or_add((event.client_id, event.audience), _ClientLog)
+
+
+def _call(subscriber: Subscriber, event: Event) -> None:
+    try:
+        subscriber(event)
+    except Exception as error:  # its message might hold anything
+        name = type(error).__name__
+        level = logging.WARNING if _client_log(event).is_change("on_event", "raised", name) else logging.DEBUG
+        _log.log(level, "on_event raised %s; ignored", name)
+
+
+def _log_change(event: Event) -> None:
+    level, topic, detail, text = _LOG_LINES[event.kind]
+    client_log = _client_log(event)
+    if event.kind in ("minted", "adopted"):
+        client_log.tokens += 1
+    if topic and not client_log.is_change(topic, event.kind, getattr(event, detail) if detail else ""):
+        level = logging.DEBUG
+    if _log.isEnabledFor(level):
+        facts = {name: getattr(event, name) for name in ("fingerprint", "reason", "seconds", "holds")}
+        _log.log(level, "%s: %s", event.source, text.format(**facts))
 
 
 class EventEmitter:
-    """Tells one source's events; a subscriber that raises breaks nothing."""
+    """Emits one source's events; a subscriber that raises breaks nothing."""
 
     __slots__ = ("_subscriber", "alias", "audience", "client_id")
 
@@ -204,21 +214,19 @@ class EventEmitter:
     def emit(
         self, kind: EventKind, fingerprint: str = "", reason: str = "", seconds: float = 0.0, holds: float = 0.0
     ) -> None:
-        """Logs the event and hands it to the subscriber."""
-        event = Event(kind, self.client_id, fingerprint[:8], reason, seconds, holds, self.audience, self.alias)
-        _log_once(event)
+        """Logs the event, and calls the subscriber and the context's observer with it."""
+        event = Event(
+            kind=kind,
+            client_id=self.client_id,
+            fingerprint=fingerprint[:8],
+            reason=reason,
+            seconds=seconds,
+            holds=holds,
+            audience=self.audience,
+            alias=self.alias,
+        )
+        _log_change(event)
         if self._subscriber is not None:
-            _hand(self._subscriber, event)
+            _call(self._subscriber, event)
         if observers:
             notify(event)
-
-
-def _log_once(event: Event) -> None:
-    level, topic, field, words = _WORDS[event.kind]
-    told, facts = _told_by(event), event._asdict()
-    if event.kind in ("minted", "adopted"):
-        told.tokens += 1
-    if topic and not told.is_news(topic, event.kind, facts.get(field, "")):
-        level = logging.DEBUG
-    if _log.isEnabledFor(level):
-        _log.log(level, "%s: %s", event.source, words % facts)

@@ -23,9 +23,9 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 TABLE = "m2m-auth-faults"
 BOUND = 4.0
-"""Seconds that no call may take, whatever the cache does: proves that nobody waits for a cache's 5 s."""
+"""Seconds that no call may take, whatever the cache does: proves that no call waits for a cache's 5 s."""
 QUICK = RenewalPolicy(lease=2.0, mint_deadline=1.5)
-"""Leases of 2 s, where one that nobody gives back is waited for."""
+"""Leases of 2 s, for tests that wait for an unreleased lease to lapse."""
 T = TypeVar("T")
 _clients = itertools.count()
 
@@ -90,7 +90,7 @@ class World:
         return opened
 
     def source(self, cache: TokenCache | None = None, **options: Any) -> TokenSource:
-        """A source with a cache object, and so a slot, of its own."""
+        """A source with a cache object, and so a token state, of its own."""
         options = {"on_event": self.events.append, "clock": self.clock, **options}
         given = cache if cache is not None else self.cache()
         return TokenSource(self.server.token_endpoint, self.client_id, "secret", cache=given, **options)
@@ -104,7 +104,7 @@ class World:
         return token
 
     def audience(self, token: AccessToken) -> Any:
-        """Whom the authorization server minted it for; None if it is not active."""
+        """The audience that the server minted the token for; None if it is not active."""
         data, login = {"token": token.value}, (self.client_id, "secret")
         facts = requests.post(f"{self.server.base_url}/introspect", data=data, auth=login, timeout=10).json()
         return facts.get("aud") if facts["active"] else None
@@ -159,7 +159,7 @@ def land(source: TokenSource) -> None:
 
 
 def together(*actions: Callable[[], T]) -> list[T]:
-    """What each gave on a thread of its own, all let go at once; raises what one raised."""
+    """The result of each action, on a thread of its own; all start at once. Raises what one of them raised."""
     barrier = threading.Barrier(len(actions))
     given: dict[int, T] = {}
     raised: list[BaseException] = []

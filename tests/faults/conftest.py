@@ -14,7 +14,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 
 @pytest.fixture(autouse=True)
 def cold_registry() -> None:
-    """A port may come again, and with it a key: no test meets another's token."""
+    """A port, and with it a key, may come again: each test starts without the tokens of another."""
     forget_everything()
 
 

@@ -1,4 +1,4 @@
-"""A process that stops at a given point of a renewal, until it is told to go on or killed. See fault_processes.py.
+"""A process that stops at a given point of a renewal until the parent lets it go on. See fault_processes.py.
 
 Commands come on stdin, one a line; answers go to stdout, one JSON object a line.
 """
@@ -50,7 +50,7 @@ class Stop:
         return result
 
     def wait(self, key: str) -> None:
-        """Tells the parent, and waits for its word."""
+        """Reports to the parent, and waits for its next line."""
         tell(stopped=key)
         sys.stdin.readline()
 

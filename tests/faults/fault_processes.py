@@ -1,4 +1,4 @@
-"""What the fault-injection tests share: child processes that stop where they are told, and signals to them."""
+"""What the fault-injection tests share: child processes that stop at a given point, and signals to them."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def world(kind: Kind, store: Store) -> Iterator[World]:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_cold_call_gets_its_token(world: World, fault: str) -> None:
-    """With a connection that is open and with none: one mint each, and nobody waits for the 5 s."""
+    """With a connection that is open and with none: one mint each, and no call waits for the 5 s."""
     caches = world.connected_cache(0.2), world.cache(0.2)
     FAULTS[fault](world.proxy)
     tokens = {world.token(world.source(cache)).value for cache in caches}
@@ -73,7 +73,7 @@ def test_a_held_token_is_served_and_renewed(world: World, fault: str) -> None:
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_cache_is_used_again_within_one_breaker_period(world: World, fault: str) -> None:
-    """After an outage during which it had a connection: told once, and another process takes the token from it."""
+    """After an outage during which it had a connection: one event, and another process takes the token from it."""
     source = world.source(world.connected_cache())
     FAULTS[fault](world.proxy)
     world.token(source)
@@ -88,7 +88,7 @@ def test_the_cache_is_used_again_within_one_breaker_period(world: World, fault: 
 
 @pytest.mark.parametrize("fault", ["refuses", "swallows all"])
 def test_a_dead_cache_is_left_alone_by_every_source(world: World, fault: str) -> None:
-    """Fifty sources of one cache object: one of them finds out, the others do not even try."""
+    """Fifty sources of one cache object: one of them meets the fault, the others do not use the cache."""
     cache = world.connected_cache(0.2)
     FAULTS[fault](world.proxy)
     start = time.monotonic()
@@ -101,7 +101,7 @@ def test_a_dead_cache_is_left_alone_by_every_source(world: World, fault: str) ->
 
 @pytest.mark.parametrize("fault", ["refuses", "replies after 5 s", "swallows all"])
 def test_calls_through_requests(world: World, fault: str) -> None:
-    """The whole way: a session whose cache fails from the first call, and one that it leaves in the middle."""
+    """Through a session: its cache fails from the first call, or in the middle."""
     for source in (world.source(world.cache(0.2)), world.source(world.cache(0.2))):
         with requests.Session() as session:
             session.auth = M2MAuth.from_source(source)
@@ -118,11 +118,11 @@ def test_calls_through_requests(world: World, fault: str) -> None:
 
 
 def test_the_log_has_a_line_per_change(world: World, caplog: pytest.LogCaptureFixture) -> None:
-    """Half an hour each of refused, well again, silent: one warning per outage and cause, not per call."""
+    """Half an hour each of refused, working, silent: one warning per outage and cause, not per call."""
     caplog.set_level(logging.INFO, "m2m_auth")
     world.server.lifetime = 300
     source = world.source(world.connected_cache(0.2))
-    told: list[list[tuple[str, int]]] = []
+    said: list[list[tuple[str, int]]] = []
     for change in (FAULTS["refuses"], lambda proxy: proxy.recover(), FAULTS["swallows all"]):
         change(world.proxy)
         caplog.clear()
@@ -131,12 +131,12 @@ def test_the_log_has_a_line_per_change(world: World, caplog: pytest.LogCaptureFi
             source.token()
             land(source)
         lines = [(line.getMessage(), line.levelno) for line in caplog.records]
-        told.append([line for line in lines if "shared cache" in line[0]])
+        said.append([line for line in lines if "shared cache" in line[0]])
     reasons = {event.reason for event in world.events if event.kind == "cache_fault"}
-    warnings = [line for line, level in told[0] + told[2] if level == logging.WARNING]
-    assert [level for _, level in told[1]] == [logging.INFO]
-    assert "works again" in told[1][0][0]
+    warnings = [line for line, level in said[0] + said[2] if level == logging.WARNING]
+    assert [level for _, level in said[1]] == [logging.INFO]
+    assert "works again" in said[1][0][0]
     assert len(world.kinds("cache_fault")) > 10
-    assert len(warnings) == len(told[0]) + len(told[2]) <= 4
-    assert len(warnings) == len(reasons), "each cause is told once per outage"
+    assert len(warnings) == len(said[0]) + len(said[2]) <= 4
+    assert len(warnings) == len(reasons), "each cause is one line per outage"
     assert "secret" not in caplog.text

@@ -103,7 +103,7 @@ def test_the_newest_token_is_lost(world: World, pair: Pair) -> None:
 
 
 def test_the_first_token_is_lost(world: World, pair: Pair) -> None:
-    """The replica never heard of any token: the first who comes mints, the others find that one."""
+    """The replica never received a token: the first process mints, the others find its token."""
     pair.link.black_hole()
     holder = world.source(world.connected_cache())
     first = world.token(holder)
@@ -157,7 +157,7 @@ def test_the_lease_of_a_dead_holder_outlives_the_fail_over(world: World, pair: P
 
 
 def test_a_primary_that_became_a_replica(world: World, pair: Pair) -> None:
-    """Clients are left on a server that only reads by now: writes and leases fail, calls do not."""
+    """Clients stay on a server that has become read-only: writes and leases fail, calls do not."""
     source = world.source(world.connected_cache())
     token = world.token(source)
     with closing(client_of(pair.primary)) as client:

@@ -104,7 +104,7 @@ def test_a_truncated_reply_is_a_miss_or_a_fault(world: World, close: bool) -> No
 
 
 def test_replies_that_come_late_are_not_the_next_ones(world: World) -> None:
-    """Each reply comes after its caller gave up, while the next request is under way: no answer is taken for it."""
+    """Each reply comes after its caller gave up, while the next request is under way: it is not taken for its own."""
     caches = [world.connected_cache(0.2) for _ in AUDIENCES]
     for _ in range(3):
         world.proxy.delay(0.3)

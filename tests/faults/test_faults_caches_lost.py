@@ -25,19 +25,19 @@ STRIKES = [
 
 
 class Striking:
-    """A cache that tells of one of its operations just before it goes out."""
+    """A cache that calls back just before one of its operations."""
 
     def __init__(self, inner: TokenCache, operation: str, number: int, strike: Callable[[], None]) -> None:
         self._inner, self._operation, self._left, self._strike = inner, operation, number, strike
 
     @property
     def capabilities(self) -> Capabilities:
-        """The inner cache's."""
+        """The inner cache's capabilities."""
         return self._inner.capabilities
 
     @property
     def struck(self) -> bool:
-        """Whether it came to that."""
+        """Whether the operation has come."""
         return self._left <= 0
 
     def get(self, key: str) -> bytes | None:
@@ -101,26 +101,26 @@ def world(kind: Kind, store: Store) -> Iterator[World]:
 
 @pytest.mark.parametrize(("fault", "step"), STRIKES, ids=[f"{fault}: {name} {n}" for fault, (name, n) in STRIKES])
 def test_a_fault_between_two_steps_of_a_mint(world: World, fault: str, step: tuple[str, int]) -> None:
-    """The call has its token; what the cache was left with, a lease even, costs the next process one mint at most."""
+    """The call has its token. Whatever the cache holds then, even a lease, costs the next process one mint at most."""
     world.clock.uniform = lambda: 1.0  # polls every 150 ms
-    cache = Striking(world.connected_cache(), *step, lambda: FAULTS[fault](world.proxy))
+    cache = Striking(world.connected_cache(1.0), *step, lambda: FAULTS[fault](world.proxy))
     first = world.source(cache, policy=QUICK)
     token = world.token(first)
     assert cache.struck
     assert world.server.mints == 1
     world.proxy.recover()
     before = world.clock.monotonic()
-    after = world.source(policy=QUICK).token()
+    after = world.source(world.cache(5.0), policy=QUICK).token()
     longest = QUICK.lease + 2 * cache.capabilities.resolution
     assert world.clock.monotonic() - before < longest + 1, "waited longer than a lease"
     assert world.server.mints <= 2
-    assert world.source(policy=QUICK).token() == after
+    assert world.source(world.cache(5.0), policy=QUICK).token() == after
     assert world.token(first) == token
     assert world.server.mints <= 2
 
 
 def test_a_server_that_was_killed_and_forgot_everything(world: World) -> None:
-    """Two that hold the token go on; of those who come, the first mints and the others find it; so at the renewal."""
+    """Two processes keep the token; of three new ones the first mints, the others find its token; so at the renewal."""
     old = [world.source(world.connected_cache()) for _ in range(2)]
     first = {world.token(source).value for source in old}
     assert len(first) == world.server.mints == 1
@@ -131,7 +131,7 @@ def test_a_server_that_was_killed_and_forgot_everything(world: World) -> None:
     new = [world.source() for _ in range(3)]
     second = {world.token(source).value for source in new}
     assert len(second) == 1
-    assert world.server.mints == 2, "one extra mint, as nobody could know the first token"
+    assert world.server.mints == 2, "one extra mint: the cache has lost the first token"
     world.clock.advance(1000)
     assert {world.token(source).value for source in old} == first
     world.clock.advance(1750)
@@ -153,7 +153,7 @@ def test_a_server_that_is_killed_during_the_mint(world: World) -> None:
         reached.set()
         assert goes_on.wait(60)
 
-    cache = Striking(world.connected_cache(), "get", 4, strike)  # before ⑥ reads what is there
+    cache = Striking(world.connected_cache(), "get", 4, strike)  # before step 6 reads the shared entry
     source = world.source(cache)
 
     def restart() -> AccessToken:

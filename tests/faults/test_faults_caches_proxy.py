@@ -71,7 +71,7 @@ def ask(connection: socket.socket, line: bytes) -> bytes:
 
 
 def stays_silent(connection: socket.socket, line: bytes = b"") -> bool:
-    """Whether nothing comes back, not even an end."""
+    """Whether the connection stays silent and open."""
     connection.settimeout(BLINK)
     try:
         connection.sendall(line)
@@ -119,7 +119,7 @@ def test_resets_new_connections_and_open_ones_in_mid_reply(proxy: FaultProxy, cl
 
 
 def test_delays_replies(proxy: FaultProxy, client: socket.socket) -> None:
-    """The reply is held up; what is under way when the fault ends still arrives, late."""
+    """The reply is delayed; what is under way when the fault ends still arrives, late."""
     proxy.delay(600)
     assert stays_silent(client, b"late\n")
     proxy.recover()
@@ -167,7 +167,7 @@ def test_truncates_and_stays_open(proxy: FaultProxy, client: socket.socket) -> N
 
 
 def test_swaps_the_replies_of_two_connections(proxy: FaultProxy, client: socket.socket) -> None:
-    """Each gets the other's; a lonely one gets its own."""
+    """Each connection gets the other's reply; a single one gets its own."""
     with connected(proxy) as other:
         proxy.swap(patience=10)
         client.sendall(b"for the first\n")
@@ -187,12 +187,12 @@ def test_leads_to_another_server(proxy: FaultProxy, client: socket.socket) -> No
         assert client.recv(10) == b""
         with connected(proxy) as new:
             assert ask(new, b"new\n") == b"new\n"
-    with pytest.raises(ConnectionResetError), connected(proxy) as nobody:
-        nobody.recv(10)
+    with pytest.raises(ConnectionResetError), connected(proxy) as refused:
+        refused.recv(10)
 
 
 def test_closing_ends_every_thread(proxy: FaultProxy, client: socket.socket) -> None:
-    """Also while it holds a reply up."""
+    """The proxy also closes while it delays a reply."""
     proxy.black_hole()
     client.sendall(b"held\n")
     proxy.close()

@@ -30,7 +30,7 @@ at_each_step = pytest.mark.parametrize(("point", "lost"), STEPS.values(), ids=ST
 
 
 @at_each_step
-def test_killed_before_anybody_has_a_token(
+def test_killed_before_there_is_a_token(
     server: FakeAuthorizationServer, folder: Path, children: list[Child], point: str, lost: int
 ) -> None:
     """The next process gets a token, waits no longer than the lease, and mints no more than what was lost."""
@@ -52,7 +52,7 @@ def test_killed_before_anybody_has_a_token(
 def test_killed_while_others_hold_a_token(
     server: FakeAuthorizationServer, folder: Path, children: list[Child], point: str, lost: int
 ) -> None:
-    """The others' calls never wait: they are served the held token, and renew it when the lease has lapsed."""
+    """The others' calls never wait: they get the held token, and renew it when the lease has lapsed."""
     server.lifetime = 12
     renewed = threading.Event()
 
@@ -72,7 +72,7 @@ def test_killed_while_others_hold_a_token(
     holder.kill()
     killed, longest = time.monotonic(), 0.0
     while not renewed.wait(0.02):
-        assert time.monotonic() - killed < QUICK.lease + 3, "nobody renewed it"
+        assert time.monotonic() - killed < QUICK.lease + 3, "no process renewed it"
         start = time.monotonic()
         assert server.is_active(other.token().value)
         longest = max(longest, time.monotonic() - start)

@@ -1,4 +1,4 @@
-"""An authorization server that hangs, resets, truncates and lies, while 4 processes of 4 threads call all the time."""
+"""An authorization server that hangs, resets, truncates and answers nonsense, while 4 processes call all the time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_held_token_is_served_through_every_failure(server: FakeAuthorizationS
 def test_without_a_token_calls_fail_fast_and_recover(
     server: FakeAuthorizationServer, folder: Path, mode: FailureMode
 ) -> None:
-    """It fails from the start: calls fail by the shared record, attempts keep a distance; then all is well."""
+    """It fails from the start: calls fail by the shared record, attempts keep a distance; then the server recovers."""
     policy = replace(QUICK, mint_deadline=1.0)
     server.fail(mode)
     with Fleet(server, folder, 4, 4, policy) as fleet:

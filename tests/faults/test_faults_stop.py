@@ -27,7 +27,7 @@ def stopped_holder(server: FakeAuthorizationServer, folder: Path, children: list
 def test_late_holder_keeps_the_newer_token(
     server: FakeAuthorizationServer, folder: Path, children: list[Child], point: str
 ) -> None:
-    """It comes back with its own, older token: the shared one stays, and its own is good, so it uses that."""
+    """The late holder has its own, older token: the shared one stays, and the holder uses its own, which is good."""
     holder = stopped_holder(server, folder, children, point)
     other = source_on(server, folder)
     newer = other.token().value
@@ -46,7 +46,7 @@ def test_late_holder_keeps_the_newer_token(
 def test_late_holder_leaves_the_others_lease(
     server: FakeAuthorizationServer, folder: Path, children: list[Child]
 ) -> None:
-    """It lands while the one that took over still mints: that one's lease is still there afterwards."""
+    """The late holder lands while its successor still mints: the successor's lease stays."""
     holder = stopped_holder(server, folder, children, "mint.mint.1.after")
     successor = Child(server, folder, "won.l.1.after")
     children.append(successor)
@@ -67,7 +67,7 @@ def test_late_holder_leaves_the_others_lease(
 
 
 def test_late_holder_whose_mint_failed(server: FakeAuthorizationServer, folder: Path, children: list[Child]) -> None:
-    """Its request is long dead when it goes on: it takes the token that another process has shared meanwhile."""
+    """Its request has timed out when it goes on: it takes the token that another process has shared meanwhile."""
     server.fail("hang", times=1)
     holder = Child(server, folder)
     children.append(holder)

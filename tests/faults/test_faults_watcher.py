@@ -29,8 +29,8 @@ def timers() -> list[threading.Thread]:
 
 @pytest.fixture(params=["memory", "disk"])
 def watching(request: pytest.FixtureRequest, server: FakeAuthorizationServer, folder: Path) -> Iterator[Process]:
-    """A process that watches 2 s tokens, and holds the first."""
-    server.lifetime = 2
+    """A process that watches 4 s tokens, and holds the first."""
+    server.lifetime = 4
     process = Process("watch_child.py", server.token_endpoint, f"disk:{folder}" if request.param == "disk" else "")
     process.tell("ready 20")
     assert process.hear("ready")
@@ -46,37 +46,40 @@ def held(process: Process) -> str:
 
 
 def test_warm_without_calls(server: FakeAuthorizationServer, watching: Process) -> None:
-    """Over three lifetimes nobody calls: the token is renewed in each, a good one is held, and no mint is wasted."""
+    """No call is made over three lifetimes: the token is renewed in each, a good one is held, and no mint is wasted."""
     first = server.requests[0].time
-    server.wait_for_token_requests(4, timeout=20)
-    watching.tell("ready 5")
+    server.wait_for_token_requests(4, timeout=60)
+    watching.tell("ready 20")
     assert watching.hear("ready")
     assert server.is_active(held(watching))
-    assert server.requests[3].time - first >= 3 * 1.5 - 0.1
+    assert server.requests[3].time - first >= 3 * 3 - 0.1
 
 
 def test_outage_longer_than_a_token(server: FakeAuthorizationServer, watching: Process) -> None:
-    """The server is away for 3 s, so the token ends; the watcher says so, goes on, and is ready when it is back."""
+    """The server is down until the token ends; the watcher says so, goes on, and is ready when it is back."""
     server.stop()
     watching.tell("ready 0")
     assert watching.hear("ready")
-    time.sleep(3)
-    watching.tell("ready 0")
-    assert watching.hear("ready") is False
+    until, ready = time.monotonic() + 60, True
+    while ready:
+        assert time.monotonic() < until, "an expired token passes for a good one"
+        time.sleep(0.1)
+        watching.tell("ready 0")
+        ready = watching.hear("ready")
     server.start()
-    watching.tell("ready 10")
+    watching.tell("ready 30")
     assert watching.hear("ready") is True
     assert server.is_active(held(watching))
 
 
 def test_after_fork(server: FakeAuthorizationServer, watching: Process) -> None:
-    """A forked child watches on, with a thread of its own."""
+    """A forked child goes on watching, with a thread of its own."""
     before = held(watching)
     watching.tell("fork")
     assert watching.hear("forked")
     count = server.token_requests
-    server.wait_for_token_requests(count + 2)
-    watching.tell("ready 5")
+    server.wait_for_token_requests(count + 2, timeout=60)
+    watching.tell("ready 20")
     assert watching.hear("ready")
     assert server.is_active(held(watching))
     assert held(watching) != before
@@ -160,7 +163,7 @@ def test_ready_by_another_callers_flight() -> None:
 
 
 class HeldUp(Clock):
-    """A clock that holds up the timer thread, in the middle of a look."""
+    """A clock that blocks the timer thread in the middle of a check."""
 
     def __init__(self) -> None:
         self.looking, self.over = threading.Event(), threading.Event()
@@ -175,7 +178,7 @@ class HeldUp(Clock):
 
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
 def test_fork_in_the_middle_of_a_look() -> None:
-    """The timer thread is looking at its source while another thread forks: the child watches that source too."""
+    """The timer thread checks its source while another thread forks: the child watches that source too."""
     clock = HeldUp()
     source = TokenSource(
         ENDPOINT, "forked", "secret", cache=MemoryTokenCache(), transport=lambda _: ANSWER, clock=clock

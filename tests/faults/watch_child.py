@@ -1,4 +1,4 @@
-"""A process that watches its token and never asks for one, but for what stdin says. See test_faults_watcher.py."""
+"""A process that watches its token and never asks for one; commands come on stdin. See test_faults_watcher.py."""
 
 from __future__ import annotations
 

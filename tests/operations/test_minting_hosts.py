@@ -98,7 +98,7 @@ def test_several_hosts_and_a_failure() -> None:
     assert not isinstance(credential, Failure)
     names = LedgerKeys(context.request.token_endpoint, context.request.client_id)
     for host in ("web-1", "web-2", "web-1"):
-        Ledger(names, clock.wall, partial(str, host)).record("renewal", credential.shared, context.events)
+        Ledger(names, clock.wall, partial(str, host)).record("renewal", credential.store, context.events)
         clock.advance(1)
     server.down = TransportError("connection refused", "connection")
     with pytest.raises(TokenUnavailable):

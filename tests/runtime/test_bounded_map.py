@@ -1,4 +1,4 @@
-"""The one bounded map: what it keeps, what it evicts, and that threads agree on a value."""
+"""The bounded map: what it keeps, what it evicts, and that threads get the same value."""
 
 from __future__ import annotations
 

@@ -56,18 +56,18 @@ def test_mints_are_counted_by_the_month() -> None:
 
 
 def test_hours_stand_where_they_belong() -> None:
-    """The current hour is the last of 24; what is older is gone, what was never is zero."""
+    """The current hour is the last of 24; older hours are gone, hours without an attempt are zero."""
     history = MintHistory().with_mint("a", NOW - 24 * HOUR).with_mint("a", NOW - 23 * HOUR).with_failure(NOW - HOUR)
     history = history.with_mint("a", NOW).with_mint("b", NOW)
     hours = history.last_hours(NOW)
     assert len(hours) == 24
-    assert (hours[0], hours[22], hours[23]) == (HourCounts(1, 0), HourCounts(0, 1), HourCounts(2, 0))
+    assert (hours[0], hours[22], hours[23]) == (HourCounts(minted=1), HourCounts(failed=1), HourCounts(minted=2))
     assert set(hours[1:22]) == {HourCounts()}
-    assert history.last_hours(NOW + HOUR)[22] == HourCounts(2, 0)
+    assert history.last_hours(NOW + HOUR)[22] == HourCounts(minted=2)
 
 
 def test_a_long_name_is_cut() -> None:
-    """A host may call itself what it likes; 64 characters of it are kept."""
+    """A host's name may be of any length; 64 characters of it are kept."""
     assert MintHistory().with_mint("x" * 500, NOW).hosts[0].host == "x" * 64
 
 
@@ -81,7 +81,7 @@ JSON = st.recursive(
 @settings(max_examples=300)
 @given(JSON | st.fixed_dictionaries({"hosts": JSON, "hours": JSON}))
 def test_anything_else_is_refused_or_harmless(data: object) -> None:
-    """What is no history raises one of the four errors that its reader expects; what passes can be shown."""
+    """Other JSON raises one of the four errors that the reader expects; what passes can be shown."""
     try:
         history = MintHistory.from_json(data)
     except (KeyError, TypeError, ValueError, OverflowError):
@@ -93,6 +93,6 @@ def test_anything_else_is_refused_or_harmless(data: object) -> None:
 
 @pytest.mark.parametrize("last_at", ["NaN", "Infinity", "1e300", "-1e300"])
 def test_a_time_that_is_none_is_refused(last_at: str) -> None:
-    """It could not be shown."""
+    """A page could not show it."""
     with pytest.raises((ValueError, OverflowError)):
         MintHistory.from_json(json.loads(f'{{"hosts": [["a", 1, {last_at}]], "hours": []}}'))

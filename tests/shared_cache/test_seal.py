@@ -1,4 +1,4 @@
-"""Sealed cache values (BEHAVIOUR §5): only whole, own and well-placed values open; everything else is a miss."""
+"""Sealed cache values: a whole value opens under its own key and cache key; everything else is a miss."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_what_was_sealed_opens() -> None:
 
 
 def test_the_value_is_not_in_the_seal() -> None:
-    """Neither in the clear, nor the same twice: every nonce is new."""
+    """The value is not in the clear, and two sealed values differ: every nonce is new."""
     seal = Seal([OLD])
     sealed = [seal.seal(KEY, b"canary-canary") for _ in range(100)]
     assert len(set(sealed)) == 100
@@ -36,7 +36,7 @@ def test_a_swapped_value_does_not_open() -> None:
 
 
 def test_every_flipped_byte_is_noticed() -> None:
-    """Version, key id, nonce, ciphertext, tag: no byte is decoration."""
+    """Version, key id, nonce, ciphertext, tag: a change of any byte is noticed."""
     seal = Seal([OLD])
     sealed = seal.seal(KEY, b"some value")
     for index in range(len(sealed)):
@@ -77,7 +77,7 @@ def test_the_order_of_keys_only_matters_for_sealing() -> None:
 
 @pytest.mark.parametrize("version", [0, 2, 255])
 def test_another_version_is_a_miss(version: int) -> None:
-    """A newer release on another host: this one mints for itself instead of failing."""
+    """A newer release on another host seals differently: this host mints for itself, and no call fails."""
     sealed = Seal([OLD]).seal(KEY, b"x")
     assert Seal([OLD]).open(KEY, bytes([version]) + sealed[1:]) is None
 
@@ -85,7 +85,7 @@ def test_another_version_is_a_miss(version: int) -> None:
 @settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=80), st.text(st.characters(exclude_categories=["Cs"]), max_size=10))
 def test_noise_is_a_miss(noise: bytes, key: str) -> None:
-    """With and without a header that looks like ours."""
+    """With and without the header of a sealed value."""
     seal = Seal([OLD])
     assert seal.open(key, noise) is None
     assert seal.open(key, seal.seal(key, b"x")[:17] + noise) is None

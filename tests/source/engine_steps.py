@@ -23,7 +23,7 @@ def source(server: FakeAuthorizationServer, **options: Any) -> TokenSource:
 
 
 def at_once(count: int, action: Callable[[], T], timeout: float = 60.0) -> list[T]:
-    """What ``action`` gave to each of ``count`` threads that were let go together; raises what it raised."""
+    """The result of ``action`` in each of ``count`` threads that start together; raises what one of them raised."""
     barrier = threading.Barrier(count)
     given: list[T] = []
     raised: list[BaseException] = []
@@ -62,7 +62,7 @@ def eventually(condition: Callable[[], bool], timeout: float = 20.0) -> None:
 
 
 def run_python(code: str, *arguments: object, timeout: float = 60.0) -> str:
-    """What this code printed in a process of its own, which may complain of nothing."""
+    """What this code printed in a process of its own, which must write nothing to stderr."""
     command = [sys.executable, "-X", "dev", "-W", "error", "-c", code, *map(str, arguments)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
     assert done.returncode == 0, f"exit code {done.returncode}: {done.stderr}"
@@ -109,7 +109,7 @@ class ClockedStore:
         return ClockedStore(self._now, self.entries)
 
     def keys(self, kind: str) -> Sequence[str]:
-        """The keys of one kind: ``t`` token, ``l`` lease, ``f`` failure, ``b`` bar."""
+        """The keys of one kind: ``t`` token, ``l`` lease, ``f`` failure, ``b`` ban."""
         return [key for key in self.entries if key.startswith(f"m2m1.{kind}.")]
 
     def key(self, kind: str) -> str:

@@ -63,11 +63,11 @@ class ScriptedServer:
         return answer(200, data, self.headers)
 
 
-OUTAGE = TransportError("nobody there", "connection")
+OUTAGE = TransportError("connection refused", "connection")
 
 
 def source_on(server: ScriptedServer, clock: Clock, events: list[Event] | None = None, **options: Any) -> TokenSource:
-    """A source of a client of its own, so that no other test shares its slot."""
+    """A source of a client of its own, so that no other test shares its token state."""
     options.setdefault("client_secret", "s3cr3t-s3cr3t")
     client_id = options.pop("client_id", f"client-{next(_clients)}-{id(server)}")
     subscriber = events.append if events is not None else None
@@ -84,7 +84,7 @@ def settle(*sources: TokenSource) -> None:
 
 
 class SharedMemory(MemoryTokenCache):
-    """One memory that passes for a shared cache: sources with different objects have slots of their own."""
+    """One memory that passes for a shared cache: sources with different objects have different token states."""
 
     capabilities = Capabilities(shared=True)
 

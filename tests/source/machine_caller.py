@@ -1,4 +1,4 @@
-"""One process of the state machine: a source on its host's clock, and the promises that each call is held to."""
+"""One process of the state machine: a source on its host's clock, and the checks that each call must pass."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Caller:
         self.restart()
 
     def restart(self) -> None:
-        """The process dies, and another takes its place: an empty slot, the same store."""
+        """The process dies, and another takes its place: an empty state, the same store."""
         beside: ClockedStore = self.world.store.beside()
         self.cache = FaultyCache(beside)
         self.taken: Taken | None = None
@@ -65,10 +65,11 @@ class Caller:
             budget=self._budget,
             on_event=self.events.append,
         )
-        self._slots: list[TokenState] = [engine_of(self.source).state]
+        self._engine = engine_of(self.source)
+        self._states: list[TokenState] = [self._engine.state]
 
     def _transport(self, request: HttpRequest) -> HttpResponse:
-        """One token request: noted, and held against the last failure's pause."""
+        """One token request: recorded, and compared with the last failure's pause."""
         self.requests += 1
         until, secret = self.held_off
         if self.clock.monotonic() < until - 1e-3 and secret == self.vault[-1]:
@@ -88,25 +89,25 @@ class Caller:
     # what it does
 
     def call(self) -> AccessToken | None:
-        """``token()``, held to every promise; None where it raised."""
+        """``token()`` under every check; None where it raised."""
         return self._held_to(self.source.token, forced=False)
 
     def renew(self) -> AccessToken | None:
-        """``renew()``: one mint more than is due, whatever was held off in this process."""
+        """``renew()``: one mint more than is due, whatever this process pauses for."""
         self.held_off = (float("-inf"), "")
         return self._held_to(self.source.renew, forced=True)
 
     def reject(self, token: AccessToken) -> bool:
-        """The API's 401; True if the token is out."""
-        before = engine_of(self.source).state.held
+        """The API's 401; True if the token is no longer held."""
+        before = self._engine.state.held
         self.source.reject(token)
         self._settle()
-        return before is not None and engine_of(self.source).state.held is None
+        return before is not None and self._engine.state.held is None
 
     def _held_to(self, ask: Callable[[], AccessToken], forced: bool) -> AccessToken | None:
-        slot, held = engine_of(self.source).state, engine_of(self.source).state.held
+        state, held = self._engine.state, self._engine.state.held
         began, really = self.world.now, time.monotonic()
-        good, due = engine_of(self.source).is_ready(), self._due()
+        good, due = self._engine.is_ready(), self._due()
         if self._left() > 1e-3:
             assert good, "a token that lives is not taken for a good one"
         self.mints.clear()
@@ -117,17 +118,17 @@ class Caller:
         except TokenUnavailable as error:
             self._silent(error)
         took = self.world.now - began
-        assert token or forced or not engine_of(self.source).is_ready(), "raised while a good token was held"
+        assert token or forced or not self._engine.is_ready(), "raised while a good token was held"
         self._settle()
         assert time.monotonic() - really < WHOLE, "it blocked"
-        # Each of a flight's looks at a slow store takes its time: 30 looks at the most, and those of a poll.
+        # Each read of a slow store takes its time: a flight makes 30 at most, and those of its polls.
         slack = self.world.lag * 60 + self.server.latency * 2
         # One dead holder's lease; another for the key of a changed secret, or where "held" is a lie.
         leases = 1 if self.cache.lie is None and len(self.vault) == 1 else 2
         assert took <= (EXPIRING_WAIT if good and not forced else leases * (LEASE + POLL)) + slack, f"waited {took} s"
         if token is not None:
             self._good(token, began)
-        self._frugal(slot, held, due + forced)
+        self._frugal(state, held, due + forced)
         self._take_note()
         self.source.status()
         return token
@@ -135,17 +136,17 @@ class Caller:
     def _settle(self) -> None:
         """Waits until the flights have landed, those for an older secret included."""
         for _ in range(3):
-            if engine_of(self.source).state not in self._slots:
-                self._slots.append(engine_of(self.source).state)
-            for slot in self._slots:
-                flight = slot.flight
+            if self._engine.state not in self._states:
+                self._states.append(self._engine.state)
+            for state in self._states:
+                flight = state.flight
                 if flight is not None:
                     flight.wait(30)
 
     # what it is held to
 
     def _good(self, token: AccessToken, began: float) -> None:
-        """Never an expired token, nor another's. ``began``: what a flight waited for has not aged the caller."""
+        """The token is not expired and of this caller's key. ``began``: a flight's waits do not count."""
         issued = self.server.tokens[token.value]
         assert issued.audience == self.audience, "a foreign token"
         overrun = began - issued.expires
@@ -154,7 +155,7 @@ class Caller:
         assert overrun < self._tolerance(token) + 1e-3, f"a token that expired {overrun} s ago"
 
     def _tolerance(self, token: AccessToken) -> float:
-        """For how long an expired token may pass for a good one, by what nobody on this host can know.
+        """For how long an expired token may pass for a good one, by what no process on this host can know.
 
         A token from a host whose clock was ahead looks younger than it is, by the difference; if it seems to come
         from the future, it is trusted for M at a time. A host that was suspended notices by its wall clock alone.
@@ -172,7 +173,7 @@ class Caller:
     def _left(self) -> float:
         """Seconds that the token in hand is good for, at least; negative where nothing can be said."""
         taken = self.taken
-        if taken is None or engine_of(self.source).state.held is not taken.held:
+        if taken is None or self._engine.state.held is not taken.held:
             return -1.0
         issued = self.server.tokens[taken.held.token.value]
         if taken.skew < max(issued.wall_skews) - 1.0:
@@ -183,25 +184,25 @@ class Caller:
     def _due(self) -> int:
         """How many mints the next call may cause: one, if the token in hand is in its last quarter or gone."""
         taken = self.taken
-        if taken is None or engine_of(self.source).state.held is not taken.held or self._left() < 0:
+        if taken is None or self._engine.state.held is not taken.held or self._left() < 0:
             return 1
         issued = self.server.tokens[taken.held.token.value]
         behind = max(taken.skew - min(issued.wall_skews), 0.0) + max(self.clock.skew - taken.skew, 0.0)
         lifetime = issued.expires - issued.sent
         return int(self.world.now + behind >= issued.expires - min(lifetime / 4, 3600.0) - 1e-3)
 
-    def _frugal(self, slot: TokenState, held: HeldToken | None, allowed: int) -> None:
+    def _frugal(self, state: TokenState, held: HeldToken | None, allowed: int) -> None:
         """No more mints than were due; a server that does not renew the token is asked twice more at most."""
         assert len(self.mints) <= allowed, f"{len(self.mints)} mints, {allowed} due"
         assert self.requests <= 2, f"{self.requests} token requests for one call"
-        if held is None or engine_of(self.source).state.held is not held:
+        if held is None or self._engine.state.held is not held:
             self.noops = 0
-        elif engine_of(self.source).state is slot:
+        elif self._engine.state is state:
             self.noops += len(self.mints) * (allowed == 1)
             assert self.noops <= 3, "asked again and again for a token that is not renewed"
 
     def _take_note(self) -> None:
-        held = engine_of(self.source).state.held
+        held = self._engine.state.held
         if held is None:
             self.taken = None
         elif self.taken is None or self.taken.held is not held:
@@ -212,7 +213,7 @@ class Caller:
         assert not [word for word in secrets_of(self.server, set(self.vault)) if word in shown]
 
     def check_events(self) -> None:
-        """Nothing secret in what it told."""
+        """Nothing secret in its events and messages."""
         for event in self.events:
             self._silent(event)
         self.events.clear()

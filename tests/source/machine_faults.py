@@ -1,4 +1,4 @@
-"""What goes wrong around the state machine's processes, and how time goes by: its rules, without their promises."""
+"""What goes wrong around the state machine's processes, and how time passes: its rules, without its checks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CALLERS = st.integers(0, 3)
 
 
 class Faults(RuleBasedStateMachine):
-    """Time, clocks, caches and the authorization server; what lies is decided once per machine."""
+    """Time, clocks, caches and the authorization server; which parts lie is decided once per machine."""
 
     world: World
     server: Server
@@ -28,7 +28,7 @@ class Faults(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.01, 0.3, 1.0, 2.0, 6.0, 20.0, 61.0, 400.0]))
     def wait(self, seconds: float) -> None:
-        """A while goes by."""
+        """Time passes."""
         self.world.advance(seconds)
 
     @rule(
@@ -70,7 +70,7 @@ class Faults(RuleBasedStateMachine):
     @precondition(lambda self: self.caches_fail)
     @rule(who=CALLERS, lie=st.sampled_from(["garbage", "add_always_true", "add_always_false"]))
     def cache_lies(self, who: int, lie: Any) -> None:
-        """One process's cache tells lies."""
+        """One process's cache gives wrong answers."""
         self.callers[who].cache.lie = lie
 
     @precondition(lambda self: self.caches_fail)
@@ -82,7 +82,7 @@ class Faults(RuleBasedStateMachine):
     @precondition(lambda self: self.caches_fail)
     @rule()
     def cache_well(self) -> None:
-        """It works again, for everybody."""
+        """It works again, for all hosts."""
         self.world.lag = 0.0
         for caller in self.callers:
             caller.cache.down, caller.cache.lie = False, None

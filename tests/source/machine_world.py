@@ -1,6 +1,6 @@
 """A small world for the state machine: true time, hosts with clocks of their own, and one authorization server.
 
-Nothing here runs by itself. Time goes by when a rule says so, when a flight polls for a lease, while the server takes
+Nothing in it runs by itself. Time passes when a rule says so, when a flight polls for a lease, while the server takes
 its time, and with each operation of a slow cache; so every run can be had again.
 """
 
@@ -39,7 +39,7 @@ class World:
         return self.now
 
     def advance(self, seconds: float, asleep: HostClock | None = None) -> None:
-        """Time goes by, for everybody; on a host that is ``asleep`` the monotonic clock stands still."""
+        """Time passes for all hosts; on a host that is ``asleep`` the monotonic clock stands still."""
         self.now += seconds
         for clock in self.clocks:
             (clock.suspend if clock is asleep else clock.advance)(seconds)
@@ -60,11 +60,11 @@ class HostClock(FakeClock):
         return self._random.random()
 
     def sleep(self, seconds: float) -> None:
-        """Time goes by for everybody."""
+        """Time passes for all hosts."""
         self._world.advance(seconds)
 
     def set_wall(self, skew: float) -> None:
-        """Somebody sets this host's wall clock wrong by ``skew``."""
+        """Sets this host's wall clock wrong by ``skew`` seconds."""
         self.jump_wall(skew - self.skew)
         self.skew = skew
 
@@ -95,11 +95,11 @@ OUTAGES: dict[str, HttpResponse | Exception] = {
     "malformed": HttpResponse(200, {"content-type": "text/html"}, b"<html>"),
 }
 HOLDS = {"429": RETRY_AFTER, "invalid_client": 30.0}
-"""For how long nobody may ask again, at least; after the others half a second."""
+"""Seconds without another request after these failures, at least; after the others half a second."""
 
 
 class Server:
-    """The authorization server. It lives by true time, and keeps the record that every invariant is held against."""
+    """The authorization server. It lives by true time, and keeps the record that the checks compare with."""
 
     def __init__(self, world: World, lifetime: float) -> None:
         self.world, self.lifetime = world, lifetime

@@ -1,4 +1,4 @@
-"""Bad input (BEHAVIOUR §6): each mistake is a ConfigurationError that says what, where and the fix."""
+"""Bad input: each mistake is an error that says what is wrong, where, and the fix."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
     ({"cache": "redys://x"}, ["cache='redys://x'", "Known: memory:, disk:"]),
     ({"cache": "disc:"}, ["cache='disc:'", "did you mean 'disk'?"]),
     ({"cache": "disk"}, ["cache='disk'", "Known: "]),
-    ({"cache": object()}, ["cache=object is neither a URL such as 'disk:', nor a client that is known"]),
+    ({"cache": object()}, ["cache=object is neither a URL such as 'disk:', nor a known client"]),
     ({"cache": {}}, ["cache=dict is neither"]),
     ({"encryption_keys": "0123456789abcdef"}, ["encryption_keys must be a list", "Fix: [key]"]),
     ({"encryption_keys": 5}, ["encryption_keys must be a list", "Fix: [key]"]),
@@ -152,7 +152,7 @@ def test_a_typo_in_an_option_is_a_type_error(options: dict[str, Any], words: lis
     ],
 )
 def test_what_makes_sense_is_accepted(options: dict[str, Any]) -> None:
-    """The table above does not refuse too much."""
+    """Options that make sense are not refused."""
     assert source(**options).status().state == "none"
 
 
@@ -166,13 +166,13 @@ def test_a_secret_with_a_wrong_byte_is_not_in_the_chain_of_the_error() -> None:
 
 
 def test_a_missing_extra_names_the_command() -> None:
-    """Whoever reads it can paste it into a shell."""
+    """The message ends with a command that a reader can paste into a shell."""
     message = missing_extra("cache='redis://x'", ImportError("no", name="redis"), "redis")
     assert "cache='redis://x' needs the package 'redis'" in message
     assert message.endswith("pip install 'm2m-auth[redis]'")
 
 
 def test_the_nearest_name_is_offered_only_when_it_is_near() -> None:
-    """A wild guess would mislead."""
+    """A name that is not near is not offered: it would mislead."""
     assert nearest("audiance", ["scope", "audience"]) == " (did you mean 'audience'?)"
     assert nearest("zzz", ["scope", "audience"]) == ""

@@ -1,4 +1,4 @@
-"""BEHAVIOUR §4: the ledger and the budget."""
+"""The ledger and the budget."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_periods_end(now: float) -> None:
 
 
 def test_the_ledger_counts_by_reason(clock: FakeClock) -> None:
-    """Every mint is counted per client with its reason, failed attempts apart; status() shows them."""
+    """Every mint is counted per client and reason, failed attempts separately; status() shows both."""
     server = ScriptedServer(lifetime=100)
     source = source_on(server, clock)
     source.token()
@@ -111,7 +111,7 @@ def test_the_ledger_is_shared_and_survives_restarts(clock: FakeClock) -> None:
 
 
 def test_inside_the_reserve_tokens_live_to_their_end(clock: FakeClock) -> None:
-    """No optional renewal and no forced mint; whoever has no token still gets one, until 100 %."""
+    """No optional renewal and no forced mint; a caller without a token still gets one, until 100 %."""
     events: list[Event] = []
     server = ScriptedServer(lifetime=100)
     source = source_on(server, clock, events, budget=MintBudget(per_month=10, reserve=0.5))

@@ -1,4 +1,4 @@
-"""BEHAVIOUR §3, the failure table row by row, on a scripted server and a fake clock."""
+"""Each kind of failure: who pauses, for how long, and what calls get; on a scripted server and a fake clock."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from m2m_auth import ConfigurationError, RenewalPolicy, TokenEndpointUnavailable
 from m2m_auth.events import Event
 from m2m_auth.oauth2.client_authentication.client_secret_post import ClientSecretPost
 from m2m_auth.oauth2.transport import HttpResponse
-from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeClock
 
 
@@ -24,7 +23,7 @@ def clock() -> FakeClock:
 
 
 def outage_attempts(clock: FakeClock, server: ScriptedServer, seconds: float, *sources: Any) -> int:
-    """Call every source ten times a second for that long; how many token requests came of it."""
+    """Call every source ten times a second for that long; the number of token requests that this caused."""
     before = len(server.requests)
     for _ in range(int(seconds * 10)):
         clock.advance(0.1)
@@ -131,7 +130,7 @@ def test_429_is_obeyed(clock: FakeClock, headers: dict[str, str], at_least: floa
 
 
 def test_429_while_a_token_is_held_is_not_noticed(clock: FakeClock) -> None:
-    """The held token is served, and nobody asks before the server's time."""
+    """Calls get the held token, and no request is made before the server's time."""
     server = ScriptedServer(lifetime=1000)
     source = source_on(server, clock)
     first = source.token()
@@ -151,7 +150,8 @@ def test_little_quota_postpones_renewals(clock: FakeClock) -> None:
     assert "quota_low" in kinds(events)
     clock.advance(89)
     source.token()
-    assert engine_of(source).state.flight is None
+    settle(source)
+    assert len(server.minted) == 1
     clock.advance(2)
     source.token()
     assert len(server.minted) == 2
@@ -253,7 +253,7 @@ def test_a_secret_callable_is_asked_again_and_a_new_secret_passes_at_once(clock:
 
 
 def test_an_unchanged_secret_is_not_sent_twice(clock: FakeClock) -> None:
-    """If the callable returns the same secret there is one request, and the record stands for everybody."""
+    """If the callable returns the same secret there is one request, and the record counts for every caller."""
     server = ScriptedServer()
     server.down = refusal("invalid_client", 401)
     asked: list[int] = []
@@ -328,7 +328,7 @@ def test_narrower_scope_is_an_event_or_an_error(clock: FakeClock) -> None:
 
 
 def test_a_transport_gone_wild_is_an_error_without_its_words(clock: FakeClock) -> None:
-    """Whatever a user's transport raises becomes TokenUnavailable; its message might hold a secret."""
+    """Any exception of a user's transport becomes TokenUnavailable; its message might hold a secret."""
     server = ScriptedServer()
     server.down = RuntimeError("leaks s3cr3t-s3cr3t")
     events: list[Event] = []
@@ -361,7 +361,7 @@ def test_the_log_says_an_outage_once(clock: FakeClock, caplog: pytest.LogCapture
 
 
 def test_a_subscriber_that_raises_breaks_nothing(clock: FakeClock) -> None:
-    """on_event may raise whatever it likes; the token comes."""
+    """on_event may raise anything; the token comes."""
     server = ScriptedServer()
 
     def subscriber(event: Event) -> None:

@@ -1,4 +1,4 @@
-"""Caches that cannot compare and delete: a lease is never given back, and still holds nobody up."""
+"""Caches that cannot compare and delete: a lease is never released, and still delays no process."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Fleet:
         self.clock, self.server, self.store = clock, ScriptedServer(lifetime=1000), Store(clock.monotonic)
 
     def process(self) -> TokenSource:
-        """A source with a slot of its own."""
+        """A source with a token state of its own."""
         return source_on(self.server, self.clock, client_id=f"lapse-{id(self)}", cache=self.store.beside())
 
 
@@ -112,7 +112,7 @@ def test_short_lived_tokens_are_renewed_in_time(fleet: Fleet, clock: FakeClock) 
 
 
 def test_a_rejected_token_is_replaced_at_once(fleet: Fleet, clock: FakeClock) -> None:
-    """A 401 soon after a mint: the lease of that mint is in nobody's way."""
+    """A 401 soon after a mint: the unreleased lease of that mint does not block the next one."""
     source = fleet.process()
     old = source.token()
     clock.advance(6)

@@ -15,7 +15,7 @@ from m2m_auth.testing import FakeClock, FaultyCache
 
 
 class RotatingServer:
-    """Gives a new refresh token for each that it is sent, and revokes them all when one is sent twice (RFC 9700)."""
+    """Exchanges each refresh token for a new one, and revokes the family when one comes twice (RFC 9700)."""
 
     def __init__(self, first: str = "r0-first") -> None:
         self.current = first
@@ -130,13 +130,13 @@ def test_a_used_up_refresh_token_says_so(clock: FakeClock) -> None:
 
 @pytest.mark.parametrize("bad", ["", "  ", "x\n"])
 def test_a_bad_refresh_token(bad: str) -> None:
-    """A blank or padded one is refused at once."""
+    """A blank or padded refresh token is refused at once."""
     with pytest.raises(ConfigurationError, match="refresh_token"):
         RefreshToken(bad)
 
 
 def test_client_credentials_drop_a_refresh_token(clock: FakeClock) -> None:
-    """A refresh token in the answer to client credentials is not kept."""
+    """A refresh token in the response to client credentials is dropped."""
     sent: list[bytes] = []
 
     def server(request: HttpRequest) -> HttpResponse:

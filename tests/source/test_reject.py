@@ -1,4 +1,4 @@
-"""reject() and renew(): this token and only this one is out, one mint replaces it, and no API burns the quota."""
+"""reject() and renew(): only the refused token is dropped, one mint replaces it, and no API uses up the quota."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from m2m_auth import AccessToken, TokenSource
 from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
 from m2m_auth.errors import TokenEndpointUnavailable
 from m2m_auth.events import Event
-from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 
 @pytest.fixture
 def events() -> list[Event]:
-    """What the source told."""
+    """The source's events."""
     return []
 
 
@@ -35,7 +34,7 @@ def old_token(it: TokenSource, clock: FakeClock) -> AccessToken:
 
 
 def pair(server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path) -> list[TokenSource]:
-    """Two sources on one folder, each with a slot of its own: to the engine, two processes."""
+    """Two sources on one folder, each with a token state of its own: to the engine, two processes."""
     return [source(server, clock=clock, cache=DiskTokenCache(tmp_path / "cache")) for _ in range(2)]
 
 
@@ -77,7 +76,7 @@ def test_a_young_token_causes_no_mint_and_a_bar_that_doubles(
     it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock, events: list[Event]
 ) -> None:
     """An API that refuses every new token: 60 s without a forced mint, then 120, 240, 300 and 300 s."""
-    bars: list[float] = []
+    bans: list[float] = []
     for _ in range(5):
         token = it.token()
         clock.advance(1)
@@ -85,17 +84,17 @@ def test_a_young_token_causes_no_mint_and_a_bar_that_doubles(
         for _ in range(3):
             assert it.token() == token
             it.reject(token)
-        bars.append(next(event.holds for event in reversed(events) if event.kind == "rejection_barred"))
-        clock.advance(bars[-1] - 1)
+        bans.append(next(event.holds for event in reversed(events) if event.kind == "forced_mint_ban"))
+        clock.advance(bans[-1] - 1)
         it.reject(token)
-        assert it.token() == token, "the bar is not over yet"
+        assert it.token() == token, "the ban is not over yet"
         clock.advance(2)
         it.reject(token)
-    assert bars == [60, 120, 240, 300, 300]
+    assert bans == [60, 120, 240, 300, 300]
     assert timed_server.token_requests == 5
 
 
-def test_an_api_that_always_says_401_burns_no_quota(
+def test_an_api_that_always_says_401_keeps_the_quota(
     it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock
 ) -> None:
     """A day of calls, each refused, one every ten seconds: a mint every few minutes, not one per call."""
@@ -103,24 +102,23 @@ def test_an_api_that_always_says_401_burns_no_quota(
         it.reject(it.token())
         clock.advance(10)
         land(it)
-    # Each forced mint is followed by one whose token is refused young, and that one by a bar of up to 300 s.
+    # Each forced mint is followed by one whose token is refused young, and that one by a ban of up to 300 s.
     assert timed_server.token_requests < 600
 
 
-def test_the_bar_ends(it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock) -> None:
-    """Long after the last refusal the next bar is 60 s again."""
+def test_the_ban_ends(it: TokenSource, clock: FakeClock, events: list[Event]) -> None:
+    """Long after the last refusal the next ban on forced mints is 60 s again."""
     token = it.token()
     it.reject(token)
-    assert engine_of(it).state.forced_mint_ban is not None
     clock.advance(1000)
     it.reject(token)
     second = it.token()
     it.reject(second)
-    assert engine_of(it).state.forced_mint_ban.until - clock.monotonic() == 60
+    assert [event.holds for event in events if event.kind == "forced_mint_ban"] == [60, 60]
 
 
-def test_the_bar_is_shared(timed_server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path) -> None:
-    """One process sees that new tokens are refused, too: the others do not mint for it either, and serve on."""
+def test_the_ban_is_shared(timed_server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path) -> None:
+    """One process sees new tokens refused: the others make no forced mint either; their calls get the held token."""
     one, two = pair(timed_server, clock, tmp_path)
     token = one.token()
     assert two.token() == token
@@ -151,7 +149,7 @@ def test_a_tombstone_is_shared(timed_server: FakeAuthorizationServer, clock: Fak
 def test_a_tombstone_outlives_a_failed_mint(
     timed_server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """The refused token is out for processes that start during the outage, and does not come back after it."""
+    """Processes that start during the outage do not use the refused token, and it does not come back after it."""
     one, two = pair(timed_server, clock, tmp_path)
     first = old_token(one, clock)
     one.reject(first)
@@ -168,7 +166,7 @@ def test_a_tombstone_outlives_a_failed_mint(
 
 
 def test_the_rejected_token_again(timed_server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path) -> None:
-    """A server that gives the refused token back: it is served on, one attempt is made, and the bar holds."""
+    """A server that gives the refused token back: calls get it again, one attempt is made, and the ban holds."""
     timed_server.same_token = True
     for it in (source(timed_server, clock=clock), *pair(timed_server, clock, tmp_path)):
         first, before = old_token(it, clock), timed_server.token_requests
@@ -209,7 +207,7 @@ def test_renew_is_shared(timed_server: FakeAuthorizationServer, clock: FakeClock
 
 
 def test_a_failed_renew_keeps_the_token(it: TokenSource, timed_server: FakeAuthorizationServer) -> None:
-    """renew() tells its caller; everybody else goes on with the held token."""
+    """renew() raises for its caller; all other calls get the held token."""
     first = it.token()
     timed_server.fail("503")
     with pytest.raises(TokenEndpointUnavailable) as caught:

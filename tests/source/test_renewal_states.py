@@ -1,4 +1,4 @@
-"""BEHAVIOUR §1: what a call gets in each state of the held token."""
+"""What a call gets in each state of the held token: fresh, stale, expiring, expired."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from engine_support import OUTAGE, ScriptedServer, kinds, settle, source_on
 from m2m_auth import RenewalPolicy, TokenUnavailable
 from m2m_auth.events import Event
 from m2m_auth.runtime.clock import Clock
-from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeClock
 
 
@@ -35,7 +34,8 @@ def test_fresh_until_the_window_begins(clock: Seeded) -> None:
     first = source.token()
     clock.advance(74.9)
     assert source.token() is first
-    assert engine_of(source).state.flight is None
+    settle(source)
+    assert len(server.requests) == 1
     clock.advance(0.2)
     assert source.token() is first, "stale: the held token at once"
     settle(source)
@@ -52,7 +52,8 @@ def test_jitter_goes_late_into_the_window(clock: Seeded, draw: float) -> None:
     source.token()
     clock.advance(75 + 12.5 * draw - 0.1)
     source.token()
-    assert engine_of(source).state.flight is None
+    settle(source)
+    assert len(server.requests) == 1
     clock.advance(0.2)
     source.token()
     settle(source)
@@ -142,13 +143,13 @@ def test_max_wait_ends_a_callers_patience_not_the_flight() -> None:
     assert len(server.requests) == 1
 
 
-def test_nobody_renews_what_nobody_uses(clock: Seeded) -> None:
+def test_an_idle_token_is_not_renewed(clock: Seeded) -> None:
     """Without a call no flight starts, however old the token gets."""
     server = ScriptedServer(lifetime=100)
     source = source_on(server, clock)
     source.token()
     clock.advance(10_000)
-    assert engine_of(source).state.flight is None
+    settle(source)
     assert len(server.requests) == 1
 
 

@@ -26,7 +26,7 @@ def store(clock: FakeClock) -> ClockedStore:
 
 @pytest.fixture
 def events() -> list[Event]:
-    """What the sources told."""
+    """The sources' events."""
     return []
 
 
@@ -38,20 +38,20 @@ def kinds(events: list[Event], *which: str) -> list[str]:
 def test_a_stale_process_leaves_the_lease_to_its_holder(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
 ) -> None:
-    """It stops, and looks again after 250 ms at the earliest: never a mint while the lease is held, then one."""
+    """The next flight starts after 250 ms at the earliest; no mint while the lease is held, then one."""
     it = source(timed_server, clock=clock, cache=store)
     first = it.token()
     clock.advance(2750)
     store.set(store.key("l"), b"another", 15)
-    looked: list[float] = []
+    attempts: list[float] = []
     for _ in range(140):
         before = engine_of(it).state.pause
         assert it.token() == first
         land(it)
         if engine_of(it).state.pause is not before:
-            looked.append(clock.monotonic())
+            attempts.append(clock.monotonic())
         clock.advance(0.1)
-    gaps = [later - sooner for sooner, later in pairwise(looked)]
+    gaps = [later - sooner for sooner, later in pairwise(attempts)]
     assert timed_server.token_requests == 1
     assert min(gaps) >= 0.25
     clock.advance(5)
@@ -87,7 +87,7 @@ def test_a_cold_process_polls_for_the_holders_token(
 def test_a_cold_process_takes_over_a_lapsed_lease(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, events: list[Event]
 ) -> None:
-    """A holder that died: after the lease's own end, and no later, another mints. Its lease is not given back by us."""
+    """A holder that died: another process mints when its lease has lapsed, no earlier; no process releases it."""
     elsewhere = source(timed_server, clock=clock, cache=store.beside())
     elsewhere.token()
     lease = store.key("l")
@@ -105,7 +105,7 @@ def test_a_cold_process_takes_over_a_lapsed_lease(
 def test_a_free_lease_is_no_wait(
     timed_server: FakeAuthorizationServer, store: ClockedStore, events: list[Event]
 ) -> None:
-    """A process that finds the lease free, on the real clock, tells of no wait."""
+    """A process that finds the lease free, on the real clock, emits no lease_wait."""
     source(timed_server, cache=store, on_event=events.append).token()
     assert kinds(events, "minted", "lease_wait") == ["minted"]
 
@@ -204,7 +204,7 @@ def test_single_flight_stays_within_the_process(
 def test_a_dead_cache_is_left_alone(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, events: list[Event]
 ) -> None:
-    """After a fault nobody asks the cache for 5 s; when it works again that is told once, and it is used."""
+    """After a fault no source uses the cache for 5 s; then one event says that it works again, and it is used."""
     cache = FaultyCache(store)
     it = source(timed_server, clock=clock, cache=cache, on_event=events.append)
     cache.down = True
@@ -246,7 +246,7 @@ def test_foreign_exceptions_of_a_cache_are_faults(timed_server: FakeAuthorizatio
             return "text"
 
         def add(self, key: str, value: bytes, ttl: float) -> bool:
-            """Raises what it likes."""
+            """Raises an exception of its own."""
             raise ZeroDivisionError(key)
 
     assert timed_server.is_active(source(timed_server, clock=clock, cache=Wild()).token().value)
@@ -271,7 +271,7 @@ def test_a_slow_cache_delays_only_the_flight(timed_server: FakeAuthorizationServ
 def test_cryptography_is_for_shared_caches(
     server: FakeAuthorizationServer, tmp_path: Path, cache: str, imported: bool
 ) -> None:
-    """cryptography and diskcache are imported only by who shares a cache, and only when a token is asked for."""
+    """Only sources with a shared cache import cryptography and diskcache, and only when a token is asked for."""
     code = f"""if True:
         import sys
         from m2m_auth import TokenSource

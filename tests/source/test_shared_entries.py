@@ -1,4 +1,4 @@
-"""Entries of the shared cache that do not open, or make no sense: a miss and an event, never an error."""
+"""Entries of the shared cache that do not open, or have the wrong shape: a miss and an event, never an error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def store(clock: FakeClock) -> ClockedStore:
 
 @pytest.fixture
 def events() -> list[Event]:
-    """What the sources told."""
+    """The sources' events."""
     return []
 
 
@@ -59,7 +59,7 @@ def test_a_newer_schema_is_a_miss_and_an_event(
     events: list[Event],
     change: dict[str, Any],
 ) -> None:
-    """An entry that opens and makes no sense: a mint, and an event."""
+    """An entry that opens and has the wrong shape: a mint, and an event."""
     options: dict[str, Any] = {"clock": clock, "encryption_keys": [KEY]}
     entry = entry_for(source(timed_server, cache=store.beside(), **options), store)
     key = store.key("t")
@@ -74,7 +74,7 @@ def test_a_newer_schema_is_a_miss_and_an_event(
 def test_what_does_not_open_is_a_miss_and_an_event(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, events: list[Event], sealed: str
 ) -> None:
-    """Noise, a cut value, a newer version of the seal, somebody else's keys: a mint, an event, and shared again."""
+    """Noise, a cut value, a newer seal, another fleet's keys: a mint, an event, and the new token is shared."""
     source(timed_server, clock=clock, cache=store.beside()).token()
     key = store.key("t")
     value = store.entries[key][0]
@@ -97,7 +97,7 @@ def test_what_does_not_open_is_a_miss_and_an_event(
 def test_a_counter_that_is_none_fails_no_call(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore, planted: bytes
 ) -> None:
-    """Counters are not sealed: what somebody has put there is not counted, and this process's own count stands in."""
+    """Counters are not sealed: a foreign value is not counted, and this process's own count stands in."""
     it = source(timed_server, clock=clock, cache=store, budget=MintBudget(per_month=10))
     it.token()
     for key in store.entries:

@@ -1,17 +1,19 @@
-"""asyncio and trio: one mint, and an event loop that never stands still."""
+"""asyncio and trio: one mint, and an event loop that is never blocked."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 from engine_steps import at_once, eventually, land, source
 
-from m2m_auth import AccessToken, RenewalPolicy, TokenSource
+from m2m_auth import AccessToken, RenewalPolicy, SourceStatus, TokenSource
+from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
 from m2m_auth.errors import TokenEndpointUnavailable, TokenUnavailable
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
@@ -94,7 +96,7 @@ def test_a_timeout_stops_nothing(server: FakeAuthorizationServer, backend: str) 
 
 
 def test_max_wait(server: FakeAuthorizationServer, backend: str) -> None:
-    """Tasks without a token wait ``max_wait``, then are told so; the flight goes on."""
+    """Tasks without a token wait ``max_wait``, then get an error; the flight goes on."""
     server.latency = 0.6
     it = source(server, policy=RenewalPolicy(max_wait=0.1))
 
@@ -216,7 +218,7 @@ def test_the_held_token_without_a_task_switch(server: FakeAuthorizationServer, b
 
 
 def test_gather_without_anyio_in_the_callers_hands(server: FakeAuthorizationServer, backend: str) -> None:
-    """Plain asyncio and plain trio callers need not know of anyio."""
+    """Callers use plain asyncio or plain trio, without anyio."""
     it = source(server)
     run: Callable[..., Any]
     if backend == "trio":
@@ -229,3 +231,79 @@ def test_gather_without_anyio_in_the_callers_hands(server: FakeAuthorizationServ
             return asyncio.run(function())
 
     assert server.is_active(run(it.atoken).value)
+
+
+def test_async_callable(server: FakeAuthorizationServer, backend: str) -> None:
+    """An SDK that awaits a callable gets the token's value; the callable is the same at each read of the property."""
+    it = source(server)
+    assert anyio.run(it.async_callable, backend=backend) == it.token().value
+    assert it.async_callable == it.async_callable
+
+
+def test_arenew_mints_and_leaves_the_loop_free(server: FakeAuthorizationServer, backend: str) -> None:
+    """arenew() mints though the token is fresh; other tasks run meanwhile, and concurrent calls share one flight."""
+    it = source(server)
+    first = it.token()
+    server.latency = 0.3
+    renewed: list[AccessToken] = []
+    steps: list[str] = []
+
+    async def renew() -> None:
+        renewed.append(await it.arenew())
+        steps.append("renewed")
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(renew)
+            tasks.start_soon(renew)
+            while server.token_requests < 2:
+                await anyio.sleep(0.01)
+            steps.append("the loop runs")
+
+    anyio.run(main, backend=backend)
+    assert steps == ["the loop runs", "renewed", "renewed"]
+    assert set(renewed) == {it.token()}
+    assert first not in renewed
+    assert server.token_requests == 2
+
+
+def test_arenew_raises_and_keeps_the_token(server: FakeAuthorizationServer, backend: str) -> None:
+    """A failed attempt is the caller's error, as with renew(); the held token stays."""
+    it = source(server)
+    first = it.token()
+    server.fail("500")
+    with pytest.raises(TokenEndpointUnavailable):
+        anyio.run(it.arenew, backend=backend)
+    assert it.token() == first
+
+
+def test_astatus(server: FakeAuthorizationServer, backend: str, tmp_path: Path) -> None:
+    """The same snapshot as status(), with the ledger of a shared cache; the loop runs while the ledger is read."""
+    reading, go_on = threading.Event(), threading.Event()
+
+    class SlowCounters(DiskTokenCache):
+        def get(self, key: str) -> bytes | None:
+            if key.startswith("m2m1.n."):
+                reading.set()
+                assert go_on.wait(20)
+            return super().get(key)
+
+    it = source(server, cache=SlowCounters(tmp_path / "cache"))
+    value = it.token()
+    statuses: list[SourceStatus] = []
+
+    async def ask() -> None:
+        statuses.append(await it.astatus())
+
+    async def main() -> None:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ask)
+            while not reading.is_set():
+                await anyio.sleep(0.01)
+            go_on.set()
+
+    anyio.run(main, backend=backend)
+    (status,) = statuses
+    assert (status.fingerprint, status.state, status.ledger.mints.month) == (value.fingerprint, "fresh", 1)
+    assert status == it.status()
+    it.close()

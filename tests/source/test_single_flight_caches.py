@@ -17,16 +17,17 @@ from m2m_auth.testing import FakeAuthorizationServer
 AT_ONCE = """if True:
     import sys, threading, time
     from m2m_auth import RenewalPolicy, TokenSource
-    from m2m_auth.source.token_source import engine_of
     endpoint, cache, moments = sys.argv[1:]
     source = TokenSource(endpoint, "client", "secret", cache=cache, policy=RenewalPolicy(mint_deadline=3.0, lease=4.0))
-    tokens, barrier = set(), threading.Barrier(16)
+    tokens, taken, barrier = set(), [], threading.Barrier(16)
 
     def ask(moment):
         barrier.wait()
         if moment == "expiry":
-            time.sleep(max(engine_of(source).state.held.token.expires_at - time.time(), 0) + 0.05)
-        tokens.add(source.token().value)
+            time.sleep(max(taken[0].expires_at - time.time(), 0) + 0.05)
+        token = source.token()
+        taken.append(token)
+        tokens.add(token.value)
 
     print("ready", flush=True)
     sys.stdin.readline()

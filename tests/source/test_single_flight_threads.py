@@ -1,4 +1,4 @@
-"""One process, many threads: one mint; and nobody's trouble is another's."""
+"""One process, many threads: one mint; and one key's trouble is not another's."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_threads_at_the_moment_of_renewal(timed_server: FakeAuthorizationServer,
 
 
 def test_a_new_auth_per_request(server: FakeAuthorizationServer) -> None:
-    """Code that builds a new M2MAuth, with any plugin, for every request mints once."""
+    """Code that builds a new M2MAuth of any HTTP library for every request mints once."""
     url = server.base_url + "/api/things"
     for _ in range(10):
         auth = m2m_auth.requests.M2MAuth(server.token_endpoint, "client", "secret")
@@ -70,7 +70,7 @@ def test_a_new_auth_per_request(server: FakeAuthorizationServer) -> None:
 
 
 def test_a_private_memory_cache_opts_out(server: FakeAuthorizationServer) -> None:
-    """Each MemoryTokenCache() is a world of its own; sources with the same one share."""
+    """Each MemoryTokenCache() is separate; sources with the same one share its token."""
     mine, yours = MemoryTokenCache(), MemoryTokenCache()
     tokens = {source(server, cache=cache).token().value for cache in (mine, yours, None, mine)}
     assert len(tokens) == 3
@@ -79,7 +79,7 @@ def test_a_private_memory_cache_opts_out(server: FakeAuthorizationServer) -> Non
 
 @pytest.mark.parametrize("cache", [None, "disk"])
 def test_a_wrong_secret_never_shares(server: FakeAuthorizationServer, cache: str | None, tmp_path: Any) -> None:
-    """Whoever does not know the secret gets no token, though the process and the shared cache hold one."""
+    """A caller with another secret gets no token, though the process and the shared cache hold one."""
     url = f"disk:{tmp_path / 'cache'}" if cache else None
     right = source(server, cache=url)
     right.token()
@@ -129,14 +129,14 @@ def test_order_and_repetition_of_scopes_do_not_matter(server: FakeAuthorizationS
 
 
 def test_the_registry_is_bounded(server: FakeAuthorizationServer) -> None:
-    """Of 2,000 sources that came and went most slots are gone; one that is in use is found, however long ago."""
+    """Of 2,000 sources that came and went most states are gone; a state in use is found, however old it is."""
     live = source(server)
     value = live.token().value
-    slots = [weakref.ref(engine_of(source(server, audience=f"a{number}")).state) for number in range(2000)]
+    states = [weakref.ref(engine_of(source(server, audience=f"a{number}")).state) for number in range(2000)]
     gc.collect()
-    alive = sum(slot() is not None for slot in slots)
+    alive = sum(state() is not None for state in states)
     assert 0 < alive <= 1024
-    assert slots[0]() is None
+    assert states[0]() is None
     again = source(server)
     assert engine_of(again).state is engine_of(live).state
     assert again.token().value == value
@@ -172,7 +172,7 @@ def test_an_interrupted_caller_poisons_nothing(server: FakeAuthorizationServer) 
 
 
 def test_a_caller_that_gives_up_stops_no_flight(server: FakeAuthorizationServer) -> None:
-    """With a small max_wait the caller is told after it; the token comes all the same, with no second request."""
+    """With a small max_wait the caller gets an error after it; the token comes all the same, with no second request."""
     it = source(server, policy=RenewalPolicy(max_wait=0.1))
     server.latency = 0.6
     with pytest.raises(TokenUnavailable) as caught:

@@ -1,4 +1,4 @@
-"""Any interleaving of calls, expiries, clock jumps, cache loss, outages, rotations and rejections (BEHAVIOUR §1 to §4).
+"""Any interleaving of calls, expiries, clock jumps, cache loss, outages, rotations and rejections.
 
 Three processes on three hosts, and a fourth that asks for another audience, share one store and one authorization
 server. Each call is held to its promises in ``machine_caller.py``, against what the server knows, by true time:
@@ -40,7 +40,7 @@ BUDGETS = st.sampled_from([None, None, None, MintBudget(per_month=6)])
 
 
 class Fleet(Faults):
-    """What the processes do while all that goes on, and what always holds."""
+    """What the processes do meanwhile, and what always holds."""
 
     @initialize(
         lifetime=LIFETIMES,
@@ -75,7 +75,7 @@ class Fleet(Faults):
         ]
         self.calm = not (clocks_lie or caches_fail or server_lies)
         self.server.watchful = self.calm
-        self.barred: dict[TokenState, float] = {}
+        self.banned_until: dict[TokenState, float] = {}
         """Until when a process may force no mint, since its API refused a new token too."""
         self.out: set[str] = set()
         """Tokens that an API has refused."""
@@ -85,7 +85,7 @@ class Fleet(Faults):
 
     @rule(who=CALLERS)
     def call(self, who: int) -> None:
-        """One call of the API, as a plugin makes it: a refused token is replaced, and the call replayed once."""
+        """One call of the API, as a front door makes it: a refused token is replaced, and the call replayed once."""
         caller = self.callers[who]
         for _ in range(2):
             token = self._one_for_all(caller, caller.call)
@@ -94,15 +94,15 @@ class Fleet(Faults):
             self._refuse(caller, token)
 
     def _refuse(self, caller: Caller, token: AccessToken) -> None:
-        slot, now = engine_of(caller.source).state, caller.clock.monotonic()
+        state, now = engine_of(caller.source).state, caller.clock.monotonic()
         young = not self.clocks_lie and self.world.now < self.server.tokens[token.value].sent + 5
-        free = slot.forced_mint_ban is None or now >= slot.forced_mint_ban.until
+        free = state.forced_mint_ban is None or now >= state.forced_mint_ban.until
         if caller.reject(token):
             self.out.add(token.value)
             assert not young, "its API refuses new tokens"
-            assert now >= self.barred.get(slot, now), "an API that refuses every token burns the quota"
+            assert now >= self.banned_until.get(state, now), "an API that refuses every token burns the quota"
         elif young and free:
-            self.barred[slot] = now + 60 - 1e-3
+            self.banned_until[state] = now + 60 - 1e-3
 
     @rule(who=CALLERS, gap=st.sampled_from([0.05, 0.3, 1.0, 7.0]))
     def steady_calls(self, who: int, gap: float) -> None:
@@ -113,7 +113,7 @@ class Fleet(Faults):
 
     @rule()
     def all_call(self) -> None:
-        """Everybody calls, one after the other."""
+        """Every process calls, one after the other."""
         for who in range(4):
             self.call(who)
 
@@ -155,7 +155,7 @@ class Fleet(Faults):
 
     @invariant()
     def promises(self) -> None:
-        """What was seen on flights, what was told, and what the ledger's budget allows."""
+        """What flights saw, what events and log lines said, and what the ledger's budget allows."""
         assert not self.world.faults
         for caller in self.callers:
             caller.check_events()
@@ -189,11 +189,11 @@ Fleet.TestCase.settings = settings(
 
 
 class TestFleet(Fleet.TestCase):
-    """Whatever happens, in whatever order, every call keeps its promises."""
+    """In any order of events, every call passes its checks."""
 
 
 def test_a_suspended_host_fails_fast_in_an_outage() -> None:
-    """Found by the machine: pauses are monotonic, so a host that slept took none for one and asked without end."""
+    """The machine found it: pauses are monotonic, so a host that slept saw no pause and sent request after request."""
     clock, server = FakeClock(), ScriptedServer()
     source = source_on(server, clock)
     source.token()

@@ -31,7 +31,7 @@ class Fleet:
         self.events: list[Event] = []
 
     def process(self, host: str) -> TokenSource:
-        """A new process on a host: a source with a slot of its own."""
+        """A new process on a host: a source with a token state of its own."""
         near = self.nears.setdefault(host, ClockedStore(self.clock.monotonic))
         cache = TieredCache(near.beside(), self.far)
         return source_on(self.server, self.clock, self.events, client_id=f"fleet-{id(self)}", cache=cache)
@@ -127,7 +127,7 @@ def test_a_far_tier_that_lost_everything_is_filled_again(fleet: Fleet) -> None:
 
 
 class Interrupted(ClockedStore):
-    """A far cache in which, just after somebody has looked for a token in vain, another host is faster."""
+    """A far cache into which another host writes a token just after this process has found none."""
 
     meanwhile: Callable[[], object] | None = None
 
@@ -141,7 +141,7 @@ class Interrupted(ClockedStore):
 
 
 def test_a_refill_does_not_replace_a_newer_token(fleet: Fleet, clock: FakeClock) -> None:
-    """Between a host's look into an emptied far cache and its refill another host has renewed: the newer one stays."""
+    """Between a host's read of an emptied far cache and its refill another host has renewed: the newer one stays."""
     far = Interrupted(clock.monotonic)
     fleet.far = FaultyCache(far)
     first, second = fleet.process("a"), fleet.process("b")
@@ -189,7 +189,7 @@ def test_a_rejected_token_is_replaced_by_the_far_one(fleet: Fleet, clock: FakeCl
 
 
 def test_a_failure_is_known_from_the_far_tier_only(fleet: Fleet, clock: FakeClock) -> None:
-    """What failed on one host holds the others off; what has been cleared there holds nobody off."""
+    """A failure on one host pauses the others; a failure that is cleared there pauses none."""
     fleet.server.down = refusal("invalid_scope")
     for host in "ab":
         with pytest.raises(TokenRequestRejected):
@@ -223,7 +223,7 @@ def test_every_tier_is_sealed(fleet: Fleet) -> None:
     ],
 )
 def test_what_is_no_tier_is_explained(tiers: tuple[object, ...], words: str) -> None:
-    """Bad input is said at once."""
+    """Bad input is an error at once."""
     with pytest.raises(ConfigurationError, match=words):
         TieredCache(*tiers)
 
@@ -234,7 +234,7 @@ def open_tiers(folder: Path) -> TokenCache:
 
 
 class TestTieredCache(CacheContract):
-    """By itself it is the farthest cache, and passes its contract."""
+    """A tiered cache used directly is its farthest cache, and passes the contract."""
 
     @pytest.fixture
     def open_cache(self, tmp_path: Path) -> Any:
@@ -244,7 +244,7 @@ class TestTieredCache(CacheContract):
 
 
 def test_set_and_delete_reach_every_tier() -> None:
-    """As a cache by itself it leaves nothing behind."""
+    """A tiered cache used directly keeps no entry after it is deleted."""
     tiers = MemoryTokenCache(), MemoryTokenCache()
     cache = TieredCache(*tiers)
     cache.set("key", b"value", 60)

@@ -1,4 +1,4 @@
-"""Finds canary secrets in whatever an error reporter, a debugger, a log or a repr could show."""
+"""Finds canary secrets in all that an error reporter, a debugger, a log or a repr can show."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ TOKEN = "canary.access.token.0123456789abcdef"
 
 
 def forms(secret: str) -> list[str]:
-    """The secret as it is, and as it goes over the wire."""
+    """The secret in plain text and in its encodings on the wire."""
     quoted = quote(secret, safe="")
     basic = [base64.b64encode(f"client:{value}".encode()).decode() for value in (secret, quoted)]
     return [secret, quoted, quote(secret), *basic]
 
 
 class Needles:
-    """What must not show; add to it what turns up only at run time, such as an assertion."""
+    """The texts that must not show. ``add`` those that exist only at run time, such as an assertion."""
 
     def __init__(self, *secrets: str) -> None:
         self._needles = [form for secret in secrets for form in forms(secret)]
@@ -37,12 +37,12 @@ class Needles:
         self._needles.append(secret)
 
     def found_in(self, text: str) -> bool:
-        """True if a secret, or a good part of it, is in the text."""
+        """True if a secret, or its first or last 24 characters, is in the text."""
         return any(needle[:24] in text or needle[-24:] in text for needle in self._needles)
 
 
 def texts(value: object) -> Iterator[str]:
-    """One value in every way in which Python makes text of it; a plain string only as the repr it is shown by."""
+    """One value in each way in which Python makes text of it. A plain string is shown by its repr only."""
     ways = (repr,) if type(value) is str else (repr, str, format, "%s".__mod__, "{!r:>4}".format)
     for way in ways:
         try:
@@ -62,7 +62,7 @@ def attributes(value: object) -> Iterator[tuple[str, object]]:
 
 
 def shown_by(value: object) -> Iterator[str]:
-    """The value, and each of its attributes, one level deep; the attributes of a Secret are what it hides."""
+    """The value and its attributes, one level deep, without the attributes that a Secret hides."""
     yield from texts(value)
     if isinstance(value, (type, Secret)) or type(value).__module__ == "builtins":
         return
@@ -72,7 +72,7 @@ def shown_by(value: object) -> Iterator[str]:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """The error with all its causes and contexts, those that Python would not print included."""
+    """The error with all its causes and contexts, also those that Python does not print."""
     seen: list[BaseException | None] = [None]
     queue: list[BaseException | None] = [error]
     while queue:
@@ -85,7 +85,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def frames(error: BaseException, outside: str) -> Iterator[FrameType]:
-    """The frames of its tracebacks, but those of the test in the file ``outside``."""
+    """The frames of its tracebacks, without those of the test in the file ``outside``."""
     for link in chain(error):
         for frame, _ in traceback.walk_tb(link.__traceback__):
             if frame.f_code.co_filename not in (outside, __file__):
@@ -100,7 +100,7 @@ def shown_by_frame(frame: FrameType, deep: bool = True) -> Iterator[str]:
 
 
 def shown_by_error(error: BaseException, outside: str) -> Iterator[str]:
-    """All that an error reporter could print of it."""
+    """All that an error reporter can print of the error."""
     for link in chain(error):
         yield from texts(link)
         yield repr(link.args)
@@ -113,7 +113,7 @@ def shown_by_error(error: BaseException, outside: str) -> Iterator[str]:
 
 
 class Recorder(logging.Handler):
-    """Keeps what is logged, warned of and told, whoever says it."""
+    """Keeps all log records, warnings and events as text."""
 
     def __init__(self) -> None:
         super().__init__(1)
@@ -127,14 +127,14 @@ class Recorder(logging.Handler):
         if record.exc_info and record.exc_info[1] is not None:
             self.shown += shown_by_error(record.exc_info[1], __file__)
 
-    def told(self, event: object) -> None:
-        """One event: pass it as ``on_event=``."""
+    def on_event(self, event: object) -> None:
+        """Keep one event. Pass this method as ``on_event=``."""
         self.shown += shown_by(event)
 
 
 @contextmanager
 def recorded() -> Iterator[Recorder]:
-    """Everything that is logged, at any level and by anybody, and every warning."""
+    """Records every log record of any logger at any level, and every warning."""
     recorder, root = Recorder(), logging.getLogger()
     level, m2m = root.level, logging.getLogger("m2m_auth")
     with warnings.catch_warnings(record=True) as warned:
@@ -153,7 +153,7 @@ def recorded() -> Iterator[Recorder]:
 
 
 def stacks() -> Iterator[FrameType]:
-    """The frames of this package, without its fake server, that are running now in any thread."""
+    """The frames of this package that run now in any thread, without the fake server."""
     for frame in sys._current_frames().values():
         current: FrameType | None = frame
         while current is not None:

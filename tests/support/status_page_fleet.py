@@ -70,8 +70,8 @@ def _work(source: TokenSource, age: float, hours: int = 23) -> None:
         names = LedgerKeys(context.request.token_endpoint, context.request.client_id)
         for _ in range(_PER_HOUR[-1 - ago]):
             ledger = Ledger(names, partial(float, moment), lambda: next(hosts))
-            ledger.record("renewal", credential.shared, context.events)
+            ledger.record("renewal", credential.store, context.events)
         if ago % 7 == 6:
             ledger = Ledger(names, partial(float, moment))
-            ledger.record_failure(credential.shared, context.events)
-    credential.shared.release_thread()
+            ledger.record_failure(credential.store, context.events)
+    credential.store.release_thread()

@@ -1,4 +1,4 @@
-"""A process that forks again and again while a thread tells events; it prints how many of its children hung."""
+"""A process that forks again and again while a thread emits events; it prints how many of its children hung."""
 
 from __future__ import annotations
 
@@ -39,20 +39,20 @@ def hangs(child: int) -> bool:
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads is the point
-    tell = subscriber(sys.argv[1])
-    told = event("minted", "renewal", 0.1, 100)
+    on_event = subscriber(sys.argv[1])
+    minted = event("minted", "renewal", 0.1, 100)
 
-    def tell_for_ever() -> None:
+    def emit_for_ever() -> None:
         """What flights do, a thousand times as often."""
         while True:
-            tell(told)
+            on_event(minted)
 
-    threading.Thread(target=tell_for_ever, daemon=True).start()
+    threading.Thread(target=emit_for_ever, daemon=True).start()
     hung = 0
     for _ in range(100):
         child = os.fork()
         if child == 0:
-            tell(told)
+            on_event(minted)
             os._exit(0)
         hung += hangs(child)
         if hung:

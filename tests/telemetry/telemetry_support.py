@@ -30,7 +30,7 @@ class SlowServer:
         self.asked += 1
         self.clock.advance(TOOK)
         if self.down == "connection":
-            raise TransportError("nobody there", "connection")
+            raise TransportError("connection refused", "connection")
         if self.down is not None:
             return HttpResponse(400, {"content-type": "application/json"}, json.dumps({"error": self.down}).encode())
         self.tokens.append(f"canary-token-{next(_numbers)}")
@@ -60,4 +60,12 @@ def settle(source: TokenSource) -> None:
 
 def event(kind: EventKind, reason: str = "", seconds: float = 0.0, holds: float = 0.0, audience: str = "") -> Event:
     """An event of the client ``client``."""
-    return Event(kind, "client", "0a1b2c3d", reason, seconds, holds, audience)
+    return Event(
+        kind=kind,
+        client_id="client",
+        fingerprint="0a1b2c3d",
+        reason=reason,
+        seconds=seconds,
+        holds=holds,
+        audience=audience,
+    )

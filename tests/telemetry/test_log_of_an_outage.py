@@ -23,7 +23,7 @@ _names = itertools.count()
 
 @pytest.fixture
 def name() -> str:
-    """A client that the log has not heard of."""
+    """A client that the log does not know."""
     return f"logged-{next(_names)}"
 
 
@@ -51,7 +51,7 @@ def shown(log: pytest.LogCaptureFixture) -> list[str]:
 
 @pytest.mark.parametrize("rebuilt", [False, True], ids=["one source", "a new source for every call"])
 def test_an_hour_of_outage_with_short_tokens(name: str, log: pytest.LogCaptureFixture, rebuilt: bool) -> None:
-    """Hundreds of attempts and three lines: the token goes on, then there is none, and at last there is one again."""
+    """Hundreds of attempts and three lines: no new token, the held one is served, and at last a new one."""
     clock, heard = FakeClock(), list[Event]()
     server = SlowServer(clock, lifetime=20)
     kept = source_on(server, heard.append, name)
@@ -62,15 +62,15 @@ def test_an_hour_of_outage_with_short_tokens(name: str, log: pytest.LogCaptureFi
     server.down = None
     clock.advance(60)
     kept.token()
-    assert sum(told.kind == "renewal_failed" for told in heard) > 300
+    assert sum(event.kind == "renewal_failed" for event in heard) > 300
     assert shown(log) == ["no new", "serving token", "minted token"]
 
 
 def test_an_outage_that_changes_its_face(name: str, log: pytest.LogCaptureFixture) -> None:
     """Two causes by turns are two lines, not a line at each turn."""
-    reporter = EventEmitter(name, None)
+    emitter = EventEmitter(name, None)
     for number in range(10_000):
-        reporter.emit("renewal_failed", reason=("timeout", "connection", "http_503")[number % 3], seconds=1, holds=1)
+        emitter.emit("renewal_failed", reason=("timeout", "connection", "http_503")[number % 3], seconds=1, holds=1)
     assert len(log.messages) == 3
 
 
@@ -97,17 +97,17 @@ def test_an_hour_without_the_shared_cache(name: str, log: pytest.LogCaptureFixtu
 
 def test_what_lasts_from_token_to_token_is_said_once(name: str, log: pytest.LogCaptureFixture) -> None:
     """A low quota at every mint is one line; after a mint without it, it is news again."""
-    reporter = EventEmitter(name, None)
+    emitter = EventEmitter(name, None)
 
     def mint(*, low: bool) -> None:
-        reporter.emit("minted", f"{next(_names):08x}", "renewal")
+        emitter.emit("minted", f"{next(_names):08x}", "renewal")
         if low:
-            reporter.emit("quota_low")
+            emitter.emit("quota_low")
 
     for low in (True, True, True, False, True, True):
         mint(low=low)
-    told = ["minted", "the", "minted", "minted", "minted", "minted", "the", "minted"]
-    assert [line.split()[0] for line in shown(log)] == told
+    said = ["minted", "the", "minted", "minted", "minted", "minted", "the", "minted"]
+    assert [line.split()[0] for line in shown(log)] == said
 
 
 def test_a_subscriber_that_always_raises_is_one_line(name: str, log: pytest.LogCaptureFixture) -> None:
@@ -116,13 +116,13 @@ def test_a_subscriber_that_always_raises_is_one_line(name: str, log: pytest.LogC
     def subscriber(_: Event) -> None:
         raise RuntimeError("canary")
 
-    reporter = EventEmitter(name, subscriber)
+    emitter = EventEmitter(name, subscriber)
     for _ in range(1000):
-        reporter.emit("cache_hit")
+        emitter.emit("cache_hit")
     assert log.messages == ["on_event raised RuntimeError; ignored"]
 
 
-def test_audiences_are_told_apart(name: str, log: pytest.LogCaptureFixture) -> None:
+def test_each_audience_has_its_own_lines(name: str, log: pytest.LogCaptureFixture) -> None:
     """One API's outage does not hide another's of the same client."""
     for audience in ("a", "b", "a", "b"):
         EventEmitter(name, None, audience).emit("renewal_failed", reason="timeout")

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_the_counters() -> None:
     """Lookups by result, lease waits in seconds, rejections, stale servings by cause, and everything by kind."""
     registry = CollectorRegistry()
     subscriber = PrometheusSubscriber(registry)
-    for told in (
+    for each in (
         event("cache_hit"),
         event("cache_miss"),
         event("cache_fault", "a sentence of the cache's own"),
@@ -65,7 +66,7 @@ def test_the_counters() -> None:
         event("served_stale", "http_503", holds=20),
         event("clock_skew", seconds=300),
     ):
-        subscriber(told)
+        subscriber(each)
     found = scrape(registry)
     assert [found["m2m_auth_client_cache_lookups_total", ("client", word)] for word in ("hit", "miss", "fault")] == [
         1
@@ -77,20 +78,20 @@ def test_the_counters() -> None:
 
 
 def test_no_label_is_a_fingerprint() -> None:
-    """The label names, once and for all; and a scrape after a thousand tokens is as long as after one."""
+    """The label names are fixed, and a scrape after a thousand tokens is as long as after one."""
     registry = CollectorRegistry()
     subscriber = PrometheusSubscriber(registry)
     subscriber(event("minted", "renewal", 0.1, 100))
     before = len(scrape(registry))
     for number in range(1000):
-        subscriber(event("minted", "renewal", 0.1, 100)._replace(fingerprint=f"{number:08x}"))
+        subscriber(replace(event("minted", "renewal", 0.1, 100), fingerprint=f"{number:08x}"))
     assert len(scrape(registry)) == before
     labels = {label for family in registry.collect() for sample in family.samples for label in sample.labels}
     assert labels <= {"client_id", "audience", "reason", "error_type", "result", "kind", "le"}
 
 
 def test_a_registry_takes_one_subscriber() -> None:
-    """A second one says what to do, rather than what prometheus_client says; another namespace is one way out."""
+    """A second subscriber is an error that names the fix; another namespace is one."""
     registry = CollectorRegistry()
     PrometheusSubscriber(registry)
     with pytest.raises(ConfigurationError, match="give it to every source, or another registry or namespace"):

@@ -14,15 +14,15 @@ from m2m_auth.events import Event, all_of
 from m2m_auth.testing import FakeClock
 
 
-def test_all_of_tells_each_one() -> None:
+def test_all_of_calls_each_one() -> None:
     """In order, and one that raises keeps nothing from the next."""
     heard: list[tuple[str, Event]] = []
 
     def broken(_: Event) -> None:
         raise RuntimeError("canary")
 
-    tell = all_of(lambda told: heard.append(("first", told)), broken, lambda told: heard.append(("last", told)))
-    tell(event("rejected"))
+    subscriber = all_of(lambda each: heard.append(("first", each)), broken, lambda each: heard.append(("last", each)))
+    subscriber(event("rejected"))
     assert heard == [("first", event("rejected")), ("last", event("rejected"))]
 
 
@@ -31,7 +31,7 @@ def test_all_of_serves_a_source() -> None:
     first: list[Event] = []
     second: list[Event] = []
     source_on(SlowServer(FakeClock()), all_of(first.append, second.append)).token()
-    assert "minted" in [told.kind for told in first]
+    assert "minted" in [event.kind for event in first]
     assert first == second
 
 
@@ -39,7 +39,7 @@ def test_events_name_the_audience() -> None:
     """One client may have tokens for several APIs: a gauge must not mix them up."""
     heard: list[Event] = []
     source_on(SlowServer(FakeClock()), heard.append, audience="https://api.example").token()
-    assert {told.audience for told in heard} == {"https://api.example"}
+    assert {event.audience for event in heard} == {"https://api.example"}
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_without_its_library_a_subscriber_names_the_extra(name: str, package: st
 
 
 @pytest.mark.parametrize("name", ["prometheus", "opentelemetry"])
-def test_a_fork_while_events_are_told(name: str, tmp_path: Path) -> None:
+def test_a_fork_during_events(name: str, tmp_path: Path) -> None:
     """The libraries' locks are not inherited locked: of 100 children forked beside a busy flight none hangs."""
     script = Path(__file__).with_name("telemetry_forks.py")
     environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}

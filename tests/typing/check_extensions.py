@@ -1,4 +1,4 @@
-"""Type-checked, never run: what users write to the small protocols, and the errors that they catch."""
+"""Type-checked, never run: users' implementations of the protocols, and the errors that users catch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ own: ClientAuthentication = OwnMethod()
 
 
 def over_carrier_pigeon(request: HttpRequest) -> HttpResponse:
-    """A transport of one's own."""
+    """A user's transport."""
     return HttpResponse(503, {}, b"")
 
 

@@ -52,7 +52,7 @@ TokenSource(
 TokenSource(URL, "client", "secret", scope=["read", "write"], resource=["urn:a", "urn:b"], cache=MemoryTokenCache())
 TokenSource(URL, "client", "secret", scope={"read"}, transport=httpx.Client())
 
-# What is not there, or not of this type, is an error for the checkers, too.
+# For type checkers, an unknown option and a value of the wrong type are errors.
 TokenSource(URL, "client", "secret", audiance="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 TokenSource(URL, "client", "secret", "x")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 TokenSource(URL, "client", 5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

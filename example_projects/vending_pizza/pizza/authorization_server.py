@@ -1,4 +1,4 @@
-"""A small authorization server: Authlib in a Flask app. It stands in for the one that you have.
+"""A small authorization server: Authlib in a Flask app. You have your own.
 
 It issues JWTs (RFC 9068) that live one hour, and it narrows: a client that asks for fewer scopes gets fewer.
 """
@@ -17,7 +17,7 @@ from joserfc.jwk import KeySet, RSAKey
 
 AUDIENCE = "https://orders.example"
 SCOPES = ("orders:subscribe", "orders:publish")
-"""Both clients may have both: what the page gets is narrow because it is asked for so, not because of the client."""
+"""Both clients may have both scopes: the page's token is narrow because the shop requests only one scope."""
 
 
 class Client(ClientMixin):
@@ -31,7 +31,7 @@ class Client(ClientMixin):
         return self.client_id
 
     def check_client_secret(self, client_secret: str) -> bool:
-        """True for its secret; in constant time."""
+        """True for its secret, compared in constant time."""
         return hmac.compare_digest(self.secret.encode(), client_secret.encode())
 
     def check_endpoint_auth_method(self, method: str, _endpoint: str) -> bool:
@@ -43,7 +43,7 @@ class Client(ClientMixin):
         return grant_type == "client_credentials"
 
     def get_allowed_scope(self, scope: str | None) -> str:
-        """What was asked for, else everything; a scope that does not exist is refused."""
+        """The requested scope, or all scopes. An unknown scope is refused."""
         asked = (scope or "").split() or SCOPES
         if not set(asked) <= set(SCOPES):
             raise InvalidScopeError
@@ -51,7 +51,7 @@ class Client(ClientMixin):
 
 
 def create_app(issuer: str, secrets: dict[str, str]) -> Flask:
-    """The server; ``secrets`` by client id. ``GET /mints`` says how many tokens it has issued to each."""
+    """The server; ``secrets`` by client id. ``GET /mints`` returns the number of tokens issued to each."""
     clients = {name: Client(name, secret) for name, secret in secrets.items()}
     keys = KeySet([RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)])
     mints: Counter[str] = Counter()
@@ -64,7 +64,7 @@ def create_app(issuer: str, secrets: dict[str, str]) -> Flask:
             return keys
 
         def get_audiences(self, _client: Client, _user: Any, _scope: str) -> str:
-            """The one API that there is."""
+            """The orders API."""
             return AUDIENCE
 
     app = Flask("authorization_server")

@@ -1,4 +1,4 @@
-"""The orders API: whoever may publish says how far an order is, and whoever may subscribe hears of it at once."""
+"""The orders API: a publisher reports the state of an order, and subscribers receive it at once."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from .authorization_server import AUDIENCE
 
 STEPS = ("ordered", "in the oven", "on its way", "delivered")
 HEARTBEAT = 1.0
-"""Seconds after which a silent stream sends a comment: so a page that has gone away is noticed."""
+"""Seconds after which a silent stream sends a comment, to detect a closed page."""
 
 
 class Board:
-    """How far each order is, and a way to wait for news."""
+    """The state of each order, and a way to wait for changes."""
 
     def __init__(self) -> None:
         self._orders: dict[int, str] = {}
@@ -27,7 +27,7 @@ class Board:
         self._closed = False
 
     def put(self, number: int, step: str) -> None:
-        """An order has come so far. The ten latest are kept."""
+        """Set the state of an order. The ten latest orders are kept."""
         with self._changed:
             self._orders.pop(number, None)
             self._orders[number] = step
@@ -37,7 +37,7 @@ class Board:
             self._changed.notify_all()
 
     def events(self, until: float) -> Iterator[str]:
-        """All orders, then each change, as server-sent events; until the subscriber's token ends."""
+        """All orders, then each change, as server-sent events, until the subscriber's token expires."""
         seen = -1
         while time.time() < until:
             with self._changed:
@@ -57,7 +57,7 @@ class Board:
 
 
 def create_app(issuer: str, page_origin: str, board: Board) -> Flask:
-    """The API. Pages of ``page_origin`` may call it with a token; it knows no cookies."""
+    """The API. Pages of ``page_origin`` may call it with a token; it uses no cookies."""
     app = Flask("orders")
     app.config["M2M_AUTH_RECEIVING"] = {"ISSUER": issuer, "AUDIENCE": AUDIENCE, "JWKS_URI": f"{issuer}/jwks.json"}
 

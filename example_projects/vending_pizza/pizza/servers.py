@@ -1,4 +1,4 @@
-"""Everything at once, in one process on free loopback ports. In earnest each is a service of its own."""
+"""All servers in one process on free loopback ports. In production each is a separate service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .kitchen import Kitchen
 
 
 class Addresses(NamedTuple):
-    """Where everything is."""
+    """The addresses of the servers."""
 
     shop: str
     orders: str
@@ -27,11 +27,11 @@ class Addresses(NamedTuple):
 
 class _Quiet(WSGIRequestHandler):
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Nothing: the page shows what happens."""
+        """Log nothing: the page shows what happens."""
 
 
 class _Later:
-    """An application that is known only once the ports of all servers are."""
+    """An application that is set after all servers have their ports."""
 
     app: Flask
 
@@ -77,7 +77,7 @@ def _serving(app: _Later) -> Iterator[str]:
 
 @contextmanager
 def _plain_http() -> Iterator[None]:
-    """Authlib refuses to serve plain http, rightly; here all of it stays on this machine."""
+    """Authlib rightly refuses plain http. Here all requests stay on this machine."""
     name = "AUTHLIB_INSECURE_TRANSPORT"
     before = os.environ.get(name)
     os.environ[name] = "1"

@@ -13,7 +13,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from m2m_auth.vending import TokenVendor
 
 PEOPLE = ("Ada", "Bob")
-"""Who may sign in here, by a mere click. In earnest this is your login."""
+"""The people who can sign in with a click. In production this is your login."""
 
 
 def create_app(token_endpoint: str, client_secret: str, orders: str, clock: Any = None) -> Flask:

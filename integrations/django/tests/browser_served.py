@@ -1,4 +1,4 @@
-"""The project whose admin a real browser looks at, for gunicorn, with its database and an operator."""
+"""The project whose admin a real browser opens, for gunicorn, with its database and an operator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a project whose admin a real browser looks at: many clients, in every state."""
+"""The settings of a project whose admin a real browser opens: many clients, in every state."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The URLs of the project whose admin a real browser looks at."""
+"""The URLs of the project whose admin a real browser opens."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.urls import path
 
 
 def no_icon(request: Any) -> HttpResponse:
-    """Browsers ask; an answer of 404 would be an error in their log."""
+    """Browsers request it; a 404 would be an error in their log."""
     return HttpResponse(status=204)
 
 

@@ -1,4 +1,4 @@
-"""Sets Django up once, with the tests' own settings; every test starts with nothing built and nothing held."""
+"""Sets Django up once, with the tests' own settings; every test starts without clients and tokens."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def server() -> Iterator[FakeAuthorizationServer]:
 
 @pytest.fixture
 def client_options(server: FakeAuthorizationServer) -> dict[str, Any]:
-    """A client of M2M_AUTH['CLIENTS'] that works."""
+    """A client of M2M_AUTH["CLIENTS"] that works."""
     return {"TOKEN_ENDPOINT": server.token_endpoint, "CLIENT_ID": "client", "CLIENT_SECRET": "secret"}
 
 
@@ -45,7 +45,7 @@ def configured(client_options: dict[str, Any], tmp_path: Path) -> Iterator[dict[
 
 @pytest.fixture(autouse=True)
 def fresh() -> Iterator[None]:
-    """Nothing is held from an earlier test, and no connection is left open by this one."""
+    """No token is held from an earlier test, and this test leaves no connection open."""
     from django.db import connections
 
     forget_everything()

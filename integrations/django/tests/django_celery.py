@@ -1,4 +1,4 @@
-"""The tests' project for Celery; ``M2M_TEST_WHEN`` is ``before``: the first token is got before the workers fork."""
+"""The tests' project for Celery; ``M2M_TEST_WHEN`` ``before``: the first token comes before the workers fork."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ app.conf.update(json.loads(os.environ["M2M_TEST_CELERY"]))
 
 @app.task(name="call")
 def call(url: str) -> tuple[int, int]:
-    """One call with a token: which process has made it, and its status."""
+    """Makes one call with a token; returns the process and the status."""
     with requests.Session() as session:
         session.trust_env = False
         session.auth = m2m["billing"].requests_auth()

@@ -1,4 +1,4 @@
-"""How the processes of a race open a cache; without pytest, since each of them imports this."""
+"""Opens a cache in the processes of a race. It imports no pytest, since each process imports it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from m2m_auth.caches.protocol import TokenCache
 
 
 def opened(cache: dict[str, Any], folder: str = "") -> TokenCache:
-    """The token cache over this one of CACHES, in this process or in a new one, which sets Django up."""
+    """The token cache over an entry of CACHES, in this process or in a new one, which sets Django up."""
     from django.conf import settings
 
     if not settings.configured:

@@ -1,4 +1,4 @@
-"""A server of the tests' project as a real process: started, asked by many threads, and stopped whatever happens."""
+"""A server of the tests' project as a real process: started, called by many threads, and stopped in every case."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["PATIENCE", "address_in", "alive", "answers", "environment", "running
 
 
 def environment(server: FakeAuthorizationServer, folder: Path, **values: str) -> dict[str, str]:
-    """The project's settings, its tokens in this folder; without the warnings as errors and dev mode of the tests."""
+    """The environment of the project, with its tokens in this folder, without dev mode and warnings as errors."""
     own = {"M2M_TEST_ENDPOINT": server.token_endpoint, "M2M_TEST_FOLDER": str(folder), "XDG_CACHE_HOME": str(folder)}
     quiet = {"PYTHONWARNINGS": "", "PYTHONDEVMODE": "", "PYTHONDONTWRITEBYTECODE": ""}
     return {**os.environ, **own, **quiet, **values}
@@ -79,6 +79,6 @@ def address_in(log: str) -> str:
 
 
 def answers(address: str, view: str, server: FakeAuthorizationServer, workers: int, least: int = 96) -> set[str]:
-    """What the view answers to this many calls at least, and to more until each worker has answered one."""
+    """The view's answers to this many calls at least, and to more until each worker has answered one."""
     given = ask_all(f"{address}/{view}?url={quote(server.base_url + '/api/x')}", workers, least=least, at_once=24)
     return {what for _, what in given}

@@ -1,4 +1,4 @@
-"""What several of Django's tests need: another database, and a look at what is open."""
+"""Shared by several tests: another default database, and how often a file is open."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TABLE = {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "
 
 @contextmanager
 def database(**settings: Any) -> Iterator[None]:
-    """The default database is another one meanwhile, with a table for the cache."""
+    """Replaces the default database in the block, with a table for the cache."""
     known = connections.settings["default"]
     before = dict(known)
     _replace(known, {**known, **settings})

@@ -1,4 +1,4 @@
-"""The tests' project for uWSGI, whose master loads this and forks; ``M2M_TEST_WHEN`` says what has happened by then."""
+"""The tests' project for uWSGI, whose master loads this and forks; ``M2M_TEST_WHEN``: when the first token comes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ application = get_wsgi_application()
 
 
 def stacks() -> list[traceback.StackSummary]:
-    """Where each thread is."""
+    """The stack of each thread."""
     return [traceback.extract_stack(frame) for frame in sys._current_frames().values()]
 
 
@@ -26,7 +26,7 @@ if os.environ["M2M_TEST_WHEN"] == "before":
 if os.environ["M2M_TEST_WHEN"] == "during":
     threading.Thread(target=m2m["billing"].source.token, daemon=True).start()
     until = time.monotonic() + 30
-    # uWSGI waits for nobody before it forks, so this waits until the flight does: for the answer, with no lock held.
+    # uWSGI forks without waiting. So this waits until the flight waits for the answer, with no lock held.
     while not any(frame.name == "getresponse" for stack in stacks() for frame in stack):
         assert time.monotonic() < until
         time.sleep(0.001)

@@ -34,7 +34,7 @@ async def acall(request: Any) -> HttpResponse:
 
 def failing(request: Any) -> HttpResponse:
     """A view that gets a token and then fails, so that ATOMIC_REQUESTS rolls its transaction back."""
-    caches["default"].set("mark", billing.source.token().fingerprint)
+    caches["default"].set("entry", billing.source.token().fingerprint)
     raise RuntimeError("roll back")
 
 

@@ -1,4 +1,4 @@
-"""The tests' project for gunicorn; ``M2M_TEST_WHEN`` is ``before``: the first token is got in the master."""
+"""The tests' project for gunicorn; ``M2M_TEST_WHEN`` is ``before``: the master gets the first token."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The admin page "Service tokens", through Django's test client (the browser's look at it is elsewhere)."""
+"""The admin page "Service tokens", through Django's test client; test_django_browser.py opens it in a browser."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def on_database(migrated: Path) -> Iterator[None]:
 
 
 def signed_in(*permissions: str, **options: Any) -> Client:
-    """A browser of a member of the staff who has these permissions."""
+    """A test client, logged in as staff with these permissions."""
     user = User.objects.create_user("ada", password="pw", is_staff=True)
     for name in permissions:
         user.user_permissions.add(Permission.objects.get(content_type__app_label="m2m_auth", codename=name))
@@ -58,12 +58,12 @@ def test_it_shows_the_token_and_no_secret(configured: dict[str, Any]) -> None:
     assert "billing" in text
     assert token.fingerprint in text
     assert token.value not in text
-    assert "csrfmiddlewaretoken" not in text.partition('class="m2m"')[2], "a button for somebody who may only look"
+    assert "csrfmiddlewaretoken" not in text.partition('class="m2m"')[2], "a button without the permission to change"
 
 
 @pytest.mark.usefixtures("on_database")
 def test_who_may_see_it_and_who_may_not(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
-    """Nobody without the permission, signed in or not; who may only look cannot post."""
+    """Without the permission to view there is no page, logged in or not; without the one to change there is no POST."""
     assert Client().get(PAGE).status_code == 302
     plain = signed_in()
     assert plain.get(PAGE).status_code == 403
@@ -76,7 +76,7 @@ def test_who_may_see_it_and_who_may_not(configured: dict[str, Any], server: Fake
 
 @pytest.mark.usefixtures("on_database")
 def test_renew_and_clear_by_its_own_form(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
-    """The page's own CSRF token is needed, and is enough; GET changes nothing."""
+    """A POST needs the page's CSRF token and nothing else; GET changes nothing."""
     browser = signed_in("view_servicetoken", "change_servicetoken", enforce_csrf_checks=True)
     first = m2m["billing"].source.token()
     assert browser.post(PAGE, {"operation": "renew", "alias": "billing"}).status_code == 403
@@ -90,20 +90,21 @@ def test_renew_and_clear_by_its_own_form(configured: dict[str, Any], server: Fak
     second = m2m["billing"].source.token()
     assert first != second
     assert f"New token for billing: {second.fingerprint}." in answer
-    assert "Cleared billing" in browser.post(PAGE, {**form, "operation": "clear"}, follow=True).content.decode()
+    answer = browser.post(PAGE, {**form, "operation": "clear"}, follow=True).content.decode()
+    assert "Cleared billing: the next call mints." in answer
     assert m2m["billing"].source.status().state == "none"
     assert server.mints == 2
 
 
 @pytest.mark.usefixtures("on_database")
 def test_what_goes_wrong_is_shown(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
-    """A failed renewal, an unknown client and bad settings are words on the page, not a 500."""
+    """A failed renewal, an unknown client and wrong settings are messages on the page, not a 500."""
     browser = signed_in("view_servicetoken", "change_servicetoken")
     server.fail("invalid_client")
     answer = browser.post(PAGE, {"operation": "renew", "alias": "billing"}, follow=True)
     assert "invalid_client" in answer.content.decode()
     answer = browser.post(PAGE, {"operation": "renew", "alias": "<b>"}, follow=True)
-    assert "has no &#x27;&lt;b&gt;&#x27;" in answer.content.decode()
+    assert "there is no client &#x27;&lt;b&gt;&#x27;" in answer.content.decode()
     with override_settings(M2M_AUTH={"CLIENTS": {"billing": {}}}):
         answer = browser.get(PAGE)
         assert answer.status_code == 200
@@ -112,7 +113,7 @@ def test_what_goes_wrong_is_shown(configured: dict[str, Any], server: FakeAuthor
 
 @pytest.mark.usefixtures("on_database")
 def test_status_in_an_async_view(client_options: dict[str, Any]) -> None:
-    """Django forbids queries on an event loop's thread; the cache is a table, and is read nevertheless."""
+    """Django forbids queries on an event loop's thread; the page works all the same with a table as the cache."""
     call_command("createcachetable", verbosity=0)
     setting = {"CLIENTS": {"billing": client_options}, "CACHES": {"default": {"DJANGO_CACHE": "default"}}}
     with override_settings(M2M_AUTH=setting):
@@ -130,7 +131,7 @@ def test_status_in_an_async_view(client_options: dict[str, Any]) -> None:
 
 @pytest.mark.usefixtures("on_database")
 def test_the_model_without_a_table_is_in_nobodys_way() -> None:
-    """No migration is asked for, and dumpdata does not look for the table."""
+    """There is no migration to make, and dumpdata reads no table."""
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
     out = StringIO()
     call_command("dumpdata", "m2m_auth", stdout=out)

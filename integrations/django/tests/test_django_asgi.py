@@ -14,7 +14,7 @@ WORKERS = ["--port", "0", "--workers", "3", "--lifespan", "off", "--app-dir", st
 
 
 def test_uvicorn(server: FakeAuthorizationServer, tmp_path: Path) -> None:
-    """Cold workers that are asked at once share one mint, though it takes a while; all end with SIGTERM."""
+    """Cold workers that get calls at the same moment share one slow mint; all end with SIGTERM."""
     server.latency = 0.3  # time for all workers to want a token while there is none
     log = tmp_path / "log"
 

@@ -1,4 +1,4 @@
-"""Django's caches pass the contract that every cache passes; what one lacks is skipped by name."""
+"""Django's caches pass the contract of all caches; a test of a capability that one lacks is skipped."""
 
 from __future__ import annotations
 
@@ -49,6 +49,8 @@ class TestLocalMemory(CacheContract):
 class OverServer(CacheContract):
     """The contract over a server."""
 
+    lease_rounds = 10
+
     @pytest.fixture
     def configured_cache(self) -> dict[str, Any]:
         """The entry of CACHES."""
@@ -90,7 +92,7 @@ class TestFileBased(OverServer):
         return {"BACKEND": "django.core.cache.backends.filebased.FileBasedCache", "LOCATION": str(tmp_path / "cache")}
 
 
-# The contract's threads are no flights, so nothing closes their connections; since Python 3.13 sqlite3 tells.
+# The contract's threads are not flights, so nothing closes their connections; since Python 3.13 sqlite3 warns.
 @pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 class TestDatabase(CacheContract):
     """The contract over DatabaseCache, on a SQLite file."""

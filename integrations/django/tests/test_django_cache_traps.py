@@ -1,4 +1,4 @@
-"""Each trap of Django's caches that CACHES.md names, or that reading them has shown."""
+"""Each trap of Django's cache backends: pickles, replicas, swallowed failures, leaked connections, no real lease."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ planted: list[str] = []
 
 
 class Planted:
-    """Whoever unpickles it has run code of somebody else's."""
+    """Unpickling it runs code."""
 
     def __reduce__(self) -> tuple[Callable[[str], None], tuple[str]]:
         return planted.append, ("ran",)
 
 
-class Unheard(BaseCache):
-    """A backend that nobody has heard of."""
+class UnknownBackend(BaseCache):
+    """A backend that the package does not know."""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_redis_is_given_text_and_runs_no_pickle(valkey_port: int) -> None:
 
 
 def test_memcached_is_given_text_and_runs_no_pickle() -> None:
-    """The same for PyMemcacheCache, whose own serializer unpickles by a flag that is stored with the value."""
+    """The same for PyMemcacheCache, whose own serializer unpickles where the stored flag says so."""
     with start_memcached() as store, closing(pymemcache.Client(("127.0.0.1", store.port))) as raw:
         caches = {"default": {"BACKEND": PYMEMCACHE, "LOCATION": store.address}}
         with override_settings(CACHES=caches), closing(DjangoTokenCache()) as cache:
@@ -78,8 +78,8 @@ def test_memcached_is_given_text_and_runs_no_pickle() -> None:
             assert planted == []
 
 
-def test_redis_replicas_are_not_asked(valkey_port: int) -> None:
-    """Of several servers the first is read from, too: a replica may lag behind, or, as here, not be there."""
+def test_redis_replicas_are_not_read(valkey_port: int) -> None:
+    """Reads go to the first of several servers: a replica may lag behind or, as in this test, not exist."""
     with override_settings(
         CACHES={"default": {"BACKEND": REDIS, "LOCATION": [f"redis://127.0.0.1:{valkey_port}", "redis://127.0.0.1:1"]}}
     ):
@@ -90,7 +90,7 @@ def test_redis_replicas_are_not_asked(valkey_port: int) -> None:
 
 
 def test_an_unreachable_server_is_a_cache_fault() -> None:
-    """Nothing of redis-py's reaches the engine, and no address is in the message."""
+    """The engine gets a CacheUnavailable instead of redis-py's error, without an address in the message."""
     with on_redis(1):
         with pytest.raises(CacheUnavailable) as caught:
             DjangoTokenCache().get("key")
@@ -98,12 +98,12 @@ def test_an_unreachable_server_is_a_cache_fault() -> None:
 
 
 def test_a_thread_closes_its_connection_to_redis(valkey_port: int) -> None:
-    """release_thread closes the connections that this thread has opened, and no other's."""
+    """release_thread closes the connections of this thread only."""
     with on_redis(valkey_port), redis.Redis(port=valkey_port) as raw:
         cache = DjangoTokenCache()
         before = len(raw.client_list())
-        cache.set("mine", b"value", 60)
-        other = threading.Thread(target=lambda: (cache.get("mine"), cache.release_thread()))
+        cache.set("own", b"value", 60)
+        other = threading.Thread(target=lambda: (cache.get("own"), cache.release_thread()))
         other.start()
         other.join()
         assert len(raw.client_list()) == before + 1
@@ -113,7 +113,7 @@ def test_a_thread_closes_its_connection_to_redis(valkey_port: int) -> None:
 
 
 def test_useless_and_unknown_caches_are_refused() -> None:
-    """The dummy cache, an alias that is not there, a backend that cannot be imported: each by name."""
+    """The dummy cache, an unknown alias and a backend that cannot be imported are refused by name."""
     dummy = {"BACKEND": "django.core.cache.backends.dummy.DummyCache"}
     with override_settings(CACHES={"default": dummy, "gone": {"BACKEND": "no.such.Cache"}}):
         with pytest.raises(ConfigurationError, match="dummy cache, which stores nothing"):
@@ -125,23 +125,24 @@ def test_useless_and_unknown_caches_are_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "backend", ["django.core.cache.backends.filebased.FileBasedCache", f"{Unheard.__module__}.{Unheard.__name__}"]
+    "backend",
+    ["django.core.cache.backends.filebased.FileBasedCache", f"{UnknownBackend.__module__}.{UnknownBackend.__name__}"],
 )
 def test_no_lease_where_add_is_not_known_to_be_atomic(backend: str, tmp_path: Path) -> None:
-    """File-based add lets two in (100 of 100 races); of a foreign backend nobody knows: neither gives a lease."""
+    """Two processes win the file-based add() (100 of 100 races); an unknown backend is not trusted: no lease."""
     with override_settings(CACHES={"default": {"BACKEND": backend, "LOCATION": str(tmp_path)}}):
         can = DjangoTokenCache().capabilities
         assert (can.shared, can.atomic_add, can.atomic_increment, can.compare_delete) == (True, False, False, False)
 
 
-def test_the_database_cache_fails_aloud(tmp_path: Path) -> None:
-    """Django swallows an INSERT that fails: that is a fault here, and no "somebody else has the lease"."""
+def test_the_database_cache_reports_a_failure(tmp_path: Path) -> None:
+    """Django hides an INSERT that fails. It must raise, and not look like a lease that another process holds."""
     with database(NAME=str(tmp_path / "db.sqlite3")):
         with connection.cursor() as cursor:
             cursor.execute(
                 "CREATE TRIGGER full BEFORE INSERT ON service_tokens BEGIN SELECT RAISE(ABORT, 'disk full'); END"
             )
-        assert caches["default"].add("theirs", "value") is False
+        assert caches["default"].add("django", "value") is False
         cache = DjangoTokenCache()
         with pytest.raises(CacheUnavailable, match="did not store the value"):
             cache.add("lease", b"owner", 60)
@@ -168,22 +169,22 @@ def test_a_flight_leaves_no_connection_to_the_database(
 def test_a_token_survives_the_rollback_of_its_request(
     tmp_path: Path, client_options: dict[str, Any], server: FakeAuthorizationServer
 ) -> None:
-    """With ATOMIC_REQUESTS a failing view takes its own cache entry with it, and not the token: nobody mints again."""
+    """With ATOMIC_REQUESTS a failing view rolls back its own cache entry, and not the token: no second mint."""
     setting = {"CLIENTS": {"billing": client_options}, "CACHES": {"default": {"DJANGO_CACHE": "default"}}}
     with database(NAME=str(tmp_path / "db.sqlite3"), ATOMIC_REQUESTS=True), override_settings(M2M_AUTH=setting):
         with pytest.raises(RuntimeError, match="roll back"):
             Client().get("/failing")
-        assert caches["default"].get("mark") is None
+        assert caches["default"].get("entry") is None
         forget_everything()
         m2m.reset()
         m2m["billing"].source.token()
         assert server.mints == 1
 
 
-def test_two_mint_once_although_a_lease_cannot_be_given_back(
+def test_two_mint_once_although_a_lease_cannot_be_released(
     valkey_port: int, client_options: dict[str, Any], server: FakeAuthorizationServer
 ) -> None:
-    """Two processes' worth of state on one Redis: one mint, and a renewal does not wait for the first one's lease."""
+    """The state of two processes on one Redis: one mint, and a renewal does not wait for the first lease."""
     setting = {"CLIENTS": {"billing": client_options}, "CACHES": {"default": {"DJANGO_CACHE": "default"}}}
     with on_redis(valkey_port, KEY_PREFIX=server.base_url), override_settings(M2M_AUTH=setting):
         first = m2m["billing"].source.token()

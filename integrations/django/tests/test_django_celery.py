@@ -33,7 +33,7 @@ def configuration(folder: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_celery(server: FakeAuthorizationServer, tmp_path: Path, when: str) -> None:
-    """36 tasks on processes that come and go mint once, wherever the first token was got; SIGTERM ends them all."""
+    """36 tasks on changing processes take one mint, before or after the fork; SIGTERM ends all processes."""
     server.latency = 0.3  # time for all processes to want a token while there is none
     log, settings = tmp_path / "log", configuration(tmp_path)
     given = environment(server, tmp_path, M2M_TEST_WHEN=when, M2M_TEST_CELERY=json.dumps(settings))
@@ -43,7 +43,7 @@ def test_celery(server: FakeAuthorizationServer, tmp_path: Path, when: str) -> N
 
     with Celery() as client:
         client.conf.update(settings)
-        # All are there when the worker comes: this broker reads what is just being written.
+        # They are sent before the worker starts: this broker also reads half-written messages.
         sent = [client.send_task("call", (f"{server.base_url}/api/{number}",)) for number in range(36)]
         with running([*WORKER, *POOL], given, log, ready) as worker:
             answers = [result.get(timeout=PATIENCE, interval=0.02) for result in sent]

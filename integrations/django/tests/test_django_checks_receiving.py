@@ -1,4 +1,4 @@
-"""System checks of the receiving side's settings: what its views would say at their first call, when it starts."""
+"""System checks of RECEIVING: they report at the start what a view would raise at its first call."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def found(**changed: Any) -> list[tuple[str | None, str, str | None]]:
 
 
 def receiving(given: object) -> list[tuple[str | None, str, str | None]]:
-    """What they say of these settings."""
+    """What the checks say about these settings."""
     return found(M2M_AUTH={**settings.M2M_AUTH, "RECEIVING": given})
 
 
@@ -34,8 +34,8 @@ def receiving(given: object) -> list[tuple[str | None, str, str | None]]:
         ({"INTROSPECTION": 3}, "must be a dict", None),
     ],
 )
-def test_what_is_wrong_is_told_at_the_start(given: object, words: str, hint: str | None) -> None:
-    """One error, in the verifier's own words, with the fix; clients are not kept from working by it."""
+def test_a_mistake_is_an_error_of_the_checks(given: object, words: str, hint: str | None) -> None:
+    """One error with the verifier's own message and the fix; clients work all the same."""
     ((kind, message, fix),) = receiving(given)
     assert kind == "m2m_auth.E012"
     assert words in message
@@ -45,15 +45,15 @@ def test_what_is_wrong_is_told_at_the_start(given: object, words: str, hint: str
         assert m2m["billing"].source.status().state == "none"
 
 
-def test_what_is_right_is_not_told() -> None:
+def test_good_settings_have_no_message() -> None:
     """Good settings, and a project that receives nothing."""
     assert receiving(GOOD) == []
     assert receiving({}) == []
     assert found() == []
 
 
-def test_the_middleware_without_settings_is_told() -> None:
-    """It would refuse every request; a setting that is no dict at all is told once, by the client side's check."""
+def test_the_middleware_without_settings_is_an_error() -> None:
+    """It would refuse every request. A setting that is not a dict is one error, by the client side's check."""
     ((kind, message, _),) = found(MIDDLEWARE=[*settings.MIDDLEWARE, MIDDLEWARE])
     assert (kind, "is not set" in message) == ("m2m_auth.E012", True)
     assert [kind for kind, _, _ in found(M2M_AUTH=[], MIDDLEWARE=[MIDDLEWARE])] == ["m2m_auth.E001"]

@@ -34,7 +34,7 @@ django.setup()
 import django_views
 from django_m2m_auth import m2m
 assert repr(m2m["billing"]) == "<Client 'billing'>"
-assert not m2m._sources and m2m._configuration is None, "something was built"
+assert not m2m._sources and not m2m._configuration, "something was built"
 m2m["billing"].requests_auth()
 assert opened == [], opened
 assert threading.active_count() == 1, threading.enumerate()
@@ -65,7 +65,9 @@ def test_a_sync_and_an_async_view_share_a_token(configured: dict[str, Any], serv
 
 
 @pytest.mark.parametrize("library", ["requests", "httpx", "httpx2"])
-def test_one_token_for_all_plugins(configured: dict[str, Any], server: FakeAuthorizationServer, library: str) -> None:
+def test_one_token_for_all_front_doors(
+    configured: dict[str, Any], server: FakeAuthorizationServer, library: str
+) -> None:
     """requests and another library over one source."""
     module = pytest.importorskip(library, reason="httpx2 needs Python 3.11")
     url, billing = server.base_url + "/api/x", m2m["billing"]
@@ -93,7 +95,7 @@ def test_threads_get_one_source(configured: dict[str, Any], server: FakeAuthoriz
 
 
 def test_settings_changed_in_a_test_take_effect(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
-    """override_settings of M2M_AUTH and of CACHES starts afresh, also for a Client that somebody kept."""
+    """override_settings of M2M_AUTH and of CACHES takes effect at once, also for a Client that a module has kept."""
     kept = m2m["billing"]
     before = kept.source
     assert kept.source is before
@@ -110,13 +112,15 @@ def test_settings_changed_in_a_test_take_effect(configured: dict[str, Any], serv
 
 def test_an_unknown_client_is_named(configured: dict[str, Any]) -> None:
     """The nearest one is named, and those that are known."""
-    with pytest.raises(ImproperlyConfigured, match=r"no 'biling' \(did you mean 'billing'\?\)\. Known: billing"):
+    with pytest.raises(
+        ImproperlyConfigured, match=r"no client 'biling' \(did you mean 'billing'\?\)\. Known: 'billing'"
+    ):
         _ = m2m["biling"]
 
 
 @pytest.mark.parametrize("library", ["requests", "httpx", "httpx2"])
 def test_allowed_origins_hold(configured: dict[str, Any], client_options: dict[str, Any], library: str) -> None:
-    """ALLOWED_ORIGINS reaches every plugin."""
+    """ALLOWED_ORIGINS reaches every front door."""
     module = pytest.importorskip(library, reason="httpx2 needs Python 3.11")
     entry = {**client_options, "ALLOWED_ORIGINS": ["https://api.example"]}
     with override_settings(M2M_AUTH={**configured, "CLIENTS": {"billing": entry}}):
@@ -128,28 +132,28 @@ def test_allowed_origins_hold(configured: dict[str, Any], client_options: dict[s
 def test_the_secret_may_come_from_a_callable_or_a_path(
     configured: dict[str, Any], client_options: dict[str, Any], server: FakeAuthorizationServer
 ) -> None:
-    """Both are asked when the token is needed, and not before."""
-    asked: list[int] = []
+    """Both are called when the token is needed, and not before."""
+    called: list[int] = []
 
     def fetch() -> str:
-        asked.append(1)
+        called.append(1)
         return "secret"
 
     for secret in (fetch, "secret_source.fetch"):
-        entry = {**client_options, "CLIENT_SECRET": secret, "AUDIENCE": f"https://{len(asked)}.example"}
+        entry = {**client_options, "CLIENT_SECRET": secret, "AUDIENCE": f"https://{len(called)}.example"}
         with override_settings(M2M_AUTH={**configured, "CLIENTS": {"billing": entry}}):
             source = m2m["billing"].source
-            assert len(asked) == (0 if secret is fetch else 1)
+            assert len(called) == (0 if secret is fetch else 1)
             source.token()
     assert server.mints == 2
 
 
 def test_signals(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
     """token_minted and renewal_failed carry the alias and the event; a receiver that raises breaks nothing."""
-    told: list[tuple[str, str, str]] = []
+    received: list[tuple[str, str, str]] = []
 
     def receive(sender: Any, alias: str, event: Any, **_: Any) -> None:
-        told.append((alias, event.kind, event.reason))
+        received.append((alias, event.kind, event.reason))
         raise RuntimeError("a receiver's bug")
 
     for signal in (token_minted, renewal_failed):
@@ -162,12 +166,12 @@ def test_signals(configured: dict[str, Any], server: FakeAuthorizationServer) ->
     finally:
         for signal in (token_minted, renewal_failed):
             signal.disconnect(receive)
-    assert told == [("billing", "minted", "cold"), ("billing", "renewal_failed", "invalid_client")]
-    assert token.value not in repr(told)
+    assert received == [("billing", "minted", "cold"), ("billing", "renewal_failed", "invalid_client")]
+    assert token.value not in repr(received)
 
 
 def test_a_receiver_may_use_the_database(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
-    """What it opens on the flight's thread is closed after it."""
+    """The connections that it opens on the flight's thread are closed after it."""
     from django.db import connections
 
     wrappers: list[Any] = []
@@ -186,10 +190,10 @@ def test_a_receiver_may_use_the_database(configured: dict[str, Any], server: Fak
     assert wrappers[0].connection is None
 
 
-def test_workers_of_today_take_over_yesterdays_token(
+def test_a_new_process_takes_the_token_from_the_disk(
     configured: dict[str, Any], server: FakeAuthorizationServer
 ) -> None:
-    """A process that starts anew takes the token from the disk cache."""
+    """After a restart the token comes from the disk cache."""
     m2m["billing"].source.token()
     forget_everything()
     m2m.reset()

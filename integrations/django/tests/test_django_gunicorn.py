@@ -1,4 +1,4 @@
-"""gunicorn --preload with two workers and nothing configured but the client: one mint for both."""
+"""gunicorn --preload with two workers and only a client configured: one mint for both."""
 
 from __future__ import annotations
 

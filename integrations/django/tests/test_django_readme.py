@@ -1,4 +1,4 @@
-"""The README's examples are run, in their order, and its commands; what settings.py begins with is given."""
+"""The README's examples and commands are run, in their order, after the first lines of a settings.py."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def blocks(server: FakeAuthorizationServer) -> list[str]:
 def test_the_readme(
     server: FakeAuthorizationServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The settings configure the view, its call carries a token, the commands run, the receiver is told."""
+    """The settings configure the view, its call carries a token, the commands run, and the receiver gets the signal."""
     server.clients["shop"] = "s3cr3t"
     monkeypatch.setenv("BILLING_SECRET", "s3cr3t")
     names: dict[str, Any] = {"__name__": "shop", "os": os, "INSTALLED_APPS": []}
     settings, views, signals = (compile(block, "README.md", "exec") for block in blocks(server))
     exec(settings, names)
     assert names["INSTALLED_APPS"] == ["django_m2m_auth"]
-    # The default, the user's folder, is opened once per process: by whichever test comes first.
+    # The default, the user's folder, is opened once per process, by the first test.
     with override_settings(M2M_AUTH={**names["M2M_AUTH"], "CACHES": {"default": f"disk:{tmp_path / 'tokens'}"}}):
         exec(views, names)
         with names["session"] as session:
@@ -56,6 +56,6 @@ def test_the_readme(
             with pytest.raises(TokenUnavailable):
                 names["m2m"]["billing"].source.renew()
         finally:
-            names["renewal_failed"].disconnect(names["tell"])
-        told = [record.getMessage() for record in caplog.records if record.name == "shop"]
-        assert told == ["no new token for billing: http_503"]
+            names["renewal_failed"].disconnect(names["log_failure"])
+        logged = [record.getMessage() for record in caplog.records if record.name == "shop"]
+        assert logged == ["no new token for billing: http_503"]

@@ -1,4 +1,4 @@
-"""A service as a Django view: the same as on WSGI's own end, and at home in Django, under WSGI and ASGI."""
+"""A service as a Django view passes the contract of all servers, under WSGI and ASGI, and works with Django's parts."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TestDjangoWsgi(ServingContract):
 
     @pytest.fixture
     def base_url(self, on_waitress: str) -> str:
-        """Where it is."""
+        """The server's URL."""
         return on_waitress
 
 
@@ -61,12 +61,12 @@ class TestDjangoAsgi(ServingContract):
 
     @pytest.fixture
     def base_url(self, on_uvicorn: str) -> str:
-        """Where it is."""
+        """The server's URL."""
         return on_uvicorn
 
 
 def user(request: Request) -> str | None:
-    """Django's user, by primary key, as a project would say it."""
+    """The caller of a vendor in a Django project: the primary key of Django's user."""
     return str(request.native.user.pk) if request.native.user.is_authenticated else None
 
 
@@ -95,7 +95,7 @@ def test_a_vendor_knows_djangos_user_and_needs_no_csrf_token(server: FakeAuthori
 
 
 def sign_in(get_response: Any) -> Any:
-    """A middleware that stands for Django's own: the user is whom a header names."""
+    """A middleware in the place of Django's own: the user's name is in a header."""
 
     def signed_in(request: Any) -> Any:
         name = request.headers.get("X-User", "")
@@ -106,14 +106,14 @@ def sign_in(get_response: Any) -> Any:
 
 
 def test_a_body_that_a_middleware_has_read_is_not_lost() -> None:
-    """``request.body`` in a middleware, as loggers do, leaves the service its body."""
+    """The service gets the body also where a middleware has read ``request.body``, as loggers do."""
     with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=["test_django_serving.reads_the_body"]):
         assert Client().post("/at", b"a=b", content_type="text/plain").json()["body"] == "a=b"
 
 
 @pytest.mark.parametrize("length", ["²", "-1", "1e3", "9" * 5000, "0" * 30 + "5000"])
-def test_a_length_that_is_odd_is_no_fault(length: str) -> None:
-    """Where a server lets it pass, there is an answer of the service's, with a body within the limit or none."""
+def test_an_odd_length_is_no_failure(length: str) -> None:
+    """Where a server lets an odd length pass, the service answers, and its body is within the limit or empty."""
     with override_settings(ROOT_URLCONF=__name__, MIDDLEWARE=[]):
         answer = Client().post("/at", b"x" * 5000, content_type="text/plain", CONTENT_LENGTH=length)
         assert answer.json()["body"] == ""
@@ -122,14 +122,14 @@ def test_a_length_that_is_odd_is_no_fault(length: str) -> None:
 def test_no_transaction_is_open_while_the_service_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """Under ATOMIC_REQUESTS a slow authorization server would keep the database's locks."""
 
-    class Looks:
+    class TransactionState:
         """Answers whether a transaction is open."""
 
         def answer(self, request: Request, /) -> Answer:
             return Answer.json(200, {"atomic": connection.in_atomic_block})
 
     module = ModuleType("urls_of_the_transaction_test")
-    module.__dict__["urlpatterns"] = [path("at", view(Looks()))]
+    module.__dict__["urlpatterns"] = [path("at", view(TransactionState()))]
     monkeypatch.setitem(connection.settings_dict, "ATOMIC_REQUESTS", True)
     with override_settings(ROOT_URLCONF=module, MIDDLEWARE=[]):
         assert Client().post("/at").json() == {"atomic": False}

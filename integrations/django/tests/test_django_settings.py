@@ -1,81 +1,52 @@
-"""M2M_AUTH, checked: every mistake has an id, a place and a fix, at the start and at the first use."""
+"""M2M_AUTH: what it means, and its mistakes, by the system checks and at first use."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.core.checks import Error, run_checks
 from django.core.exceptions import ImproperlyConfigured
 from django.test import override_settings
 from django_m2m_auth import m2m
+from settings_contract import GOOD, SettingsContract, cache, client
 
+from m2m_auth import TokenSource
 from m2m_auth.caches.memory import MemoryTokenCache
 
-GOOD = {"TOKEN_ENDPOINT": "https://tenant.example/oauth/token", "CLIENT_ID": "client", "CLIENT_SECRET": "s3cret"}
-DUMMY = "django.core.cache.backends.dummy.DummyCache"
 FILE = "django.core.cache.backends.filebased.FileBasedCache"
 
 
-class NoCache:
-    """A class that is no token cache."""
+class TestSettings(SettingsContract):
+    """The contract of all frameworks, over M2M_AUTH."""
+
+    spelling: ClassVar = {name: f'M2M_AUTH["{name}"]' for name in ("CLIENTS", "CLIENT", "CACHES", "ENCRYPTION_KEYS")}
+    error = ImproperlyConfigured
+
+    @contextmanager
+    def billing(self, settings: dict[str, Any]) -> Iterator[TokenSource]:
+        """The source of m2m["billing"]."""
+        with override_settings(M2M_AUTH=settings):
+            yield m2m["billing"].source
 
 
-def build_boom() -> None:
-    """A backend that cannot be built."""
-    raise OSError("s3cret")
-
-
-def client(**entries: Any) -> dict[str, Any]:
-    """M2M_AUTH with one client, changed by these entries; None takes one away."""
-    entry = {key: value for key, value in {**GOOD, **entries}.items() if value is not None}
-    return {"CLIENTS": {"billing": entry}}
-
-
-def cache(given: Any) -> dict[str, Any]:
-    """M2M_AUTH with one cache."""
-    return {"CLIENTS": {"billing": GOOD}, "CACHES": {"default": given}}
-
-
-ERRORS: dict[str, tuple[Any, str, str]] = {
-    "not a dict": ([], "E001", "M2M_AUTH: must be a dict, not list"),
-    "clients not a dict": ({"CLIENTS": ["billing"]}, "E001", "M2M_AUTH['CLIENTS']: must be a dict"),
-    "client not a dict": ({"CLIENTS": {"billing": 1}}, "E001", "M2M_AUTH['CLIENTS']['billing']: must be a dict"),
-    "unknown key": ({"CLIENT": {}}, "E002", "unknown key 'CLIENT' (did you mean 'CLIENTS'?)"),
-    "unknown client key": (client(SCOPES="a"), "E002", "unknown key 'SCOPES' (did you mean 'SCOPE'?)"),
-    "small letters": (client(scope="a"), "E002", "unknown key 'scope' (did you mean 'SCOPE'?)"),
-    "no endpoint": (client(TOKEN_ENDPOINT=None), "E003", "['TOKEN_ENDPOINT']: is missing"),
-    "blank client id": (client(CLIENT_ID=""), "E003", "['CLIENT_ID']: is blank"),
-    "plain http": (client(TOKEN_ENDPOINT="http://a.example/t"), "E004", "is plain http"),
-    "no secret": (client(CLIENT_SECRET=None), "E005", "client_secret is missing"),
-    "blank secret": (client(CLIENT_SECRET=" "), "E005", "client_secret is blank"),
-    "white space": (client(CLIENT_SECRET="s3cret\n"), "E005", "begins or ends with white space"),
-    "path to nothing": (client(CLIENT_SECRET="secret_source.nothing"), "E005", "cannot be imported: ImportError"),
-    "path to a text": (client(CLIENT_SECRET="secret_source.NOT_A_CALLABLE"), "E005", "leads to str"),
-    "scope with commas": (client(SCOPE="a,b"), "E006", "has a comma"),
-    "relative resource": (client(RESOURCE="orders"), "E006", "must be an absolute URI"),
-    "unknown method": (client(CLIENT_AUTHENTICATION="basic"), "E006", "client_authentication"),
-    "origins as a string": (client(ALLOWED_ORIGINS="https://a.example"), "E006", "must be a list of origins"),
-    "short lease": (client(POLICY={"LEASE": 5}), "E007", "must be longer than policy.mint_deadline"),
-    "unknown policy": (client(POLICY={"LEASES": 5}), "E002", "unknown key 'LEASES' (did you mean 'LEASE'?)"),
-    "policy no dict": (client(POLICY=5), "E007", "must be a dict"),
-    "budget of nothing": (client(BUDGET={"PER_MONTH": 0}), "E007", "at least 1"),
-    "unknown cache": (client(CACHE="disc"), "E008", "its CACHE is 'disc'"),
-    "unknown scheme": (cache("rediss2://host"), "E009", "no cache has this URL scheme"),
-    "neither": (cache({"URL": "disk:"}), "E009", "is a dict with 'URL'"),
-    "not importable": (cache({"BACKEND": "no.such.Cache"}), "E009", "'no.such.Cache' cannot be imported"),
-    "no protocol": (cache({"BACKEND": "test_django_settings.NoCache"}), "E009", "has no TokenCache protocol"),
-    "not buildable": (cache({"BACKEND": "test_django_settings.build_boom"}), "E009", "OSError while it was built"),
-    "wrong options": (
-        cache({"BACKEND": "m2m_auth.caches.memory.MemoryTokenCache", "OPTIONS": {"entries": 1}}),
-        "E009",
-        "TypeError while it was built",
-    ),
-    "no such Django cache": (cache({"DJANGO_CACHE": "defualt"}), "E009", "CACHES has no 'defualt' (did you mean 'de"),
-    "dummy": (cache({"DJANGO_CACHE": "dummy"}), "E010", "dummy cache, which stores nothing"),
-    "short key": ({**client(), "ENCRYPTION_KEYS": ["short"]}, "E011", "shorter than 16 bytes"),
+NUMBERS = {
+    "E001": {"CLIENTS": {"billing": "s3cret"}},
+    "E002": client(SCOPES="a"),
+    "E003": client(TOKEN_ENDPOINT=None),
+    "E004": client(TOKEN_ENDPOINT="http://tenant.example/token"),
+    "E005": client(CLIENT_SECRET="s3cret\n"),
+    "E006": client(SCOPE="a,b"),
+    "E007": client(POLICY={"LEASE": 5}),
+    "E008": client(CACHE="disc"),
+    "E009": cache({"DJANGO_CACHE": "defualt"}),
+    "E010": cache({"DJANGO_CACHE": "dummy"}),
+    "E011": {**client(), "ENCRYPTION_KEYS": ["short"]},
 }
+"""An example of each number of an error; tests/support/settings_contract.py has every message."""
 WARNINGS: dict[str, tuple[Any, str, str]] = {
     "memory": (cache("memory:"), "W001", "every worker mints its own tokens"),
     "local memory": (cache({"DJANGO_CACHE": "default"}), "W001", "every worker mints its own tokens"),
@@ -87,11 +58,11 @@ WARNINGS: dict[str, tuple[Any, str, str]] = {
         "W005",
         "so the budget is an estimate",
     ),
-    "maybe a path": (client(CLIENT_SECRET="nowhere.secrets.billing"), "W006", "taken for the secret itself"),
+    "maybe a path": (client(CLIENT_SECRET="nowhere.secrets.billing"), "W006", "used as the secret itself"),
 }
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
-    "dummy": {"BACKEND": DUMMY},
+    "dummy": {"BACKEND": "django.core.cache.backends.dummy.DummyCache"},
     "file": {"BACKEND": FILE, "LOCATION": "/tmp/m2m-auth-tests"},
     "table": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
@@ -102,36 +73,42 @@ CACHES = {
 
 
 def checked(**options: Any) -> list[Any]:
-    """What our checks say."""
+    """What the checks of m2m_auth say."""
     return run_checks(tags=["m2m_auth"], **options)
 
 
-@pytest.mark.parametrize(("setting", "number", "words"), ERRORS.values(), ids=ERRORS)
-def test_a_mistake_is_told_by_the_check_and_at_first_use(setting: Any, number: str, words: str) -> None:
-    """One validation: the check's error, and ImproperlyConfigured before any I/O; neither shows a secret."""
+@pytest.mark.parametrize(("number", "setting"), NUMBERS.items(), ids=NUMBERS)
+def test_the_check_and_the_first_use_say_the_same(number: str, setting: Any) -> None:
+    """One validation: the check has a number, a message and a hint, and ImproperlyConfigured has the same text."""
     with override_settings(M2M_AUTH=setting, CACHES=CACHES):
-        found = [message for message in checked() if message.id == f"m2m_auth.{number}"]
-        assert len(found) == 1, checked()
-        assert isinstance(found[0], Error)
-        assert words in found[0].msg
+        (found,) = checked()
+        assert (type(found), found.id) == (Error, f"m2m_auth.{number}")
         with pytest.raises(ImproperlyConfigured) as caught:
             m2m["billing"].requests_auth()
-        if "billing" in m2m:
-            assert words in str(caught.value)
-        assert "s3cret" not in repr(checked()) + str(caught.value)
+        assert str(caught.value) == found.msg + (f". Fix: {found.hint}" if found.hint else "")
+        assert "s3cret" not in repr(found) + str(caught.value)
+
+
+def test_a_setting_that_is_not_a_dict() -> None:
+    """The check and the first use say so."""
+    with override_settings(M2M_AUTH=[]):
+        (found,) = checked()
+        assert (found.id, found.msg) == ("m2m_auth.E001", "M2M_AUTH: must be a dict, not list")
+        with pytest.raises(ImproperlyConfigured, match=r"^M2M_AUTH: must be a dict, not list\. Fix: "):
+            m2m["billing"].requests_auth()
 
 
 @pytest.mark.parametrize(("setting", "number", "words"), WARNINGS.values(), ids=WARNINGS)
-def test_a_surprise_is_told_and_works(setting: Any, number: str, words: str) -> None:
-    """A warning keeps nobody from using the client."""
+def test_a_surprise_is_a_warning_and_works(setting: Any, number: str, words: str) -> None:
+    """A client with a warning can be used."""
     with override_settings(M2M_AUTH=setting, CACHES=CACHES):
         assert words in next(message.msg for message in checked() if message.id == f"m2m_auth.{number}")
         assert not any(isinstance(message, Error) for message in checked())
         assert m2m["billing"].source.status().state == "none"
 
 
-def test_every_mistake_is_told_at_once() -> None:
-    """Two mistakes in one client and one in another are three problems, and the good client works."""
+def test_every_mistake_is_reported_at_once() -> None:
+    """The mistakes of two clients are all reported, and the third client works."""
     clients = {"good": GOOD, "bad": {**GOOD, "SCOPE": "a,b", "POLICY": {"LEASE": 1}}, "worse": {}}
     with override_settings(M2M_AUTH={"CLIENTS": clients}):
         assert sorted(message.id for message in checked()) == [
@@ -144,7 +121,7 @@ def test_every_mistake_is_told_at_once() -> None:
 
 
 def test_good_settings_say_nothing(tmp_path: Path) -> None:
-    """Every key at once, and not a word."""
+    """With every key at once there is no message."""
     entry = {
         **GOOD,
         "CLIENT_SECRET": "secret_source.fetch",
@@ -166,7 +143,7 @@ def test_good_settings_say_nothing(tmp_path: Path) -> None:
     with override_settings(M2M_AUTH=setting):
         assert checked(include_deployment_checks=True) == []
         source = m2m["billing"].source
-        assert repr(source) == "<TokenSource 'client' at https://tenant.example/oauth/token>"
+        assert repr(source) == "<TokenSource 'client' at https://tenant.example/token>"
         assert not (tmp_path / "t").exists()
 
 
@@ -185,7 +162,7 @@ def test_without_the_setting_there_is_nothing_to_say() -> None:
         m2m.reset()
         assert checked() == []
         assert (list(m2m), len(m2m)) == ([], 0)
-        with pytest.raises(ImproperlyConfigured, match=r"no 'billing'\. Known: none"):
+        with pytest.raises(ImproperlyConfigured, match=r"no client 'billing'\. Known: none"):
             _ = m2m["billing"]
     m2m.reset()
 
@@ -207,14 +184,14 @@ def test_deployment(tmp_path: Path) -> None:
         "CACHES": {"default": f"disk:{media}/tokens", "files": {"DJANGO_CACHE": "default"}},
     }
     with override_settings(M2M_AUTH=setting, CACHES=caches, MEDIA_ROOT=str(media)):
-        told = {(message.id.partition(".")[2], message.msg.partition(":")[0]) for message in checked()}
-        assert {number for number, _ in told} == {"W002", "W004"}
+        found = {(message.id.partition(".")[2], message.msg.partition(":")[0]) for message in checked()}
+        assert {number for number, _ in found} == {"W002", "W004"}
         more = checked(include_deployment_checks=True)
-        assert {(message.id.partition(".")[2], message.msg.partition(":")[0]) for message in more} - told == {
-            ("W011", "M2M_AUTH['CACHES']['default']"),
-            ("W011", "M2M_AUTH['CACHES']['files']"),
-            ("W012", "M2M_AUTH['CACHES']['files']"),
-            ("W013", "M2M_AUTH['CLIENTS']['billing']"),
-            ("W014", "M2M_AUTH['CLIENTS']['billing']"),
-            ("W014", "M2M_AUTH['CLIENTS']['orders']"),
+        assert {(message.id.partition(".")[2], message.msg.partition(":")[0]) for message in more} - found == {
+            ("W011", 'M2M_AUTH["CACHES"]["default"]'),
+            ("W011", 'M2M_AUTH["CACHES"]["files"]'),
+            ("W012", 'M2M_AUTH["CACHES"]["files"]'),
+            ("W013", 'M2M_AUTH["CLIENTS"]["billing"]'),
+            ("W014", 'M2M_AUTH["CLIENTS"]["billing"]'),
+            ("W014", 'M2M_AUTH["CLIENTS"]["orders"]'),
         }

@@ -38,7 +38,7 @@ def project(kind: str, server: FakeAuthorizationServer, folder: Path) -> Iterato
 
 
 def read(url: str) -> str:
-    """What is there."""
+    """The page at this URL."""
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=PATIENCE) as answer:
         return str(answer.read().decode())
 
@@ -59,23 +59,23 @@ def panel(address: str, view: str) -> tuple[str, list[str]]:
 def test_the_calls_of_a_request_and_what_their_token_cost(
     server: FakeAuthorizationServer, tmp_path: Path, kind: str, views: list[str]
 ) -> None:
-    """The first request's token is minted by it, the others' is held; no token, secret or query is shown."""
+    """The first request mints its token, the others use the held one; no token, secret or query is shown."""
     api = f"{server.base_url}/api"
     with project(kind, server, tmp_path) as address:
         first, *others = (panel(address, f"{view}?api={quote(api)}") for view in views)
     for subtitle, cells in (first, *others):
-        came = "minted by this request" if cells is first[1] else "held by this process"
+        origin = "minted by this request" if cells is first[1] else "held by this process"
         get, post = cells[:7], cells[7:14]
         assert subtitle.startswith("2 calls")
-        assert (get[:3], get[6]) == (["billing", f"GET {api}/invoices", "200"], came)
-        assert (post[:3], post[6]) == (["billing", f"POST {api}/orders", "200"], came)
+        assert (get[:3], get[6]) == (["billing", f"GET {api}/invoices", "200"], origin)
+        assert (post[:3], post[6]) == (["billing", f"POST {api}/orders", "200"], origin)
         for call in (get, post):
             assert re.fullmatch(r"\d+\.\d ms", call[3])
             assert re.fullmatch(r"[0-9a-f]{8}", call[4])
             assert re.fullmatch(r"\d+\.\d s", call[5])
     assert re.fullmatch(r"2 calls, 1 minted in \d+\.\d ms", first[0])
     assert first[1][14:17] == ["billing", "minted (cold)", first[1][4]]
-    assert all(cells[14:] == ["Nothing: the process held them."] for _, cells in others)
+    assert all(cells[14:] == ["Nothing: the process held all of them."] for _, cells in others)
     assert server.mints == 1
     sent = server.api_calls[0].headers["authorization"].removeprefix("Bearer ")
     assert sent not in repr((first, others))
@@ -83,7 +83,7 @@ def test_the_calls_of_a_request_and_what_their_token_cost(
 
 
 def test_a_second_try_and_a_request_without_calls(server: FakeAuthorizationServer, tmp_path: Path) -> None:
-    """A refused token makes two calls and a mint; a view that calls nobody says so. A URL is escaped."""
+    """A refused token makes two calls and a mint; a view without calls has none. A URL is escaped."""
     with project("wsgi", server, tmp_path) as address:
         subtitle, cells = panel(address, "refused")
         idle = panel(address, "idle")
@@ -92,7 +92,7 @@ def test_a_second_try_and_a_request_without_calls(server: FakeAuthorizationServe
     assert cells[12:14] == ["0.0 s", "minted by this request"]
     assert [cells[number] for number in (15, 19, 23)] == ["minted (cold)", "refused by an API", "minted (rejected)"]
     assert subtitle.startswith("2 calls, 2 minted")
-    assert idle == ("0 calls", ["No call of this request carried a token, or none was answered.", *idle[1][1:]])
+    assert idle == ("0 calls", ["This request made no call with a token that was answered.", *idle[1][1:]])
 
 
 def test_the_panel_in_a_browser(server: FakeAuthorizationServer, tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_panel_in_a_browser(server: FakeAuthorizationServer, tmp_path: Path)
         assert [each for each in driver.get_log("browser") if each["level"] == "SEVERE"] == []
 
 
-def test_nothing_of_the_toolbar_is_imported_without_it() -> None:
+def test_the_toolbar_is_not_imported_without_the_panel() -> None:
     """A project without the panel in its settings does not load the toolbar."""
     modules = "django_m2m_auth, django_m2m_auth.apps, django_m2m_auth.checks"
     script = f"import sys, {modules}; print('debug_toolbar' in sys.modules)"

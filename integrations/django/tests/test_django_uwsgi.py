@@ -1,4 +1,4 @@
-"""uWSGI, preforking: the master loads the project and forks its workers by itself, past Python's ``os.fork``."""
+"""uWSGI, preforking: the master loads the project and forks its workers without Python's ``os.fork``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROGRAM = Path(sys.executable).with_name("uwsgi")
 LISTEN = ["--http-socket=127.0.0.1:0", "--master", "--die-on-term", "--need-app", "--module=django_uwsgi"]
 WORKERS = ["--processes=3", "--threads=2", "--enable-threads"]
 
-pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="uWSGI is not here: pip install pyuwsgi")
+pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="uWSGI is not installed: pip install pyuwsgi")
 
 
 @pytest.mark.parametrize(
@@ -22,13 +22,13 @@ pytestmark = pytest.mark.skipif(not PROGRAM.exists(), reason="uWSGI is not here:
     [
         ("before", []),
         ("after", []),
-        # uWSGI tells Python of its forks only if it is asked to; else a child notices by its pid.
+        # uWSGI runs Python's fork hooks only with this option. Otherwise a child notices the fork by its pid.
         ("during", []),
         ("during", ["--py-call-uwsgi-fork-hooks"]),
     ],
 )
 def test_uwsgi(server: FakeAuthorizationServer, tmp_path: Path, when: str, options: list[str]) -> None:
-    """The first token is got in the master, in a worker, or while the master forks: all workers answer, one mint."""
+    """The master, a worker, or the master during its forks gets the first token: all workers answer, one mint."""
     server.latency = 1  # time for all workers to want a token while there is none
     log = tmp_path / "log"
 

@@ -28,13 +28,13 @@ MIDDLEWARE = ["django.middleware.csrf.CsrfViewMiddleware", "django_m2m_auth.rece
 
 
 class Own:
-    """A verifier of the test's own, which counts: every token but "bad" is good, and is the client's id."""
+    """A verifier that counts. Every token except "bad" is good, and is the client's id."""
 
     def __init__(self) -> None:
         self.verified: list[str] = []
 
     def verify(self, token: str) -> VerifiedToken:
-        """Count, and say."""
+        """Counts, and returns the token's facts."""
         self.verified.append(token)
         if token == "bad":
             raise InvalidToken("The token is bad.")
@@ -42,7 +42,7 @@ class Own:
 
 
 def seen(request: Any) -> JsonResponse:
-    """What a view knows of its caller."""
+    """A view that answers what it knows of its caller."""
     return JsonResponse({"client": request.m2m.client_id, "scopes": sorted(request.m2m.scopes)})
 
 
@@ -52,8 +52,8 @@ async def seen_async(request: Any) -> JsonResponse:
 
 
 def who(request: Any) -> HttpResponse:
-    """A view for everybody, that looks whether a service calls."""
-    return HttpResponse("nobody" if request.m2m is None else request.m2m.client_id)
+    """A view for everyone, which answers which service calls."""
+    return HttpResponse("no service" if request.m2m is None else request.m2m.client_id)
 
 
 async def who_async(request: Any) -> HttpResponse:
@@ -66,7 +66,7 @@ class Order(View):
     """A class-based view with a path argument."""
 
     def post(self, request: Any, number: int) -> HttpResponse:
-        """Say who orders what."""
+        """Answers who orders what."""
         return HttpResponse(f"{request.m2m.client_id} orders {number}")
 
 
@@ -94,7 +94,7 @@ class TestReceivingOverTheWire(ReceivingContract):
 
     @contextmanager
     def serve(self, receiving: Any) -> Iterator[str]:
-        """The project on its own port."""
+        """The project on a port."""
         with project(receiving), serving(WSGIHandler()) as url:
             yield url
 
@@ -104,7 +104,7 @@ class TestReceivingWithoutMiddleware(ReceivingContract):
 
     @contextmanager
     def serve(self, receiving: Any) -> Iterator[str]:
-        """The project on its own port."""
+        """The project on a port."""
         with project(receiving, MIDDLEWARE[:1]), serving(WSGIHandler()) as url:
             yield url
 
@@ -113,15 +113,15 @@ class TestReceivingWithoutMiddleware(ReceivingContract):
 @pytest.mark.parametrize(
     ("headers", "client"),
     [
-        ({}, "nobody"),
-        ({"Authorization": "Bearer bad"}, "nobody"),
-        ({"Authorization": "Bearer a b"}, "nobody"),
-        ({"Authorization": "Basic YTpi"}, "nobody"),
+        ({}, "no service"),
+        ({"Authorization": "Bearer bad"}, "no service"),
+        ({"Authorization": "Bearer a b"}, "no service"),
+        ({"Authorization": "Basic YTpi"}, "no service"),
         ({"Authorization": "Bearer shop"}, "shop"),
     ],
 )
 def test_a_view_for_everybody(view: str, headers: dict[str, str], client: str) -> None:
-    """``request.m2m`` is None without a good token, and nobody is refused where nothing is required; sync and async."""
+    """``request.m2m`` is None without a good token; a view without a requirement refuses no call; sync and async."""
     with project(Own()):
         assert Client().get(f"/{view}", headers=headers).content.decode() == client
         answer = asyncio.run(AsyncClient().get(f"/{view}", headers=headers))
@@ -130,7 +130,7 @@ def test_a_view_for_everybody(view: str, headers: dict[str, str], client: str) -
 
 @pytest.mark.parametrize("view", ["read", "async"])
 def test_a_token_is_verified_once(view: str) -> None:
-    """The decorator takes what the middleware has found, good or bad."""
+    """The decorator uses the middleware's result, good or bad."""
     own = Own()
     with project(own):
         assert Client().get(f"/{view}", headers={"Authorization": "Bearer shop"}).status_code == 200
@@ -140,7 +140,7 @@ def test_a_token_is_verified_once(view: str) -> None:
 
 
 def test_one_middleware_class_for_both() -> None:
-    """Around an async application it is a coroutine function itself, around a sync one it is not."""
+    """The middleware is a coroutine function around an async application, and not around a sync one."""
 
     async def async_response(request: HttpRequest) -> HttpResponse:
         return HttpResponse()
@@ -153,7 +153,7 @@ def test_one_middleware_class_for_both() -> None:
 
 @pytest.mark.parametrize("middleware", [MIDDLEWARE, MIDDLEWARE[:1]], ids=["middleware", "decorator only"])
 def test_the_event_loop_goes_on_while_keys_are_fetched(middleware: list[str]) -> None:
-    """The issuer hangs; another request of the same loop is answered meanwhile, and only then the issuer answers."""
+    """While the issuer hangs, another request of the same loop is answered; then the issuer answers."""
 
     async def both(issuer: Issuer) -> list[int]:
         issuer.open.clear()
@@ -171,7 +171,7 @@ def test_the_event_loop_goes_on_while_keys_are_fetched(middleware: list[str]) ->
 
 
 def test_class_based_views_and_csrf() -> None:
-    """``method_decorator`` on ``dispatch``; services send no CSRF token and need none, others are still refused."""
+    """``method_decorator`` on ``dispatch``; services need no CSRF token; calls without a good token are refused."""
     with project(Own()):
         client = Client(enforce_csrf_checks=True)
         answer = client.post("/orders/7", headers={"Authorization": "Bearer shop"})
@@ -180,14 +180,14 @@ def test_class_based_views_and_csrf() -> None:
 
 
 def test_a_decorated_view_stays_what_it_is() -> None:
-    """Async stays async, and the name stays the name."""
+    """An async view stays async, and a view keeps its name."""
     assert iscoroutinefunction(require_m2m(seen_async))
     assert not iscoroutinefunction(require_m2m(seen))
     assert require_m2m(scope="read")(seen).__name__ == "seen"
 
 
 def test_settings_are_read_again_when_they_change() -> None:
-    """A test's ``override_settings`` counts at once; unchanged settings keep their verifier, with its keys."""
+    """``override_settings`` takes effect at once; unchanged settings keep their verifier with its keys."""
     with project({"ISSUER": "https://one.example", "AUDIENCE": "api"}):
         one = receiving_verifier()
         assert receiving_verifier() is one
@@ -207,6 +207,6 @@ def test_settings_that_make_no_sense_let_nobody_in(receiving: Any, view: str) ->
 
 
 def test_a_scope_that_cannot_be_one_is_found_at_import() -> None:
-    """A slip in the decorator is an error before any call."""
+    """A mistake in the decorator is an error before any call."""
     with pytest.raises(ConfigurationError, match="scope"):
         require_m2m(scope="read,write")

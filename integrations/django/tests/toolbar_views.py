@@ -58,12 +58,12 @@ def refused(request: Any) -> HttpResponse:
 
 
 def no_icon(request: Any) -> HttpResponse:
-    """Browsers ask; an answer of 404 would be an error in their log."""
+    """Browsers request it; a 404 would be an error in their log."""
     return HttpResponse(status=204)
 
 
 def idle(request: Any) -> HttpResponse:
-    """A view that calls nobody."""
+    """A view that makes no call."""
     return HttpResponse(PAGE)
 
 

@@ -1,4 +1,4 @@
-"""Fixtures of the Flask package's tests: an authorization server, and apps that ask it for tokens."""
+"""Fixtures of the Flask package's tests: an authorization server, and apps that get tokens from it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from m2m_auth.testing import FakeAuthorizationServer
 
 @pytest.fixture(autouse=True)
 def cold_registry() -> None:
-    """A port may come again, and with it a key: no test meets another's token."""
+    """No test uses a token of another: the system may give a port, and so a key, twice."""
     forget_everything()
 
 
 @pytest.fixture(autouse=True)
 def cache_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The default disk cache is this test's own."""
+    """Each test has its own default disk cache."""
     folder = tmp_path / "cache-home"
     folder.mkdir(mode=0o700)
     monkeypatch.setenv("XDG_CACHE_HOME", str(folder))
@@ -41,13 +41,13 @@ def server() -> Iterator[FakeAuthorizationServer]:
 
 @pytest.fixture
 def m2m() -> M2M:
-    """One extension object, as a project has one."""
+    """The extension object."""
     return M2M()
 
 
 @pytest.fixture
 def make_app(server: FakeAuthorizationServer, m2m: M2M) -> MakeApp:
-    """A factory, as projects have one."""
+    """An application factory."""
 
     def create_app(client: dict[str, Any] | None = None, **config: Any) -> Flask:
         app = Flask("shop")

@@ -11,5 +11,5 @@ class MakeApp(Protocol):
     """An app whose client ``billing`` is known to ``server``; ``client`` replaces some of its keys."""
 
     def __call__(self, client: dict[str, Any] | None = None, **config: Any) -> Flask:
-        """The app; ``config`` goes over its configuration, before it is initialised."""
+        """The app; ``config`` updates its configuration before it is initialised."""
         ...

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
+from commands_contract import CommandsContract, Ran
 from flask import Flask
 from flask_apps import MakeApp
 from flask_caching import Cache
 from flask_m2m_auth import M2M
 
+from m2m_auth import TokenSource
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 
@@ -20,89 +24,55 @@ def run(app: Flask, *arguments: str) -> Result:
     return app.test_cli_runner().invoke(args=["m2m-auth", *arguments])
 
 
-def test_status(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
-    """It mints nothing; afterwards it tells the token's fingerprint, in a table and as JSON."""
-    app = make_app()
-    assert json.loads(run(app, "status", "--json").output)[0]["state"] == "none"
-    assert server.token_requests == 0
-    with app.app_context():
-        token = m2m["billing"].source.token()
-    table, found = run(app, "status").output, json.loads(run(app, "status", "--json").output)
-    assert "billing" in table
-    assert token.fingerprint in table
-    assert [(each["alias"], each["state"], each["fingerprint"]) for each in found] == [
-        ("billing", "fresh", token.fingerprint)
-    ]
-    assert found[0]["mints"]["month"] == 1
+@pytest.mark.filterwarnings("ignore")  # Flask-Caching's about its own file cache
+class TestCommands(CommandsContract):
+    """The contract of all frameworks."""
+
+    def app(self, settings: dict[str, Any]) -> Flask:
+        """An app with these settings."""
+        app = Flask("shop")
+        app.config.update({f"M2M_AUTH_{name}": value for name, value in settings.items()})
+        return app
+
+    def run(self, settings: dict[str, Any], *arguments: str) -> Ran:
+        """The command of a new app, whose configuration is read when the command needs it."""
+        app = self.app({})
+        M2M(app)
+        app.config.update(self.app(settings).config)
+        folder = next((each["FOLDER"] for each in settings.get("CACHES", {}).values() if "FOLDER" in each), None)
+        if folder is not None:
+            app.config["M2M_AUTH_CACHES"] = {"default": {"FLASK_CACHING": True}}
+            Cache(app, config={"CACHE_TYPE": "FileSystemCache", "CACHE_DIR": folder})
+        done = run(app, *arguments)
+        return Ran(done.exit_code != 0, done.stdout, done.stderr.removeprefix("Error: ").rstrip("\n"))
+
+    def source(self, settings: dict[str, Any]) -> TokenSource:
+        """The source in a new app."""
+        app = self.app(settings)
+        m2m = M2M(app)
+        with app.app_context():
+            return m2m["billing"].source
+
+    def forget(self) -> None:
+        """Each command has a new app; the tokens are the process's."""
+        forget_everything()
+
+    @pytest.fixture
+    def file_cache(self, tmp_path: Path) -> dict[str, Any]:
+        """Flask-Caching's FileSystemCache, which has no lease."""
+        return {"FOLDER": str(tmp_path / "files")}
 
 
-def test_token(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
-    """A fingerprint; the token itself, and nothing else, only with --reveal."""
-    app = make_app()
-    words, facts = run(app, "token", "billing").output, json.loads(run(app, "token", "billing", "--json").output)
-    revealed = run(app, "token", "billing", "--reveal")
-    as_json = json.loads(run(app, "token", "billing", "--reveal", "--json").output)
-    assert server.is_active(revealed.output.strip())
-    assert as_json == {"access_token": revealed.output.strip()}
-    assert facts["fingerprint"] in words
-    assert revealed.output.strip() not in words + json.dumps(facts)
-    assert server.mints == 1
-
-
-def test_renew_and_clear(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
-    """renew mints now; clear forgets, so that the next call mints."""
-    app = make_app()
-    first = json.loads(run(app, "token", "billing", "--json").output)["fingerprint"]
-    second = json.loads(run(app, "renew", "billing", "--json").output)["fingerprint"]
-    assert (first != second, server.mints) == (True, 2)
-    assert second in run(app, "token", "billing").output
-    assert run(app, "clear", "billing").output == "billing: cleared; the next call mints\n"
-    assert json.loads(run(app, "clear", "billing", "--json").output) == {"alias": "billing", "cleared": True}
-    assert server.mints == 2
-    assert run(app, "token", "billing").exit_code == 0
-    assert server.mints == 3
-
-
-def test_doctor(server: FakeAuthorizationServer, make_app: MakeApp, tmp_path: Path) -> None:
-    """A good cache by URL and one by import path are raced for by processes; exit code 0."""
-    disk = {"BACKEND": "m2m_auth.caches.disk.DiskTokenCache", "OPTIONS": {"folder": str(tmp_path / "mine")}}
-    app = make_app(M2M_AUTH_CACHES={"default": "disk:", "mine": disk})
-    done = run(app, "doctor", "--json")
-    findings = json.loads(done.output)
-    assert {finding["alias"] for finding in findings} == {"default", "mine"}
+def test_doctor_races_two_processes(server: FakeAuthorizationServer, make_app: MakeApp, tmp_path: Path) -> None:
+    """Processes race for the lease of a cache by URL and of one by import path; exit code 0."""
+    disk = {"BACKEND": "m2m_auth.caches.disk.DiskTokenCache", "OPTIONS": {"folder": str(tmp_path / "own")}}
+    done = run(make_app(M2M_AUTH_CACHES={"default": f"disk:{tmp_path}/tokens", "own": disk}), "doctor", "--json")
+    findings = json.loads(done.stdout)
     assert [finding for finding in findings if not finding["ok"]] == []
     raced = [finding["alias"] for finding in findings if "two processes raced" in finding["what"]]
-    assert raced == ["default", "mine"]
+    assert raced == ["default", "own"]
     assert done.exit_code == 0
     assert server.token_requests == 0
-
-
-@pytest.mark.filterwarnings("ignore")
-def test_doctor_finds_a_cache_without_a_lease(make_app: MakeApp, tmp_path: Path) -> None:
-    """Flask-Caching's files: what is wrong, the fix, and exit code 1."""
-    app = make_app(
-        M2M_AUTH_CACHES={"default": {"FLASK_CACHING": True}},
-        CACHE_TYPE="FileSystemCache",
-        CACHE_DIR=str(tmp_path / "c"),
-    )
-    Cache(app)
-    done = run(app, "doctor")
-    assert "WRONG  default: it has no atomic add" in done.output
-    assert "Fix: " in done.output
-    assert done.exit_code == 1
-
-
-def test_errors_are_words(server: FakeAuthorizationServer, make_app: MakeApp) -> None:
-    """An unknown alias, a refused secret, a misconfiguration: a line on stderr and exit code 1, no traceback."""
-    app = make_app({"CLIENT_SECRET": "not the secret"})
-    refused, unknown = run(app, "token", "billing"), run(app, "renew", "\x1b[2J<billing>")
-    broken = run(make_app(M2M_AUTH_CACHES={"default": "reddis://host"}), "doctor")
-    for done, words in ((refused, "invalid_client"), (unknown, "Known: 'billing'"), (broken, "did you mean 'redis'")):
-        assert (done.exit_code, done.stdout) == (1, "")
-        assert done.stderr.startswith("Error: ")
-        assert words in done.stderr
-        assert done.stderr.rstrip("\n").isprintable()
-        assert "not the secret" not in done.stderr
 
 
 def test_help(make_app: MakeApp) -> None:

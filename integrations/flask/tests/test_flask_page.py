@@ -36,7 +36,7 @@ class Forms(HTMLParser):
 
 @pytest.fixture
 def app(make_app: MakeApp) -> Flask:
-    """An app with the page, open to whoever sends a header."""
+    """An app with the page, for requests with a header."""
     from flask import request
 
     app = make_app()
@@ -46,7 +46,7 @@ def app(make_app: MakeApp) -> Flask:
 
 @pytest.fixture
 def operator(app: Flask) -> FlaskClient:
-    """A browser of somebody who may see the page."""
+    """A test client that sends the header."""
     client = app.test_client()
     client.environ_base["HTTP_X_OPERATOR"] = "yes"
     return client
@@ -60,21 +60,21 @@ def press(client: FlaskClient, operation: str, **headers: str) -> TestResponse:
 
 @pytest.mark.parametrize("access", [None, True, "is_admin"])
 def test_no_page_without_an_access_check(access: Any) -> None:
-    """There is no blueprint to register, and the error shows how."""
-    with pytest.raises(ConfigurationError, match=r"needs a callable that says who may see it\. Fix: status_page\("):
+    """There is no blueprint, and the error shows the fix."""
+    with pytest.raises(ConfigurationError, match=r"needs a callable that decides who may see it\. Fix: status_page\("):
         status_page(access)
     with pytest.raises(TypeError):
         status_page()  # type: ignore[call-arg]
 
 
 def test_off_by_default(make_app: MakeApp) -> None:
-    """An app that asks for nothing has no route but Flask's own."""
+    """An app that registers nothing has Flask's own route only."""
     assert [rule.endpoint for rule in make_app().url_map.iter_rules()] == ["static"]
 
 
 @pytest.mark.parametrize("answer", [False, None, 1, "yes", ("body", 200), {"user": 1}])
 def test_access_is_granted_by_true_alone(make_app: MakeApp, server: FakeAuthorizationServer, answer: Any) -> None:
-    """Whatever is merely truthy is a 403, for looking and for acting; nothing is minted."""
+    """A truthy value that is not True is a 403 for GET and POST; nothing is minted."""
     app = make_app()
     app.register_blueprint(status_page(lambda: answer), url_prefix="/tokens")
     client = app.test_client()
@@ -109,7 +109,7 @@ def test_the_page(server: FakeAuthorizationServer, app: Flask, operator: FlaskCl
 
 
 def test_its_headers(operator: FlaskClient) -> None:
-    """Not cached, not framed, no script; its styles have the nonce; its cookie is out of scripts' and others' reach."""
+    """Not cached, not framed, no script; its styles have the nonce; scripts and other sites cannot read its cookie."""
     first, second = operator.get("/tokens/"), operator.get("/tokens/", base_url="https://localhost")
     policy = first.headers["Content-Security-Policy"]
     (nonce,) = re.findall(r"style-src 'nonce-([\w-]+)'", policy)
@@ -125,7 +125,7 @@ def test_its_headers(operator: FlaskClient) -> None:
 
 
 def test_the_buttons(server: FakeAuthorizationServer, operator: FlaskClient) -> None:
-    """Renew mints one, Clear forgets it; both lead back to the page, which a reload does not post again."""
+    """Renew mints one, Clear forgets it; both redirect to the page, so a reload does not post again."""
     renewed = press(operator, "renew", **{"Sec-Fetch-Site": "same-origin"})
     assert (renewed.status_code, renewed.headers["Location"]) == (303, "/tokens/")
     assert server.mints == 1
@@ -136,16 +136,16 @@ def test_the_buttons(server: FakeAuthorizationServer, operator: FlaskClient) -> 
 
 
 def test_a_button_that_fails(server: FakeAuthorizationServer, operator: FlaskClient) -> None:
-    """The page comes with the failure in words."""
+    """The page shows the failure."""
     server.fail("503")
     failed = press(operator, "renew")
     assert failed.status_code == 502
-    assert "role='alert'" in failed.text
+    assert 'role="alert"' in failed.text
     assert "503" in failed.text
 
 
 def forged(client: FlaskClient) -> dict[str, TestResponse]:
-    """Every way to press a button without the page."""
+    """Every way to post without the page."""
     (form,) = Forms(client.get("/tokens/").text).found
     form = {**form, "operation": "renew"}
     without = {name: value for name, value in form.items() if name != "m2m_auth_csrf"}
@@ -191,7 +191,7 @@ def test_forms_that_make_no_sense(
 
 
 def test_hostile_aliases(make_app: MakeApp, server: FakeAuthorizationServer) -> None:
-    """Markup in an alias, or in what a server says, is text on the page; the alias' buttons work."""
+    """Markup in an alias or in a server's message is text on the page; the alias's buttons work."""
     alias = "<script>alert('1')</script>\"/../{0}%s"
     client = {"TOKEN_ENDPOINT": server.token_endpoint, "CLIENT_ID": "client", "CLIENT_SECRET": "secret"}
     app = make_app(M2M_AUTH_CLIENTS={alias: client})
@@ -207,7 +207,7 @@ def test_hostile_aliases(make_app: MakeApp, server: FakeAuthorizationServer) -> 
 
 
 def test_under_a_prefix(operator: FlaskClient) -> None:
-    """Mounted below a path by the server, form and cookie stay below it."""
+    """Where the server mounts the app below a path, form and cookie have that path."""
     page = operator.get("/tokens/", base_url="http://localhost/shop")
     assert Forms(page.text).found[0]["action"] == "/shop/tokens/"
     assert "Path=/shop/tokens/" in page.headers["Set-Cookie"]

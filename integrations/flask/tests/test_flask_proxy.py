@@ -13,7 +13,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 
 
 def test_the_proxy_in_a_flask_app(server: FakeAuthorizationServer, tmp_path: Path) -> None:
-    """Below the blueprint's prefix: one mint for careless clients, RFC 6749's refusals, and nothing else to see."""
+    """Below the blueprint's prefix: one mint for careless clients, RFC 6749's refusals, and no other page."""
     proxy, secret = proxy_and_secret(server, tmp_path)
     app = Flask("partners")
     app.register_blueprint(blueprint(proxy, "tokens", "/partners"))

@@ -1,4 +1,4 @@
-"""A service as a Flask blueprint: the same as on WSGI's own end, and at home in Flask."""
+"""A service as a Flask blueprint passes the contract of all servers, and works with Flask's parts."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class TestFlask(ServingContract):
 
     @pytest.fixture
     def base_url(self, on_waitress: str) -> str:
-        """Where it is."""
+        """The server's URL."""
         return on_waitress
 
 
 def test_a_vendor_knows_the_sessions_user(server: FakeAuthorizationServer) -> None:
-    """The caller function runs in the request's context: Flask's session says who asks, and whose token it is."""
+    """The caller function runs in the request's context: it reads the caller from Flask's session."""
     vendor = TokenVendor(
         lambda narrowed: narrowed.source(server.token_endpoint, "client", "secret"),
         caller=lambda _: session.get("user"),
@@ -60,7 +60,7 @@ def test_a_vendor_knows_the_sessions_user(server: FakeAuthorizationServer) -> No
 
 
 def test_two_services_live_in_one_app() -> None:
-    """Each under its own name and place."""
+    """Two services have two names and two prefixes."""
     app = Flask("two")
     for name in ("one", "two"):
         app.register_blueprint(blueprint(Echo(), name, f"/{name}"))
@@ -93,7 +93,7 @@ def test_a_body_that_a_hook_has_read_is_not_lost(how: str, chunked: bool) -> Non
 
 
 def test_a_path_with_many_slashes_is_no_redirect() -> None:
-    """Werkzeug would send the client to another URL, made of the Host header, with an answer that caches keep."""
+    """Werkzeug would redirect to a URL made of the Host header, with an answer that caches keep."""
     app = Flask("slashes")
     app.register_blueprint(blueprint(Echo(), "echo", "/at"))
     for path in ("/at//", "/at//x", "/at/x//y"):

@@ -1,4 +1,4 @@
-"""The blinker signals: what happens to an app's tokens, told to whoever listens, with the app as the sender."""
+"""The blinker signals about an app's tokens; the app is the sender."""
 
 from __future__ import annotations
 
@@ -15,42 +15,42 @@ from m2m_auth.testing import FakeAuthorizationServer
 
 
 def test_a_mint_is_told(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
-    """The sender is the app itself, not a proxy; alias and event say of which client, and which token."""
-    told: list[tuple[Flask, str, Event]] = []
+    """The sender is the app itself, not a proxy; alias and event name the client and the token."""
+    received: list[tuple[Flask, str, Event]] = []
 
     def receiver(sender: Flask, alias: str, event: Event, **_: Any) -> None:
         with sender.app_context():
-            told.append((sender, m2m[alias].alias, event))
+            received.append((sender, m2m[alias].alias, event))
 
     app, other = make_app(), make_app()
     with token_minted.connected_to(receiver, sender=app):
         for each in (app, other):
             with each.app_context():
                 token = m2m["billing"].source.token()
-    (event,) = [event for sender, alias, event in told if sender is app and alias == "billing"]
+    (event,) = [event for sender, alias, event in received if sender is app and alias == "billing"]
     assert (event.kind, event.fingerprint, event.reason) == ("minted", token.fingerprint, "cold")
-    assert len(told) == 1
+    assert len(received) == 1
 
 
 def test_a_failure_is_told(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
-    """With the reason, and when the next attempt is."""
-    told: list[Event] = []
+    """The event has the reason, and when the next attempt may be."""
+    received: list[Event] = []
 
     def receiver(sender: Flask, event: Event, **_: Any) -> None:
-        told.append(event)
+        received.append(event)
 
     server.fail("503")
     app = make_app()
     with renewal_failed.connected_to(receiver, sender=app), app.app_context(), pytest.raises(TokenUnavailable):
         m2m["billing"].source.token()
-    assert [(event.alias, event.reason) for event in told] == [("billing", "http_503")]
-    assert told[0].holds > 0
+    assert [(event.alias, event.reason) for event in received] == [("billing", "http_503")]
+    assert received[0].holds > 0
 
 
 def test_a_receiver_that_raises_breaks_nothing(
     server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The token comes all the same; the log names the exception."""
+    """The token is minted all the same; the log names the exception."""
 
     def receiver(sender: Flask, **_: Any) -> None:
         raise ZeroDivisionError(sender)

@@ -16,15 +16,15 @@ from m2m_auth.verifier import VerifiedToken
 
 
 class Own:
-    """A verifier of the test's own: the token is the client's id."""
+    """A verifier for which every token is good, and is the client's id."""
 
     def verify(self, token: str) -> VerifiedToken:
-        """Everybody is good."""
+        """Returns the token's facts."""
         return VerifiedToken(client_id=token, scopes=frozenset({"read"}), claims={})
 
 
 def seen() -> Response:
-    """What a view knows of its caller."""
+    """A view that answers what it knows of its caller."""
     return jsonify(client=g.m2m.client_id, scopes=sorted(g.m2m.scopes))
 
 
@@ -53,18 +53,18 @@ class TestReceivingOverTheWire(ReceivingContract):
     """The contract, on a real port."""
 
     def serve(self, receiving: Any) -> AbstractContextManager[str]:
-        """The application on its own port."""
+        """The application on a port."""
         return serving(make_app(receiving))
 
 
 def test_a_view_keeps_its_name() -> None:
-    """Flask names endpoints by functions, so a decorated one must look like the one inside."""
+    """Flask names endpoints by functions, so a decorated view keeps the name of its function."""
     assert require_m2m(scope="read")(seen).__name__ == "seen"
     assert require_m2m(seen).__doc__ == seen.__doc__
 
 
 def test_path_arguments_arrive() -> None:
-    """What Flask passes to the view gets there."""
+    """The view gets the path's arguments."""
     app = Flask("api")
     app.config["M2M_AUTH_RECEIVING"] = Own()
 
@@ -104,7 +104,7 @@ def test_config_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("receiving", [None, {"ISSUER": "https://tenant.example"}, {"ISSUER": "x", "AUDIENCE": "y"}])
 def test_config_that_makes_no_sense_lets_nobody_in(receiving: Any) -> None:
-    """A view that cannot verify is an error of the application, and never open; the message names the config."""
+    """A view that cannot verify raises, and lets no call in; the message names the setting."""
     client = make_app(receiving).test_client()
     assert client.get("/read", headers={"Authorization": "Bearer a"}).status_code == 500
     app = make_app(receiving)
@@ -114,13 +114,13 @@ def test_config_that_makes_no_sense_lets_nobody_in(receiving: Any) -> None:
 
 
 def test_a_scope_that_cannot_be_one_is_found_at_import() -> None:
-    """A slip in the decorator is an error before any call."""
+    """A mistake in the decorator is an error before any call."""
     with pytest.raises(ConfigurationError, match="scope"):
         require_m2m(scope="read,write")
 
 
 def test_the_view_is_not_run_for_who_may_not() -> None:
-    """Refused calls do not get as far as the view, and leave nothing in ``g``."""
+    """Refused calls do not reach the view, and leave nothing in ``g``."""
     app = Flask("api")
     app.config["M2M_AUTH_RECEIVING"] = Own()
     ran = []
@@ -132,7 +132,7 @@ def test_the_view_is_not_run_for_who_may_not() -> None:
         return ""
 
     @app.after_request
-    def look(response: Response) -> Response:
+    def check(response: Response) -> Response:
         response.headers["X-Seen"] = str("m2m" in g)
         return response
 

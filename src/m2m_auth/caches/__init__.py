@@ -4,7 +4,8 @@ A cache holds opaque, already sealed bytes; it never sees a token in the clear. 
 imported only when its cache is opened.
 """
 
+from ..runtime.fork_safety import delaying_forks
 from .opening import from_client, from_url
 from .protocol import Capabilities, TokenCache
 
-__all__ = ["Capabilities", "TokenCache", "from_client", "from_url"]
+__all__ = ["Capabilities", "TokenCache", "delaying_forks", "from_client", "from_url"]

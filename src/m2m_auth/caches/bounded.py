@@ -8,14 +8,13 @@ from __future__ import annotations
 import base64
 import logging
 import math
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from ..errors import CacheUnavailable, ConfigurationError
-from ..runtime.fork_safety import on_fork
+from ..runtime.fork_safety import ForkSafeLock
 from .memory import MemoryTokenCache
 from .protocol import OPTIONAL_KEY_PREFIX, Capabilities, TokenCache, release_thread
 
@@ -100,8 +99,7 @@ class BoundedCache:
         self._stored: dict[str, tuple[int, float]] = {}
         """Entries that this process put into the store: bytes, and until when by the monotonic clock."""
         self._warned = False
-        self._lock = threading.Lock()
-        on_fork(self)
+        self._lock = ForkSafeLock()
 
     def __repr__(self) -> str:
         return (
@@ -109,10 +107,6 @@ class BoundedCache:
             if self._cache is not None
             else f"BoundedCache({type(self._store).__name__})"
         )
-
-    def after_fork(self) -> None:
-        """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.Lock()
 
     def get(self, key: str) -> bytes | None:
         """The live value, or None. One in the store is newer than one that did not fit: another process stored it."""

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 import time
 
 from ..errors import ConfigurationError
 from ..runtime.bounded_map import BoundedMap
-from ..runtime.fork_safety import on_fork
+from ..runtime.fork_safety import ForkSafeLock
 from .protocol import Capabilities
 
 __all__ = ["MemoryTokenCache"]
@@ -29,8 +28,7 @@ class MemoryTokenCache:
             raise ConfigurationError(f"MemoryTokenCache: max_entries={max_entries} must be at least 1")
         self._entries: BoundedMap[str, tuple[bytes, float]] = BoundedMap(max_entries)
         """Each value, and until when it lives by the monotonic clock."""
-        self._lock = threading.Lock()
-        on_fork(self)
+        self._lock = ForkSafeLock()
 
     @classmethod
     def from_url(cls, url: str) -> MemoryTokenCache:
@@ -38,10 +36,6 @@ class MemoryTokenCache:
         if not url.endswith(":"):
             raise ConfigurationError(f"cache={url!r}: 'memory:' takes nothing after the colon. Fix: cache='memory:'")
         return cls()
-
-    def after_fork(self) -> None:
-        """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.Lock()
 
     def _live(self, key: str) -> tuple[bytes, float] | None:
         entry = self._entries.get(key)

@@ -46,9 +46,9 @@ def clear(source: TokenSource) -> None:
 
     def forget() -> bool:
         try:
-            return credential.shared.forget(context.events)
+            return credential.store.forget(context.events)
         finally:
-            credential.shared.release_thread()
+            credential.store.release_thread()
 
     # The cache first: a call between the two steps would otherwise take the token from the cache again.
     forgotten = on_worker_thread(forget)

@@ -106,13 +106,13 @@ def _report(alias: str, source: TokenSource) -> ClientReport:
     try:
         known = _with_shared_failure(_with_shared_token(own, context, credential), context, credential)
     finally:
-        credential.shared.release_thread()
-    return replace(known, expiring_at=_expiring_at(known, context), cache_answers=not credential.shared.failing)
+        credential.store.release_thread()
+    return replace(known, expiring_at=_expiring_at(known, context), cache_answers=not credential.store.failing)
 
 
 def _with_shared_token(report: ClientReport, context: RenewalContext, credential: Credential) -> ClientReport:
     """The same, with the shared cache's token if that one lives longer and no API has refused it."""
-    entry = credential.shared.read(context.events, newest=True)
+    entry = credential.store.read(context.events, newest=True)
     if entry is None or entry.value is None:
         return report
     fingerprint = token_fingerprint(credential.fingerprint_key, entry.value)
@@ -133,7 +133,7 @@ def _with_shared_token(report: ClientReport, context: RenewalContext, credential
 
 def _with_shared_failure(report: ClientReport, context: RenewalContext, credential: Credential) -> ClientReport:
     """The same, with the last failure of another process where this process has none of its own."""
-    found = credential.shared.read_failure(context.events) if report.last_failure is None else None
+    found = credential.store.read_failure(context.events) if report.last_failure is None else None
     if found is None:
         return report
     failure, remaining = found

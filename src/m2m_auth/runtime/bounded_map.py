@@ -1,13 +1,12 @@
-"""A mapping that keeps the entries used latest: one for every place that remembers a bounded number of things."""
+"""A mapping of bounded size that keeps the entries used latest."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from threading import Lock
 from typing import Generic, TypeVar
 
-from .fork_safety import on_fork
+from .fork_safety import ForkSafeLock
 
 __all__ = ["BoundedMap"]
 
@@ -20,21 +19,16 @@ class BoundedMap(Generic[_Key, _Value]):
 
     Args:
         capacity: the number of entries that are kept.
-        on_evict: called with each evicted value, outside of the lock; not for values that are removed or replaced.
+        on_evict: called with each evicted value, without the lock; not for values that are removed or replaced.
     """
 
-    __slots__ = ("__weakref__", "_capacity", "_entries", "_lock", "_on_evict")
+    __slots__ = ("_capacity", "_entries", "_lock", "_on_evict")
 
     def __init__(self, capacity: int, on_evict: Callable[[_Value], object] | None = None) -> None:
         self._capacity = capacity
         self._on_evict = on_evict
         self._entries: OrderedDict[_Key, _Value] = OrderedDict()
-        self._lock = Lock()
-        on_fork(self)
-
-    def after_fork(self) -> None:
-        """In a forked child: another thread may have held the lock."""
-        self._lock = Lock()
+        self._lock = ForkSafeLock()
 
     def get(self, key: _Key) -> _Value | None:
         """The value, which is now the one used latest; None if the key is not there."""

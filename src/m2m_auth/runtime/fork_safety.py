@@ -1,12 +1,15 @@
 """After ``fork()`` the child starts clean: locks and flights are new, held tokens stay.
 
-A lock that another thread of the parent held would stay locked for ever in the child, so every object with
-a lock registers here and gets a new one. Not every lock is ours: a module that was being imported stays locked or half
-made, OpenSSL's and SQLite's mutexes stay taken, and the child hangs when it comes there. So a fork waits for whoever
-is in :func:`delaying_forks`, and a moment for flights to land: one that is still under way then waits for the network,
-where a fork does no harm.
+A lock that another thread of the parent held stays locked for ever in the child. A :class:`ForkSafeLock` is new there;
+an object with more to renew registers with :func:`on_fork`. Three more things would hang or break the child, and a fork
+waits for each:
 
-A program that forks past Python (uWSGI, unless ``py-call-uwsgi-fork-hooks`` is set) runs none of this: there the first
+- a module that another thread imports stays half made: a fork waits for a flight that imports;
+- SQLite's and OpenSSL's own locks stay taken: a fork waits for the threads in :func:`delaying_forks`;
+- OpenSSL's locks are also taken inside of the HTTP library: a fork waits a moment for flights to land. A flight that
+  takes longer then waits for the network, where a fork does no harm.
+
+A program that forks past Python (uWSGI, unless ``py-call-uwsgi-fork-hooks`` is set) runs none of this. There the first
 flight or cache operation of the child notices the fork by its pid, and the child starts clean then.
 """
 
@@ -20,32 +23,32 @@ import weakref
 from types import FrameType, TracebackType
 from typing import Protocol
 
-__all__ = ["ForkAware", "delaying_forks", "importing", "notice_fork", "on_fork"]
+__all__ = ["FLIGHT_THREAD", "ForkAware", "ForkSafeLock", "delaying_forks", "notice_fork", "on_fork"]
 
-FLIGHT = "m2m-auth-flight"
+FLIGHT_THREAD = "m2m-auth-flight"
 """The name of flights' threads."""
 PATIENCE = 10.0
-"""Seconds that a fork waits for imports and for whoever is in :func:`delaying_forks`, at most."""
+"""Seconds that a fork waits at most for imports and for threads in :func:`delaying_forks`."""
 MOMENT = 2.0
-"""Seconds that one fork waits for flights, and that all forks wait for one flight."""
+"""Seconds that one fork waits for flights, and that all forks together wait for one flight."""
 
 _gate = threading.Condition()
-_inside: list[int] = []
-"""The threads that a fork waits for; one that has entered twice is there twice."""
+_delaying: list[int] = []
+"""The threads in :func:`delaying_forks`; one that has entered twice is there twice."""
 _forking = 0
-"""How many threads are about to fork; while one is, nobody else goes in, or its turn might never come."""
+"""How many threads are about to fork. Meanwhile only flights enter, or the fork might wait for ever."""
 _waited_until: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
-"""How long forks wait for each flight that one has met; on the monotonic clock."""
-_children: weakref.WeakSet[ForkAware] = weakref.WeakSet()
-_last: weakref.WeakSet[ForkAware] = weakref.WeakSet()
-"""Those that start threads again, which need what the others make anew."""
+"""Until when forks wait for each flight that a fork has met; on the monotonic clock."""
+_targets: weakref.WeakSet[ForkAware] = weakref.WeakSet()
+_last_targets: weakref.WeakSet[ForkAware] = weakref.WeakSet()
+"""The targets that start threads, which need what the other targets make anew."""
 _pid = os.getpid()
 """The process that all of this belongs to."""
 _noticing = threading.Lock()
 
 
 class ForkAware(Protocol):
-    """What has locks to renew in a forked child."""
+    """An object with something to renew in a forked child."""
 
     def after_fork(self) -> None:
         """Called in the child, where only the forking thread exists."""
@@ -54,35 +57,65 @@ class ForkAware(Protocol):
 
 def on_fork(target: ForkAware, *, last: bool = False) -> None:
     """Calls ``target.after_fork()`` in every forked child, as long as ``target`` lives; ``last``: after all others."""
-    (_last if last else _children).add(target)
+    (_last_targets if last else _targets).add(target)
 
 
-class _Inside:
-    """A class, since a generator costs as much as the cache operation around which it stands."""
+class ForkSafeLock:
+    """A lock for ``with`` that is free in a forked child, whichever thread of the parent held it.
+
+    The forking thread may itself be inside the block: in the child it then releases the lock that it took.
+    """
+
+    __slots__ = ("__weakref__", "_held", "_lock")
+
+    def __init__(self) -> None:
+        self._lock = self._held = threading.Lock()
+        on_fork(self)
+
+    def after_fork(self) -> None:
+        """In a forked child: a new lock."""
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        lock = self._lock
+        lock.acquire()
+        self._held = lock
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:  # noqa: SIM105 - suppress() costs more than the lock
+            self._held.release()
+        except RuntimeError:  # a fork past Python, noticed while another thread was inside: the old lock went with it
+            pass
+
+
+class _DelayingForks:
+    """A class, because a generator costs as much as the cache operation around which it stands."""
 
     def __enter__(self) -> None:
         notice_fork()
         me = threading.get_ident()
         with _gate:
-            if _forking:
-                _gate.wait_for(lambda: not _forking or me in _inside)
-            _inside.append(me)
+            if _forking and threading.current_thread().name != FLIGHT_THREAD:  # the fork waits for flights to land
+                _gate.wait_for(lambda: not _forking or me in _delaying)
+            _delaying.append(me)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         with _gate:
-            _inside.remove(threading.get_ident())
+            _delaying.remove(threading.get_ident())
             if _forking:
                 _gate.notify_all()
 
 
-_here = _Inside()
+_delay = _DelayingForks()
 
 
-def delaying_forks() -> _Inside:
-    """Holds off forks while this thread is where a child could not go on: in an import, SQLite or OpenSSL."""
-    return _here
+def delaying_forks() -> _DelayingForks:
+    """Delays forks while this thread holds a lock that would deadlock the child: an import's, SQLite's, OpenSSL's."""
+    return _delay
 
 
 importing = delaying_forks
@@ -93,31 +126,31 @@ def _before() -> None:
     _gate.acquire()
     _forking += 1
     start = now = time.monotonic()
-    while (_occupied() and now < start + PATIENCE) or (_in_flight(now) and now < start + MOMENT):
+    while (_is_delayed() and now < start + PATIENCE) or (_is_in_flight(now) and now < start + MOMENT):
         _gate.wait(0.002)
         now = time.monotonic()
 
 
 def _flights() -> list[threading.Thread]:
     me = threading.current_thread()
-    return [thread for thread in threading.enumerate() if thread.name == FLIGHT and thread is not me]
+    return [thread for thread in threading.enumerate() if thread.name == FLIGHT_THREAD and thread is not me]
 
 
-def _occupied() -> bool:
-    """True while a thread is in ``delaying_forks()``, or a flight imports something: ours, or a library's."""
-    if any(thread != threading.get_ident() for thread in _inside):
+def _is_delayed() -> bool:
+    """True while another thread is in ``delaying_forks()``, or a flight imports a module."""
+    if any(thread != threading.get_ident() for thread in _delaying):
         return True
     frames = sys._current_frames()  # pyright: ignore[reportPrivateUsage]
-    return any(_importing(frames.get(thread.ident or 0)) for thread in _flights())
+    return any(_is_importing(frames.get(thread.ident or 0)) for thread in _flights())
 
 
-def _importing(frame: FrameType | None) -> bool:
+def _is_importing(frame: FrameType | None) -> bool:
     while frame is not None and not frame.f_code.co_filename.startswith("<frozen importlib"):
         frame = frame.f_back
     return frame is not None
 
 
-def _in_flight(now: float) -> bool:
+def _is_in_flight(now: float) -> bool:
     return any(now < _waited_until.setdefault(thread, now + MOMENT) for thread in _flights())
 
 
@@ -129,7 +162,7 @@ def _after_in_parent() -> None:
 
 
 def notice_fork() -> None:
-    """Makes a child start clean that was forked past Python; called where it first needs more than its memory."""
+    """Makes a child start clean that was forked past Python; called before a flight and before a cache operation."""
     if os.getpid() != _pid:
         with _noticing:
             if os.getpid() != _pid:
@@ -139,11 +172,11 @@ def notice_fork() -> None:
 def _after_in_child() -> None:
     global _gate, _forking, _pid
     _gate, _forking = threading.Condition(), 0
-    _inside[:] = [thread for thread in _inside if thread == threading.get_ident()]
-    for target in list(_children):
+    _delaying[:] = [thread for thread in _delaying if thread == threading.get_ident()]
+    for target in list(_targets):
         target.after_fork()
-    _pid = os.getpid()  # before there are threads that look at it
-    for target in list(_last):
+    _pid = os.getpid()  # before the last targets start threads that compare it
+    for target in list(_last_targets):
         target.after_fork()
 
 

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 __all__ = ["IdentityKey", "identity_key"]
 
 
 class IdentityKey:
-    """An object as a part of a key, by identity."""
+    """Equal only to a key of the same object; it keeps the object alive, so that its id is not used again."""
 
     __slots__ = ("_target",)
 
@@ -25,9 +20,9 @@ class IdentityKey:
         return id(self._target)
 
 
-_NOTHING = IdentityKey(None)
+_NONE = IdentityKey(None)
 
 
 def identity_key(target: object) -> IdentityKey:
     """``target`` as a part of a key."""
-    return _NOTHING if target is None else IdentityKey(target)
+    return _NONE if target is None else IdentityKey(target)

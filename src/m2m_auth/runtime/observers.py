@@ -1,4 +1,4 @@
-"""The observers of one context: what a piece of work does is shown to them.
+"""The observers of one context: they see what a piece of work does.
 
 An observer belongs to the context (contextvars) in which it was added: it sees one request and its tasks.
 """
@@ -21,7 +21,7 @@ _observer: ContextVar[Observer | None] = ContextVar("m2m_auth_observer", default
 
 @contextmanager
 def observing(observer: Observer) -> Generator[None]:
-    """Calls ``observer`` with everything that is notified in this context until the block ends."""
+    """Calls ``observer`` with every notification of this context until the block ends."""
     token = _observer.set(observer)
     observers.append(observer)
     try:
@@ -37,7 +37,7 @@ def is_observed() -> bool:
 
 
 def notify(what: object) -> None:
-    """Hands ``what`` to this context's observer; an exception of the observer is swallowed."""
+    """Calls this context's observer with ``what``; an exception of the observer is ignored."""
     observer = _observer.get()
     if observer is not None and observer in observers:  # a flight may outlive the block
         with suppress(Exception):

@@ -1,4 +1,4 @@
-"""Work on a thread of its own, for whoever must not let go of the caller's own connections."""
+"""Work on a thread of its own, which leaves the caller's own connections alone."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ _T = TypeVar("_T")
 
 
 def on_worker_thread(work: Callable[[], _T]) -> _T:
-    """Runs what talks to a cache as a flight does: on a thread that ends with it, in the caller's context.
+    """Runs the work on a thread that ends with it, in the caller's context, and returns its result.
 
-    So it may let go of that thread's connections afterwards, it is in none of the caller's database transactions,
-    and a framework that forbids I/O on an event loop's thread has no objection. Where no thread can be started any
-    more, since the interpreter shuts down, it runs here.
+    Work that uses a cache can then close the thread's connections, it is in none of the caller's database
+    transactions, and frameworks that forbid I/O on the event loop's thread allow it. While the interpreter shuts down
+    no thread can start; then the work runs on the caller's thread.
     """
     context = contextvars.copy_context()
     with ThreadPoolExecutor(1, "m2m-auth-tool") as pool:

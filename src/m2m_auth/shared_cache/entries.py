@@ -1,27 +1,18 @@
-"""What is stored in a shared cache for one key."""
+"""What a shared cache holds for one key: the token with the refused ones, and the rotated refresh token."""
 
 from __future__ import annotations
 
-from enum import Enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ..oauth2.secrets import Secret
 
-__all__ = ["Entry", "Lease", "RotatedRefreshToken"]
+__all__ = ["Entry", "RotatedRefreshToken"]
 
 _KEPT_REJECTED = 4
 
 
-class Lease(Enum):
-    """The answer to "may I mint?"."""
-
-    ACQUIRED = "yes"
-    HELD = "another process does"
-    ERROR = "the cache cannot say"
-
-
 class Entry(NamedTuple):
-    """A token as it is shared, and the fingerprints of tokens that an API has refused."""
+    """A token as the processes share it, and the fingerprints of tokens that an API has refused."""
 
     value: str | None = None
     scope: str | None = None
@@ -29,13 +20,23 @@ class Entry(NamedTuple):
     lifetime: float = 0.0
     rejected: tuple[str, ...] = ()
     quota_low: bool = False
-    """Renew it late: the server said that little is left of its quota."""
+    """Renew the token late: the server said that little is left of its quota."""
 
     def __repr__(self) -> str:
         return f"<Entry issued_at={self.issued_at:.0f} lifetime={self.lifetime:g}>"
 
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Entry:
+        """The entry behind ``_asdict()``. Raises KeyError, TypeError or ValueError for anything else."""
+        value, scope = data["value"], data["scope"]
+        if not (value is None or isinstance(value, str)) or not (scope is None or isinstance(scope, str)):
+            raise TypeError
+        rejected = tuple(str(fingerprint) for fingerprint in data["rejected"])
+        issued_at, lifetime = float(data["issued_at"]), float(data["lifetime"])
+        return cls(value, scope, issued_at, lifetime, rejected, bool(data.get("quota_low")))
+
     def without(self, fingerprint: str) -> Entry:
-        """The tombstone: no token any more, and this one's fingerprint remembered."""
+        """The tombstone: no token, and the fingerprint of the one that was here."""
         rejected = (*(old for old in self.rejected if old != fingerprint), fingerprint)[-_KEPT_REJECTED:]
         return Entry(issued_at=self.issued_at, rejected=rejected)
 

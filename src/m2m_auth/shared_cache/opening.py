@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections import OrderedDict
+from collections.abc import Hashable
+from typing import NamedTuple
 
 from ..caches.opening import from_client, from_url
 from ..caches.protocol import TokenCache
 from ..errors import ConfigurationError
+from ..runtime.bounded_map import BoundedMap
 from ..runtime.identity_key import identity_key
 from .sealing import require_cryptography
 
@@ -21,7 +22,7 @@ def checked_cache(cache: object) -> TokenCache | None:
     opened = cache if isinstance(cache, TokenCache) else _opened(cache)
     if opened is None:
         raise ConfigurationError(
-            f"cache={type(cache).__name__} is neither a URL such as 'disk:', nor a client that is known (redis, "
+            f"cache={type(cache).__name__} is neither a URL such as 'disk:', nor a known client (redis, "
             "valkey, pymemcache, a boto3 table, cachelib, diskcache), nor an object with the TokenCache protocol"
         )
     if opened.capabilities.shared:
@@ -29,21 +30,16 @@ def checked_cache(cache: object) -> TokenCache | None:
     return opened
 
 
-_open_caches: OrderedDict[object, tuple[object, TokenCache | None]] = OrderedDict()
+class _CacheFound(NamedTuple):
+    cache: TokenCache | None
+    """None for an object that is no known client."""
 
-_MANY = 256
+
+_opened_caches: BoundedMap[Hashable, _CacheFound] = BoundedMap(256)
 
 
 def _opened(given: object) -> TokenCache | None:
     """One cache per URL or native client, and process, so that equal sources share it; the latest 256 are kept."""
-    key = given if isinstance(given, str) else identity_key(given)
-    found = _open_caches.get(key)
-    if found is None:
-        opened = from_url(given) if isinstance(given, str) else from_client(given)
-        found = _open_caches.setdefault(key, (given, opened))
-        while len(_open_caches) > _MANY:
-            _open_caches.popitem(last=False)
-    else:
-        with contextlib.suppress(KeyError):  # another thread has evicted it
-            _open_caches.move_to_end(key)
-    return found[1]
+    if isinstance(given, str):
+        return _opened_caches.get_or_add(given, lambda: _CacheFound(from_url(given))).cache
+    return _opened_caches.get_or_add(identity_key(given), lambda: _CacheFound(from_client(given))).cache

@@ -1,7 +1,7 @@
-"""Sealed cache values: AES-256-GCM under a key derived from the client's credential (BEHAVIOUR §5).
+"""Sealed cache values: AES-256-GCM under a key derived from the client's credential.
 
 A sealed value is ``version, key id (4 bytes), nonce (12 bytes), ciphertext and tag``; the cache key is
-its associated data, so a value that was swapped, truncated or sealed by somebody else does not open.
+its associated data, so a value that was swapped, truncated or sealed with another key does not open.
 cryptography is imported when the first value is sealed or opened: only users of a shared cache pay for it.
 """
 
@@ -27,7 +27,7 @@ _HEADER = 1 + 4 + _NONCE
 
 
 class Seal:
-    """Seals with the first key and opens with any, so keys can be rotated.
+    """Seals with the first key and opens with any, so that keys can be rotated.
 
     Args:
         keys: the input keying material: the client's credential, or the user's ``encryption_keys``.
@@ -42,12 +42,12 @@ class Seal:
     def seal(self, key: str, value: bytes) -> bytes:
         """``value`` sealed for the cache key ``key``."""
         nonce = os.urandom(_NONCE)
-        with delaying_forks():  # OpenSSL's locks would stay taken in the child
+        with delaying_forks():  # OpenSSL's locks would stay taken in a forked child
             key_id, cipher = self._derived()[0]
             return _VERSION + key_id + nonce + cipher.encrypt(nonce, value, key.encode())
 
     def open(self, key: str, sealed: bytes) -> bytes | None:
-        """What was sealed for ``key``, or None: not ours, not for this key, not whole, or a newer version."""
+        """The value behind ``sealed``; None if it was sealed with another key, for another ``key``, cut, or newer."""
         if len(sealed) <= _HEADER or sealed[:1] != _VERSION:
             return None
         key_id, nonce = sealed[1:5], sealed[5:_HEADER]
@@ -77,7 +77,7 @@ class Seal:
 
 
 def checked_keys(encryption_keys: object) -> tuple[Secret, ...]:
-    """The user's own keys. Raises ConfigurationError for none, short ones, or a bare string."""
+    """The user's own keys. Raises ConfigurationError for an empty list, short keys, or a bare string."""
     hidden = concealed(encryption_keys)
     problem = _problem(hidden)
     if problem:
@@ -103,7 +103,7 @@ def _problem(hidden: Any) -> str:
 
 
 def require_cryptography() -> None:
-    """Raises ConfigurationError, before any I/O, where a shared cache is configured and nothing could seal."""
+    """Raises ConfigurationError, before any I/O, where a shared cache is configured without cryptography."""
     import importlib.util
 
     if importlib.util.find_spec("cryptography") is None:

@@ -1,4 +1,4 @@
-"""From a secret to an credential: the cache keys, the seal, the fingerprints' key and the process's state."""
+"""From a secret to a credential: its cache keys, its seal, the key of its fingerprints, and its token state."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class CredentialSource:
         secret: the secret, a callable that fetches it, or None for methods without one.
         keys: the user's own encryption keys; none: the credential's.
         cache: the shared cache, or None.
-        policy: a part of the process's key: sources with other policies keep other schedules.
-        clock: the user's clock, or None for the system's; a part of that key, too.
+        policy: sources with different policies have different schedules, and so different token states.
+        clock: the user's clock, or None for the system's; sources with different clocks have different token states.
     """
 
     __slots__ = ("_keys", "_own_clock", "_policy", "_request", "_secret", "cache")
@@ -59,7 +59,7 @@ class CredentialSource:
         return None if callable(self._secret) else self.of(self._secret)
 
     def of(self, secret: Secret | None) -> Credential:
-        """The credential of this secret; no I/O. Raises ConfigurationError where the method needs another one."""
+        """The credential of this secret; no I/O. Raises ConfigurationError if it does not suit the method."""
         request = self._request
         credential = request.authentication.credential(secret)
         generation = hmac.new(credential, b"m2m-auth credential generation", hashlib.sha256).digest()
@@ -68,9 +68,9 @@ class CredentialSource:
         state = token_state_for(
             (digest, identity_key(self.cache), self._policy, identity_key(self._own_clock)), TokenState
         )
-        return Credential(secret, fingerprint_key, state, self._shared(digest, credential))
+        return Credential(secret, fingerprint_key, state, self._store(digest, credential))
 
-    def _shared(self, digest: bytes, credential: bytes) -> SharedStore:
+    def _store(self, digest: bytes, credential: bytes) -> SharedStore:
         breakers = circuit_breakers_for(self.cache, self._own_clock)
         if not breakers:
             return NOTHING_SHARED
@@ -83,11 +83,11 @@ class CredentialSource:
 
     @property
     def can_fetch(self) -> bool:
-        """True if the secret comes from a callable, which may know a newer one."""
+        """True if the secret comes from a callable, which may return a newer one."""
         return callable(self._secret)
 
     def fetch(self) -> Secret | Failure:
-        """Asks the callable. Its exceptions are described by type: a message might hold the secret."""
+        """Calls the callable. An exception is described by its type: its message might hold the secret."""
         problem = ""
         try:
             if callable(self._secret):

@@ -1,4 +1,4 @@
-"""The transport of a source that is given none. The engine knows no HTTP library: the room ``http`` registers one."""
+"""The transport of a source that is given none. The engine knows no HTTP library; the room ``http`` registers one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _resolve: Callable[[Any], Transport] | None = None
 
 
 def register_transports(resolve: Callable[[Any], Transport]) -> None:
-    """``resolve`` turns what is not a transport yet (None, a session, a client) into one."""
+    """Registers the function that turns None, a session or a client into a transport."""
     global _resolve
     _resolve = resolve
 
@@ -23,7 +23,7 @@ def transport_for(given: Any) -> Transport:
     """The transport behind ``transport=``.
 
     Raises:
-        ConfigurationError: it is neither a callable nor a session or client that is known, or there is none.
+        ConfigurationError: it is neither a callable nor a known session or client, or no transport is registered.
     """
     if callable(given):
         return cast("Transport", given)

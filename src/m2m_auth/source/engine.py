@@ -1,14 +1,23 @@
-"""The engine behind a :class:`~m2m_auth.TokenSource`: decides, starts flights, and knows the client's credential.
+"""The engine behind a :class:`~m2m_auth.TokenSource`: decides what a call does, and starts the flights.
 
-The public source has a few methods; what front doors and tools need beside them is here.
+What a call gets depends on the state of the held token:
+
+- **fresh**: the held token at once.
+- **stale**: the held token at once; a flight renews it in the background.
+- **expiring**: the call waits for the running flight for a moment, then gets the held token, which is still good.
+- **expired**, or none: the call waits for the flight, or fails at once from the recorded failure.
+
+The public source has few methods; what front doors and tools need beside them is here.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ..caches.protocol import TokenCache
-from ..errors import TokenUnavailable
+from ..errors import ConfigurationError, TokenUnavailable, missing_extra
 from ..lifecycle.decision import Action, Pause, decide
 from ..lifecycle.failure import Failure, FailureKind, hold_off
 from ..lifecycle.forced_mint_ban import YOUNG, next_ban
@@ -16,6 +25,7 @@ from ..lifecycle.schedule import state_at
 from ..oauth2.tokens import AccessToken
 from ..runtime.fork_safety import delaying_forks
 from .credentials import CredentialSource
+from .flight import Flight, landing
 from .registry import unregistered_token_state
 from .renewal_context import COLD, FORCED, REJECTED, RENEWAL, Credential, RenewalContext
 from .token_state import HeldToken, TokenState
@@ -23,7 +33,6 @@ from .token_state import HeldToken, TokenState
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .flight import Flight
     from .ledger import LedgerReport
     from .renewal import Renewal
     from .status import SourceStatus
@@ -32,7 +41,7 @@ __all__ = ["Engine", "Waiting"]
 
 
 class Waiting(NamedTuple):
-    """Wait for this flight, ``timeout`` seconds at most, then decide again."""
+    """The call waits for this flight, ``timeout`` seconds at most, then the engine decides again."""
 
     flight: Flight
     timeout: float
@@ -45,7 +54,7 @@ class Engine:
         context: what every flight of this source is given.
         credentials: makes the credential of each secret.
         cache: the shared cache, or None.
-        on_system_clock: True if the clock is the system's, which hot paths then read without a detour.
+        on_system_clock: True if the source has no clock of its own; hot paths then read the system's directly.
     """
 
     __slots__ = (
@@ -68,8 +77,9 @@ class Engine:
         self.cache = cache
         self.clock = context.clock
         self.on_system_clock = on_system_clock
-        self._renewal = _renewal()
+        self._renewal = _imported_renewal()
         self._asked_for: Pause | None = None
+        """The recorded refusal after which the secret was last fetched again."""
         self.credential = credentials.first()
         """The current generation of the client's credential; None until its secret is fetched."""
         self.state = self.credential.state if self.credential is not None else unregistered_token_state()
@@ -78,7 +88,7 @@ class Engine:
     # a token
 
     def token(self) -> AccessToken:
-        """A token that is good now; waits where it must, on this thread. See :meth:`TokenSource.token`."""
+        """A token that is good now; waits on this thread if it must. See :meth:`TokenSource.token`."""
         give_up = self.clock.monotonic() + self.context.policy.max_wait
         step = self.step(give_up)
         while isinstance(step, Waiting):
@@ -87,9 +97,7 @@ class Engine:
         return step
 
     async def atoken(self) -> AccessToken:
-        """The same, awaiting: the event loop is never blocked."""
-        from .flight import landing
-
+        """The same for asyncio and trio: it awaits the flight, so the event loop is never blocked."""
         give_up = self.clock.monotonic() + self.context.policy.max_wait
         step = self.step(give_up)
         while isinstance(step, Waiting):
@@ -115,7 +123,7 @@ class Engine:
                 return held.token
             if held is not None and (action is Action.USE or (action is Action.WAIT and waited is not None)):
                 return held.token
-            if action is Action.FAIL and pause is not None and not self._may_ask_again(pause):
+            if action is Action.FAIL and pause is not None and not self._may_fetch_again(pause):
                 self._raise(pause, now)
             if action is not Action.WAIT and now >= give_up:
                 raise TokenUnavailable(
@@ -125,7 +133,7 @@ class Engine:
                 )
             flight = self._fly(self._reason(state), held)
             if flight is None:
-                continue  # the second look: the held token has changed in the meantime
+                continue  # another flight has just changed the held token
             if action is Action.WAIT:
                 return Waiting(flight, max(decision.until - now, 0.0))
             return Waiting(flight, max(give_up - now, 0.0))
@@ -138,10 +146,13 @@ class Engine:
     def _fly(self, reason: str, seen: HeldToken | None) -> Flight | None:
         credential = self.credential
         if credential is None:
-            return self._fly_with(self._resolve, reason, seen)
-        return self._fly_with(self._renewal(self.context, credential, reason, self.changed_secret).run, reason, seen)
+            return self._fly_with(self._fetch_and_fly, reason, seen)
+        return self._fly_with(partial(self._run_renewal, credential, reason), reason, seen)
 
-    def _fly_with(self, work: Any, reason: str, seen: HeldToken | None) -> Flight | None:
+    def _run_renewal(self, credential: Credential, reason: str) -> None:
+        self._renewal(self.context, credential, reason, self.changed_secret).run()
+
+    def _fly_with(self, work: Callable[[], object], reason: str, seen: HeldToken | None) -> Flight | None:
         return self.state.fly(work, reason, self.clock.monotonic(), seen, self.context.policy.flight_deadline)
 
     def _raise(self, pause: Pause, now: float) -> NoReturn:
@@ -150,37 +161,27 @@ class Engine:
             raise TokenUnavailable("There is no token", cause_code="unknown")
         raise failure.error(retry_after=max(pause.until - now, 0.0))
 
-    def _share_ban(self) -> None:
-        credential = self.credential
-        if credential is not None and credential.state.forced_mint_ban is not None:
-            ban = credential.state.forced_mint_ban
-            credential.shared.write_ban(
-                ban._replace(until=self.clock.wall() + ban.until - self.clock.monotonic()), self.context.events
-            )
-            credential.shared.release_thread()
-
-    # which secret, and so which key
+    # the client's credential
 
     def _become(self, credential: Credential) -> None:
         self.credential = credential
         self.state = credential.state
 
-    def _resolve(self) -> None:
-        """The first flight of a source whose secret must be fetched: fetch it, then fly for its key."""
-        bootstrap = self.state
+    def _fetch_and_fly(self) -> None:
+        """The first flight of a source whose secret must be fetched: fetches it, then flies for its key."""
+        before = self.state
         try:
             secret = self.credentials.fetch()
             fetched = secret if isinstance(secret, Failure) else self.credentials.of(secret)
         except BaseException as error:
-            from .renewal import raised
+            from .failures import failure_from_exception
 
-            fetched = raised(error)
+            fetched = failure_from_exception(error)
         if isinstance(fetched, Failure):
-            failure = fetched.following(bootstrap.pause.failure if bootstrap.pause else None)
-            hold = hold_off(
-                failure, self.context.policy.lead(self.context.policy.default_lifetime), self.clock.uniform()
-            )
-            bootstrap.pause = Pause(self.clock.monotonic() + hold, failure)
+            failure = fetched.following(before.pause.failure if before.pause else None)
+            policy = self.context.policy
+            hold = hold_off(failure, policy.lead(policy.default_lifetime), self.clock.uniform())
+            before.pause = Pause(self.clock.monotonic() + hold, failure)
             self.context.events.emit("renewal_failed", reason=failure.cause_code, holds=hold)
             return
         self._become(fetched)
@@ -189,8 +190,8 @@ class Engine:
             if flight is not None:
                 flight.wait(self.context.policy.max_wait)
 
-    def _may_ask_again(self, pause: Pause) -> bool:
-        """True once per recorded refusal of the credentials, if the secret can be fetched anew."""
+    def _may_fetch_again(self, pause: Pause) -> bool:
+        """True once per recorded refusal of the credentials, if the secret can be fetched again."""
         failure = pause.failure
         refused = failure is not None and failure.kind is FailureKind.CREDENTIALS
         return refused and self.credentials.can_fetch and self._asked_for is not pause
@@ -207,35 +208,46 @@ class Engine:
         self._become(changed)
         return changed
 
-    # what callers ask for beside a token
+    def resolved_credential(self) -> Credential | Failure:
+        """The client's credential; a secret that must be fetched for it is fetched now, on this thread."""
+        if self.credential is None:
+            secret = self.credentials.fetch()
+            if isinstance(secret, Failure):
+                return secret
+            self._become(self.credentials.of(secret))
+        return self.credential  # type: ignore[return-value]
+
+    # a forced mint
 
     def renew(self) -> AccessToken:
-        """Has a new token minted now, e.g. after the client's rights have changed. Single flight still applies.
-
-        While the shared cache cannot give a lease, tokens are minted at least 10 s apart (or a tenth of their life, if
-        that is longer); until then this returns the held one.
-
-        Raises:
-            TokenUnavailable: the attempt failed; a held token is kept.
-        """
-        state = self.state
-        before = state.held
+        """Has a new token minted now. See :meth:`TokenSource.renew`."""
+        before = self.state.held
         flight = self._fly(FORCED, before)
         if flight is not None:
             flight.wait(self.context.policy.max_wait)
+        return self._renewed(before) or self.token()
+
+    async def arenew(self) -> AccessToken:
+        """The same for asyncio and trio."""
+        before = self.state.held
+        flight = self._fly(FORCED, before)
+        if flight is not None:
+            await landing(flight.future, self.context.policy.max_wait)
+        return self._renewed(before) or await self.atoken()
+
+    def _renewed(self, before: HeldToken | None) -> AccessToken | None:
+        """The new token; None if the flight has brought none and no failure."""
         state = self.state
         if state.held is not None and state.held is not before:
             return state.held.token
         if state.pause is not None and state.pause.failure is not None:
             self._raise(state.pause, self.clock.monotonic())
-        return self.token()
+        return None
+
+    # a token that an API refused
 
     def reject(self, token: AccessToken) -> None:
-        """A resource server refused this token with a 401: this one, and only this one, is refused.
-
-        The next call mints another, unless this token is younger than 5 s or such mints are barred: an API
-        that refuses every token must not burn the quota. Plugins call this themselves.
-        """
+        """An API refused this token with a 401. See :meth:`TokenSource.reject`."""
         state, now = self.state, self.clock.monotonic()
         held = state.held
         if held is None or held.token != token:
@@ -245,7 +257,7 @@ class Engine:
         events = self.context.events
         if held.age(now) < YOUNG:
             ban = state.forced_mint_ban = next_ban(state.forced_mint_ban, now)
-            events.emit("rejection_barred", held.fingerprint, holds=ban.until - now)
+            events.emit("forced_mint_ban", held.fingerprint, holds=ban.until - now)
             if self.cache is not None:
                 self._fly_with(self._share_ban, "forced_mint_ban", held)
             return
@@ -256,8 +268,16 @@ class Engine:
             state.rejected = (*state.rejected[-3:], held.fingerprint)
         events.emit("rejected", held.fingerprint)
 
+    def _share_ban(self) -> None:
+        credential = self.credential
+        if credential is not None and credential.state.forced_mint_ban is not None:
+            ban = credential.state.forced_mint_ban
+            until = self.clock.wall() + ban.until - self.clock.monotonic()
+            credential.store.write_ban(ban._replace(until=until), self.context.events)
+            credential.store.release_thread()
+
     def token_sent_as(self, authorization: str | None) -> AccessToken | None:
-        """The token that this Authorization header carried, if it is the held one or its predecessor; for plugins."""
+        """The token that this Authorization header carried, if it is the held one or the one before it."""
         state = self.state
         for held in (state.held, state.refused, state.previous):
             if held is not None and held.authorization == authorization:
@@ -269,13 +289,13 @@ class Engine:
     def is_ready(self) -> bool:
         """True if a good token is held."""
         held = self.state.held
-        return held is not None and held.now(self.clock.monotonic(), self.clock.wall()) < held.edges.expires_at
+        return held is not None and held.is_good(self.clock.monotonic(), self.clock.wall())
 
     def renew_if_due(self) -> tuple[float, Future[None] | None]:
-        """For watchers: starts a flight if one is due; the seconds until the next look, and the running flight."""
+        """Starts a flight if one is due; the seconds until the next check, and the running flight's future."""
         state, now = self.state, self.clock.monotonic()
         held, pause, flight = state.held, state.pause, state.flight
-        if flight is None and pause is not None and now < pause.until and not self._may_ask_again(pause):
+        if flight is None and pause is not None and now < pause.until and not self._may_fetch_again(pause):
             return pause.until - now, None
         if held is not None:
             left = held.edges.renew_at - held.now(now, self.clock.wall())
@@ -307,6 +327,14 @@ class Engine:
             ledger=self._ledger(),
         )
 
+    async def astatus(self) -> SourceStatus:
+        """The same for asyncio and trio: a thread reads the ledger."""
+        try:
+            import anyio.to_thread
+        except ImportError as error:
+            raise ConfigurationError(missing_extra("astatus()", error, "async")) from None
+        return await anyio.to_thread.run_sync(self.status)
+
     def _ledger(self) -> LedgerReport:
         from ..runtime.worker_thread import on_worker_thread
         from ..shared_cache.shared_store import NOTHING_SHARED
@@ -318,28 +346,22 @@ class Engine:
 
         def read() -> LedgerReport:
             try:
-                return ledger.read(credential.shared, events)
+                return ledger.read(credential.store, events)
             finally:
-                credential.shared.release_thread()
+                credential.store.release_thread()
 
         return on_worker_thread(read)  # the caller's thread may have connections of its own to the same cache
 
-    def resolved_credential(self) -> Credential | Failure:
-        """The client's credential; a secret that must be fetched for it is fetched now, on this thread."""
-        if self.credential is None:
-            secret = self.credentials.fetch()
-            if isinstance(secret, Failure):
-                return secret
-            self._become(self.credentials.of(secret))
-        return self.credential  # type: ignore[return-value]
 
+def _imported_renewal() -> type[Renewal]:
+    """What flights need, imported when the first source is built.
 
-def _renewal() -> type[Renewal]:
-    """What flights need, imported when the first source is built: not at import, and not on a flight (see fork.py)."""
+    Not when the package is imported, which would slow down every program; and not on a flight, because a fork during
+    an import leaves a half-made module in the child (see ``runtime/fork_safety.py``).
+    """
     with delaying_forks():
         # The socket module imports this codec to resolve the first name.
         import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
 
-        from . import flight  # noqa: F401 # pyright: ignore[reportUnusedImport]
         from .renewal import Renewal
     return Renewal

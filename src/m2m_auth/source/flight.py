@@ -1,6 +1,7 @@
-"""A flight: one attempt to get a token, on a thread of its own, belonging to nobody.
+"""A flight: one attempt to get a token, on a thread of its own.
 
-A caller that is cancelled, times out or dies does not stop it; whoever needs its outcome waits on ``future``.
+It does not belong to its caller. A caller that is cancelled, times out or dies does not stop it; callers that need
+its outcome wait for ``future``.
 """
 
 from __future__ import annotations
@@ -21,37 +22,39 @@ from concurrent.futures import TimeoutError as TimedOut
 from typing import Any
 
 from ..errors import ConfigurationError, missing_extra
-from ..runtime.fork_safety import on_fork
+from ..runtime.fork_safety import FLIGHT_THREAD, on_fork
 
 __all__ = ["Flight", "landing"]
 
 _log = logging.getLogger("m2m_auth")
 
 
-LANDING = 3.0
-"""Seconds that an exiting process waits for its flights: a mint that is given up is lost, and its lease stays."""
-_under_way: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+class _FlightThreads:
+    """The flights' threads. An exiting process waits for them: an interrupted mint is lost, and its lease stays."""
 
+    LANDING = 3.0
+    """Seconds that an exiting process waits at most."""
 
-@atexit.register
-def _land() -> None:
-    until = time.monotonic() + LANDING
-    for thread in list(_under_way):
-        thread.join(max(until - time.monotonic(), 0.0))
+    def __init__(self) -> None:
+        self.threads: weakref.WeakSet[threading.Thread] = weakref.WeakSet()
+        on_fork(self)
+        atexit.register(self.wait)
 
-
-class _Landing:
     def after_fork(self) -> None:
-        """In a forked child: the parent's threads do not exist here, and an exit must not wait for them."""
-        _under_way.clear()
+        """In a forked child: the parent's threads do not exist, and an exit does not wait for them."""
+        self.threads.clear()
+
+    def wait(self) -> None:
+        until = time.monotonic() + self.LANDING
+        for thread in list(self.threads):
+            thread.join(max(until - time.monotonic(), 0.0))
 
 
-_landing = _Landing()
-on_fork(_landing)
+_flight_threads = _FlightThreads()
 
 
 class Flight:
-    """One flight of one state, for a ``reason``, ``started`` at a time of the monotonic clock."""
+    """One flight of one token state, for a ``reason``, ``started`` at a time of the monotonic clock."""
 
     __slots__ = ("future", "reason", "started")
 
@@ -59,39 +62,39 @@ class Flight:
         self.started = started
         self.reason = reason
         self.future: Future[None] = Future()
-        # Running futures cannot be cancelled: a cancelled caller does not cancel the flight.
+        # A running future cannot be cancelled, so a cancelled caller does not cancel the flight.
         self.future.set_running_or_notify_cancel()
 
     def launch(self, work: Callable[[], object], on_landing: Callable[[Flight], None]) -> None:
-        """Runs ``work`` in the caller's context (tracing); then calls ``on_landing``, then wakes the waiters."""
+        """Runs ``work`` in the caller's context (tracing), then calls ``on_landing``, then wakes the waiters."""
         run = contextvars.copy_context().run
 
         def body() -> None:
             try:
                 run(work)
             except BaseException as error:
-                # A bug of ours, or a user's clock or transport gone wild: waiters must not hang on it.
+                # A bug, or a user's clock or transport that raises anything: waiters must not hang on it.
                 _log.error("a flight ended with %s; the next call starts another", type(error).__name__)
             finally:
                 on_landing(self)
                 self.future.set_result(None)
 
         try:
-            thread = threading.Thread(target=body, name="m2m-auth-flight", daemon=True)
+            thread = threading.Thread(target=body, name=FLIGHT_THREAD, daemon=True)
             thread.start()
-            _under_way.add(thread)
+            _flight_threads.threads.add(thread)
         except RuntimeError:
             # The interpreter is shutting down, or the machine is out of threads.
             body()
 
     def wait(self, timeout: float) -> None:
-        """Blocks until it has landed, ``timeout`` seconds at most."""
+        """Blocks until the flight has landed, ``timeout`` seconds at most."""
         with contextlib.suppress(TimedOut):
             self.future.result(timeout)
 
 
 async def landing(future: Future[None], timeout: float) -> None:
-    """Returns when the flight has landed, or after ``timeout`` seconds; cancelling it leaves the flight alone."""
+    """Returns when the flight has landed, or after ``timeout`` seconds; cancelling it does not stop the flight."""
     try:
         import anyio
         import anyio.lowlevel

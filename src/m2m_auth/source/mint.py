@@ -1,4 +1,4 @@
-"""Step ⑤ of a flight: one token request, and what its answer is worth."""
+"""One token request: built, sent, and its answer read as a token or a failure."""
 
 from __future__ import annotations
 
@@ -14,27 +14,26 @@ from ..oauth2.secrets import Secret
 from ..oauth2.token_request import build
 from ..oauth2.token_response import TokenResponse, parse_token_response
 from ..oauth2.transport import HttpRequest, HttpResponse, TransportError
-from ..runtime.fork_safety import delaying_forks
-from .refresh_token_rotation import refreshed
+from .refresh_token_rotation import exchange_newest
 from .renewal_context import Credential, RenewalContext
 
-__all__ = ["ask"]
+__all__ = ["request_token"]
 
 
-def ask(context: RenewalContext, credential: Credential, sent_wall: float) -> TokenResponse | Failure:
-    """One token request, and what its answer is worth."""
-    first = first_refresh_token(context.request.grant)
-    if first is None:
+def request_token(context: RenewalContext, credential: Credential, sent_wall: float) -> TokenResponse | Failure:
+    """One mint: a token, or the failure. It never raises for what the server or the network does."""
+    configured = first_refresh_token(context.request.grant)
+    if configured is None:
         answer = _exchange(context, credential, sent_wall, None)
     else:
-        answer = refreshed(context, credential, first, partial(_exchange, context, credential, sent_wall))
+        answer = exchange_newest(context, credential, configured, partial(_exchange, context, credential, sent_wall))
     return answer if isinstance(answer, Failure) else _check_scope(context, answer)
 
 
 def _exchange(
     context: RenewalContext, credential: Credential, sent_wall: float, refresh_token: Secret | None
 ) -> TokenResponse | Failure:
-    """To the server and back. Whatever the transport raises is described, never kept: it holds the request."""
+    """Sends the request and reads the answer. The transport's exception is described and not kept: it holds secrets."""
     secrets: list[Secret] = [secret for secret in (credential.secret, refresh_token) if secret is not None]
     request = _http_request(context, credential, sent_wall, refresh_token, secrets)
     response: HttpResponse | Failure
@@ -44,21 +43,20 @@ def _exchange(
         response = Failure(FailureKind.UNAVAILABLE, "TokenEndpointUnavailable", str(error), error.cause_code)
     if isinstance(response, Failure):
         return response
-    with delaying_forks():  # the first Retry-After date imports a parser
-        answer = parse_token_response(
-            _without(secrets, response),
-            sent_at=sent_wall,
-            default_lifetime=context.policy.default_lifetime,
-            max_lifetime=context.policy.max_lifetime,
-            keep_refresh_token=refresh_token is not None,
-        )
+    answer = parse_token_response(
+        _without(secrets, response),
+        sent_at=sent_wall,
+        default_lifetime=context.policy.default_lifetime,
+        max_lifetime=context.policy.max_lifetime,
+        keep_refresh_token=refresh_token is not None,
+    )
     return answer if isinstance(answer, TokenResponse) else failure_of(answer)
 
 
 def _http_request(
     context: RenewalContext, credential: Credential, now: float, refresh_token: Secret | None, secrets: list[Secret]
 ) -> HttpRequest:
-    """The request; what must not be shown of it is added to ``secrets``."""
+    """The request; the secrets in it are added to ``secrets``."""
     request = context.request
     credentials = request.authentication.authenticate(request.client_id, credential.secret, request.token_endpoint, now)
     public = (request.client_id, ASSERTION_TYPE)
@@ -75,7 +73,7 @@ def _http_request(
 
 
 def _without(secrets: list[Secret], response: HttpResponse) -> HttpResponse:
-    """A refusal in which the server repeats a secret, without it: its description is shown."""
+    """The response, with secrets replaced in a refusal: its description is shown, and may repeat one."""
     if response.status == 200:
         return response
     body = response.body
@@ -87,7 +85,7 @@ def _without(secrets: list[Secret], response: HttpResponse) -> HttpResponse:
 
 
 def _check_scope(context: RenewalContext, grant: TokenResponse) -> TokenResponse | Failure:
-    """Less scope than asked is worth a warning (RFC 6749 §3.3); absent, more or reordered is fine."""
+    """Less scope than requested is an event or a failure (RFC 6749 §3.3); none, more or reordered is neither."""
     granted = (grant.scope or "").split()
     missing = [scope for scope in context.request.scopes if granted and scope not in granted]
     if not missing:

@@ -1,63 +1,70 @@
-"""The token states of this process, by key."""
+"""What this process remembers: the token states by key, and its own counts of mints."""
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections import OrderedDict
 from collections.abc import Callable, Hashable
 
-from ..runtime.fork_safety import on_fork
+from ..caches.memory import MemoryTokenCache
+from ..runtime.bounded_map import BoundedMap
+from ..runtime.fork_safety import ForkSafeLock, on_fork
 from .token_state import TokenState
 
-__all__ = ["forget_everything", "token_state_for", "unregistered_token_state"]
+__all__ = ["forget_everything", "own_counts", "token_state_for", "unregistered_token_state"]
 
-_CAPACITY = 1024
 
-_lock = threading.Lock()
+class _Registry:
+    """Token states by key. A state that a source uses is always found; of the others the latest 1,024 are kept."""
 
-_states: weakref.WeakValueDictionary[Hashable, TokenState] = weakref.WeakValueDictionary()
+    def __init__(self) -> None:
+        self._lock = ForkSafeLock()
+        self._in_use: weakref.WeakValueDictionary[Hashable, TokenState] = weakref.WeakValueDictionary()
+        self._recent: BoundedMap[Hashable, TokenState] = BoundedMap(1024)
+        self.own_counts = MemoryTokenCache()
+        on_fork(self)
 
-_recent: OrderedDict[Hashable, TokenState] = OrderedDict()
+    def after_fork(self) -> None:
+        """In a forked child: the states' locks are new, and the parent's flights do not exist."""
+        for state in list(self._in_use.values()):
+            state.after_fork()
+
+    def find(self, key: Hashable, build: Callable[[], TokenState]) -> TokenState:
+        """The state of the key; ``build`` makes it if there is none."""
+        with self._lock:
+            state = self._in_use.get(key)
+            if state is None:
+                state = self._in_use[key] = build()
+            self._recent.set(key, state)
+            return state
+
+    def forget(self) -> None:
+        """Forgets the states and the counts."""
+        with self._lock:
+            self._in_use.clear()
+            self._recent.clear()
+            self.own_counts = MemoryTokenCache()
+
+
+_registry = _Registry()
 
 
 def token_state_for(key: Hashable, build: Callable[[], TokenState]) -> TokenState:
-    """The process's state for ``key``. States in use are always found; of the rest the latest 1,024 are kept."""
-    with _lock:
-        state = _states.get(key)
-        if state is None:
-            state = _states[key] = build()
-        _recent[key] = state
-        _recent.move_to_end(key)
-        if len(_recent) > _CAPACITY:
-            _recent.popitem(last=False)
-        return state
+    """The process's state for ``key``, one for all equal sources; ``build`` makes it if there is none."""
+    return _registry.find(key, build)
 
 
 def unregistered_token_state() -> TokenState:
-    """A state that no other source finds: it has no key yet."""
+    """A state that no other source finds: its key is not known yet."""
     state = TokenState()
     on_fork(state)
     return state
 
 
+def own_counts() -> MemoryTokenCache:
+    """The process's own counters of mints: they stand in where no shared cache can count."""
+    return _registry.own_counts
+
+
 def forget_everything() -> None:
-    """Empties the registry, and this process's own ledger: sources built from now on start cold. For tests."""
-    from .ledger import forget
-
-    with _lock:
-        _states.clear()
-        _recent.clear()
-    forget()
-
-
-class _Registry:
-    def after_fork(self) -> None:
-        global _lock
-        _lock = threading.Lock()
-        for state in list(_states.values()):
-            state.after_fork()
-
-
-_registry = _Registry()
-on_fork(_registry)
+    """Forgets every token state and count: sources that are built from now on start cold. For tests."""
+    _registry.forget()

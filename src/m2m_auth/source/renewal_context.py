@@ -1,10 +1,11 @@
-"""What a flight is given: the source's unchanging parts, and one generation of the client's credential."""
+"""What a flight works with: its source's unchanging parts, and one generation of the client's credential."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..events import EventEmitter
+from ..lifecycle.mint_budget import MintBudget
 from ..lifecycle.policy import RenewalPolicy
 from ..oauth2.secrets import Secret
 from ..oauth2.token_request import TokenRequest
@@ -13,29 +14,26 @@ from ..runtime.clock import Clock
 from ..shared_cache.shared_store import SharedStore
 from .token_state import TokenState
 
-if TYPE_CHECKING:
-    from ..lifecycle.mint_budget import MintBudget
-
 __all__ = ["COLD", "FORCED", "REJECTED", "RENEWAL", "Credential", "RenewalContext"]
 
 COLD, RENEWAL, REJECTED, FORCED = "cold", "renewal", "rejected", "forced"
-"""Why a token is minted."""
+"""Why a token is minted: none is held, its time has come, an API refused it, or ``renew()`` was called."""
 
 
 class Credential(NamedTuple):
-    """One generation of the client's credential, and the state of its tokens."""
+    """One generation of the client's credential, with the state and the shared store of its tokens."""
 
     secret: Secret | None
     fingerprint_key: bytes
     state: TokenState
-    shared: SharedStore
+    store: SharedStore
 
     def __repr__(self) -> str:
         return "<Credential>"
 
 
 class RenewalContext(NamedTuple):
-    """What every flight of one source needs; nothing in it changes."""
+    """What every flight of one source needs; it never changes."""
 
     request: TokenRequest
     policy: RenewalPolicy

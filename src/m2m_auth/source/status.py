@@ -1,16 +1,17 @@
-"""What a source tells about itself."""
+"""A snapshot of a source, for dashboards and health checks."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from .ledger import LedgerReport
 
 __all__ = ["SourceStatus"]
 
 
-class SourceStatus(NamedTuple):
-    """A snapshot of a source, for dashboards and health checks. Times are Unix times in seconds."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SourceStatus:
+    """What one process knows about a source at one moment. Times are Unix times in seconds."""
 
     state: str
     """none, fresh, stale, expiring or expired."""
@@ -18,12 +19,12 @@ class SourceStatus(NamedTuple):
     """8 hexadecimal digits for the held token."""
     issued_at: float | None
     renew_at: float | None
-    """From when on the next call has the token renewed, in this process."""
+    """From then on the next call in this process has the token renewed."""
     expires_at: float | None
     last_failure: str | None
-    """Why the last attempt failed, in words; None if it did not."""
+    """Why the last attempt failed, in words; None if it succeeded."""
     retry_in: float | None
-    """Seconds until the next attempt may be made, None if one may be made now."""
+    """Seconds until the next attempt is due; None if one may be made now."""
     mints: int
     """How many tokens this process has minted for this key."""
     ledger: LedgerReport

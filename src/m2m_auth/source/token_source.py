@@ -1,8 +1,9 @@
-"""The token source: hands out the held token, and has flights keep it good."""
+"""The token source: hands out the held token, and has flights renew it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,33 +37,37 @@ __all__ = ["TokenSource", "engine_of"]
 class TokenSource:
     """A source of access tokens for one client and one audience: one mint per token lifetime for the whole fleet.
 
-    Build it once or for every request: sources with equal parameters share one token per process. Use it from
-    any number of threads, tasks and event loops. It does no I/O until a token is asked for.
+    Build it once, or for every request: sources with equal parameters share one token per process. Any number of
+    threads, tasks and event loops may use it. It does no I/O until a token is asked for. It is also a
+    ``Callable[[], str]``, and a context manager that closes its cache.
 
     Args:
-        token_endpoint: the token endpoint's URL; https, except on loopback.
+        token_endpoint: the token endpoint's URL (RFC 6749 §3.2); https, except on loopback.
         client_id: the client identifier (RFC 6749 §2.2).
-        client_secret: the client secret, or a callable that fetches it (a secret manager); the callable is
-            asked again when the server answers ``invalid_client``.
+        client_secret: the client secret, or a callable that fetches it (a secret manager). The callable is
+            called again when the server refuses the credentials.
         audience: the ``audience`` parameter, as Auth0 and others have it.
-        scope: the scopes, as a string separated by spaces or a list.
+        scope: the scopes (RFC 6749 §3.3), as a string separated by spaces or a list.
         resource: the ``resource`` parameter (RFC 8707), one URI or several.
         extra_parameters: further parameters of the token request.
-        client_authentication: ``client_secret_basic``, ``client_secret_post``, or an object such as
-            :class:`~m2m_auth.PrivateKeyJWT`.
-        grant: the grant; client credentials by default.
-        cache: None (this process's memory), a URL such as ``disk:``, or a :class:`~m2m_auth.caches.TokenCache`.
+        client_authentication: how the client proves who it is (RFC 6749 §2.3): ``client_secret_basic``,
+            ``client_secret_post``, or an object such as :class:`~m2m_auth.PrivateKeyJWT`.
+        grant: the grant; client credentials (RFC 6749 §4.4) by default.
+        cache: None (this process's memory), a URL such as ``disk:``, a :class:`~m2m_auth.caches.TokenCache`, or
+            a native client such as a ``redis.Redis``.
         encryption_keys: keys (16 bytes or more) for what leaves the process; the first seals, all open. By
             default the key is derived from the client's own credential.
-        policy: when tokens are renewed and how long anybody waits.
-        budget: how many tokens this client may mint; None: as many as it takes.
-        transport: how the token endpoint is reached: a ``requests.Session``, an ``httpx.Client``, or a callable.
+        policy: when tokens are renewed, and how long a call waits.
+        budget: how many tokens this client may mint; None: no limit.
+        transport: how the token endpoint is reached: a ``requests.Session``, an ``httpx.Client``, or a callable
+            from :class:`~m2m_auth.HttpRequest` to :class:`~m2m_auth.HttpResponse`.
         clock: the clocks; for tests.
-        on_event: called with every :class:`~m2m_auth.events.Event`, on the thread where it happens.
-        alias: this source's short name in events and the log, e.g. ``billing``; the client id is always there.
+        on_event: called with every :class:`~m2m_auth.Event`, on the thread where it happens.
+        alias: this source's short name in events and the log, e.g. ``billing``; the client id stands beside it.
 
     Raises:
         ConfigurationError: an option makes no sense; raised before any I/O.
+        TypeError: there is no such option; the message names the nearest one.
     """
 
     __slots__ = ("__weakref__", "_engine")
@@ -122,32 +127,57 @@ class TokenSource:
     # a token
 
     def token(self) -> AccessToken:
-        """A token that is good now. Waits only where none is held, ``policy.max_wait`` seconds at most.
+        """A token that is good now. Blocks only where none is held, ``policy.max_wait`` seconds at most.
 
         Raises:
             TokenUnavailable: there is none, and why; the error is new for each caller.
         """
         engine = self._engine
-        held, clock = engine.state.held, engine.clock
-        if held is not None and clock.monotonic() < held.fresh_until and clock.wall() < held.fresh_until_wall:
+        held = engine.state.held
+        # Each read of a clock goes through an attribute of ``time``, so that freezegun and time-machine work.
+        if (
+            held is not None
+            and engine.on_system_clock
+            and time.monotonic() < held.fresh_until
+            and time.time() < held.fresh_until_wall
+        ):
             return held.token
         return engine.token()
 
     async def atoken(self) -> AccessToken:
-        """The same for asyncio and trio: never blocks the event loop; a cancelled caller stops nothing.
+        """The same for asyncio and trio: never blocks the event loop. A cancelled caller does not stop the flight.
 
         Raises:
             TokenUnavailable: there is none, and why.
         """
         engine = self._engine
-        held, clock = engine.state.held, engine.clock
-        if held is not None and clock.monotonic() < held.fresh_until and clock.wall() < held.fresh_until_wall:
+        held = engine.state.held
+        if (
+            held is not None
+            and engine.on_system_clock
+            and time.monotonic() < held.fresh_until
+            and time.time() < held.fresh_until_wall
+        ):
             return held.token
         return await engine.atoken()
 
     def __call__(self) -> str:
-        """The token's value: a source is a ``Callable[[], str]``, as many SDKs take one."""
+        """The token's value: a source is a ``Callable[[], str]``, as many SDKs take one.
+
+        Raises:
+            TokenUnavailable: there is none, and why.
+        """
         return self.token().value
+
+    @property
+    def async_callable(self) -> Callable[[], Awaitable[str]]:
+        """The same for SDKs that take a ``Callable[[], Awaitable[str]]``."""
+        return self._value
+
+    async def _value(self) -> str:
+        return (await self.atoken()).value
+
+    # a forced mint, and a token that an API refused
 
     def renew(self) -> AccessToken:
         """Has a new token minted now, e.g. after the client's rights have changed. Single flight still applies.
@@ -160,18 +190,26 @@ class TokenSource:
         """
         return self._engine.renew()
 
+    async def arenew(self) -> AccessToken:
+        """The same for asyncio and trio: never blocks the event loop.
+
+        Raises:
+            TokenUnavailable: the attempt failed; a held token is kept.
+        """
+        return await self._engine.arenew()
+
     def reject(self, token: AccessToken) -> None:
-        """A resource server refused this token with a 401: this one, and only this one, is no longer used.
+        """Reports that a resource server refused this token with a 401 (RFC 6750 §3.1); only this one is dropped.
 
         The next call mints another, unless this token is younger than 5 s or forced mints are banned: an API
-        that refuses every token must not burn the quota. Front doors call this themselves.
+        that refuses every token must not use up the quota. Front doors call this themselves.
         """
         self._engine.reject(token)
 
-    # kept fresh by a timer
+    # renewed by a timer
 
     def watch(self) -> TokenWatcher:
-        """Keeps the token fresh by timer from now on, even when nobody calls; a context manager.
+        """Renews the token by timer from now on, even while no call is made; a context manager.
 
         ``with source.watch() as watcher: watcher.wait_until_ready(10)`` starts a long-running service warm.
         """
@@ -179,11 +217,15 @@ class TokenSource:
 
         return TokenWatcher(self._engine)
 
-    # what it is doing
+    # what it knows
 
     def status(self) -> SourceStatus:
         """What this process knows now, and the ledger, which is read from the shared cache."""
         return self._engine.status()
+
+    async def astatus(self) -> SourceStatus:
+        """The same for asyncio and trio: never blocks the event loop."""
+        return await self._engine.astatus()
 
     def close(self) -> None:
         """Closes the cache's connections. They open again if the source is used again."""
@@ -207,7 +249,7 @@ class TokenSource:
         self.close()
 
     def __repr__(self) -> str:
-        engine = getattr(self, "_engine", None)  # half built, in the traceback of a ConfigurationError
+        engine = getattr(self, "_engine", None)  # not there yet in the traceback of a ConfigurationError
         if engine is None:
             return "<TokenSource>"
         request = engine.context.request
@@ -218,5 +260,5 @@ class TokenSource:
 
 
 def engine_of(source: TokenSource) -> Engine:
-    """The engine behind a source: for front doors and tools, never for users."""
+    """The engine behind a source: for front doors and tools. It is not public."""
     return source._engine  # pyright: ignore[reportPrivateUsage]

@@ -1,36 +1,34 @@
-"""A state holds what one process knows about one key: the held token, the pause, and the running flight.
+"""What one process knows about one key: the held token, the pause after a failure, and the running flight.
 
-Equal sources share one state, so code that builds a new ``M2MAuth`` for every request still mints once.
+Equal sources share one token state, so code that builds a new ``M2MAuth`` for every request still mints once.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ..lifecycle.decision import Pause
 from ..lifecycle.forced_mint_ban import ForcedMintBan
 from ..lifecycle.schedule import Schedule
 from ..oauth2.tokens import AccessToken
 from ..runtime.fork_safety import notice_fork
+from ..shared_cache.entries import RotatedRefreshToken
 from .flight import Flight
-
-if TYPE_CHECKING:
-    from ..shared_cache.entries import RotatedRefreshToken
 
 __all__ = ["HeldToken", "TokenState"]
 
 
 class HeldToken:
-    """A token in this process's hands, ready for the hot path: two clock comparisons and its header.
+    """A token that this process holds, ready for the hot path: two clock comparisons and its header.
 
     Args:
         token: the token.
         edges: its schedule on the monotonic clock.
-        offset: wall clock minus monotonic clock when it was taken in hand. Where the two later disagree
-            (a suspended machine, a jumped clock) the smaller remainder wins.
-        guessed: the edges are a guess, since another clock is ahead of ours.
+        offset: wall clock minus monotonic clock when the process took the token. Where the two disagree later
+            (a suspended machine, a jumped clock) the smaller remaining life counts.
+        fingerprint: the token's full fingerprint.
+        guessed: the edges are a guess, because the host that minted the token has a clock ahead of this host's.
     """
 
     __slots__ = (
@@ -56,22 +54,31 @@ class HeldToken:
         self.fresh_until = edges.renew_at
         self.fresh_until_wall = edges.renew_at + offset
 
+    @property
+    def lifetime(self) -> float:
+        """The token's whole life, in seconds."""
+        return self.token.expires_at - self.token.issued_at
+
     def age(self, monotonic: float) -> float:
         """Seconds since the token was asked for."""
-        return monotonic - self.edges.expires_at + self.token.expires_at - self.token.issued_at
+        return monotonic - self.edges.expires_at + self.lifetime
 
     def now(self, monotonic: float, wall: float) -> float:
-        """The time to hold against ``edges``: the later of the two clocks."""
+        """The time to compare with ``edges``: the later of the two clocks."""
         return max(monotonic, wall - self.offset)
 
+    def is_good(self, monotonic: float, wall: float) -> bool:
+        """True if the token has not expired by either clock."""
+        return self.now(monotonic, wall) < self.edges.expires_at
+
     def edges_at(self, monotonic: float, wall: float) -> Schedule:
-        """``edges``, earlier by what only the wall clock has noticed; pauses and flights know the monotonic one."""
+        """``edges``, earlier by what only the wall clock has noticed: pauses and flights use the monotonic clock."""
         unnoticed = self.now(monotonic, wall) - monotonic
         return self.edges if not unnoticed else Schedule(*(edge - unnoticed for edge in self.edges))
 
 
 class TokenState:
-    """The state of one key in one process. Reads are plain attribute reads; changes belong to flights."""
+    """The state of one key in one process. Any thread reads its attributes; only flights and ``reject`` change them."""
 
     __slots__ = (
         "__weakref__",
@@ -94,31 +101,31 @@ class TokenState:
         self.pause: Pause | None = None
         self.flight: Flight | None = None
         self.refused: HeldToken | None = None
-        """A token that an API refused, until there is another."""
+        """The token that an API refused, until another one replaces it."""
         self.previous: HeldToken | None = None
-        """The held token's predecessor: a call that is still under way may carry it."""
+        """The token before the held one: a call that is still under way may carry it."""
         self.rotation: RotatedRefreshToken | None = None
-        """The newest refresh token that this process was given."""
+        """The newest refresh token that this process received."""
         self.rejected: tuple[str, ...] = ()
-        """The fingerprints of the last few refused tokens."""
+        """The fingerprints of the latest refused tokens."""
         self.forced_mint_ban: ForcedMintBan | None = None
         self.last_mint = float("-inf")
         self.mints = 0
         self.lease_failed_for = ""
-        """The fingerprint of the token that could not be renewed because the cache could not give the lease."""
+        """The fingerprint of the token for whose renewal no cache could give a lease."""
         self.lock = threading.Lock()
 
     def after_fork(self) -> None:
-        """In a forked child: the flight's thread does not exist here, and its lock may never be released."""
+        """In a forked child: the flight's thread does not exist, and no thread releases the old lock."""
         self.lock = threading.Lock()
         self.flight = None
 
     def fly(
         self, work: Callable[[], object], reason: str, now: float, seen: HeldToken | None, deadline: float
     ) -> Flight | None:
-        """Joins the running flight, or starts one; None if the held token is no longer ``seen``: look again.
+        """Joins the running flight or starts one; None if the held token is no longer ``seen``: decide again.
 
-        A flight older than ``deadline`` seconds is given up on: its thread may end when it likes.
+        A flight older than ``deadline`` seconds no longer counts: another one starts beside it.
         """
         notice_fork()
         with self.lock:
@@ -130,6 +137,14 @@ class TokenState:
             flight = self.flight = Flight(now, reason)
         flight.launch(work, self._forget_flight)
         return flight
+
+    def restore_refused(self, monotonic: float, wall: float) -> bool:
+        """Holds the refused token again if it is still good and there is no other; True if a token is held then."""
+        refused = self.refused
+        if self.held is None and refused is not None and refused.is_good(monotonic, wall):
+            self.rejected = tuple(each for each in self.rejected if each != refused.fingerprint)
+            self.held, self.refused = refused, None
+        return self.held is not None
 
     def _forget_flight(self, flight: Flight) -> None:
         with self.lock:

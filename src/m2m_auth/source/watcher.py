@@ -1,6 +1,6 @@
-"""Keeping tokens fresh by timer, even when nobody calls: one thread per process for all watched sources.
+"""Renewal by timer, even while no call is made: one thread per process for all watched sources.
 
-The thread lives while something is watched. It only looks and starts flights; it never waits for one.
+The thread lives while a source is watched. It checks the sources and starts flights; it never waits for a flight.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["HEARTBEAT", "TokenWatcher"]
 
 HEARTBEAT = 30.0
-"""Seconds between two looks at most: notices suspended machines and jumped clocks."""
+"""Seconds between two checks at most: notices suspended machines and jumped clocks."""
 SOONEST = 0.05
-"""Seconds between two looks at least."""
+"""Seconds between two checks at least."""
 _log = logging.getLogger("m2m_auth")
 
 
@@ -35,16 +35,16 @@ class Watched(Protocol):
     """What a watcher needs of its source."""
 
     def renew_if_due(self) -> tuple[float, Future[None] | None]:
-        """Start a flight if one is due; return the seconds until the next look, and the running flight's future."""
+        """Starts a flight if one is due; the seconds until the next check, and the running flight's future."""
         ...
 
     def is_ready(self) -> bool:
-        """Return True if a good token is held."""
+        """True if a good token is held."""
         ...
 
 
 class _Timer:
-    """The one timer thread: a heap of (when, watcher), each looked at when it is due."""
+    """The one timer thread, and its heap of (when, order, watcher)."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition(threading.Lock())
@@ -54,7 +54,7 @@ class _Timer:
         self._watchers: set[TokenWatcher] = set()
 
     def after_fork(self) -> None:
-        """In a forked child there is no thread: what was watched is watched on, by a thread of the child's own."""
+        """In a forked child there is no thread: the child starts its own, and goes on watching."""
         self._changed = threading.Condition(threading.Lock())
         self._thread = None
         self._heap = []
@@ -63,7 +63,7 @@ class _Timer:
             self.schedule(watcher, 0.0)
 
     def schedule(self, watcher: TokenWatcher, delay: float) -> None:
-        """Have the watcher look in ``delay`` seconds, unless it looks earlier anyhow."""
+        """Has the watcher check in ``delay`` seconds, unless it checks earlier anyway."""
         when = time.monotonic() + delay
         with self._changed:
             if watcher.closed or when >= watcher.due:
@@ -79,7 +79,7 @@ class _Timer:
             self._changed.notify()
 
     def forget(self, watcher: TokenWatcher) -> None:
-        """Drop a closed watcher; without any, the thread ends."""
+        """Drops a closed watcher; without any watcher, the thread ends."""
         with self._changed:
             self._watchers.discard(watcher)
             self._heap = [entry for entry in self._heap if entry[2] is not watcher]
@@ -91,12 +91,12 @@ class _Timer:
             self.schedule(watcher, watcher.check())
 
     def _next(self) -> TokenWatcher | None:
-        """Wait for the next watcher that is due; None when nothing is watched any more."""
+        """Waits for the next watcher that is due; None when there is no watcher any more."""
         with self._changed:
             while self._heap:
                 when, _, watcher = self._heap[0]
                 delay = when - time.monotonic()
-                if when != watcher.due:  # it was scheduled earlier, and has looked since
+                if when != watcher.due:  # it was scheduled again for an earlier time, and has checked since
                     heapq.heappop(self._heap)
                 elif delay > 0:
                     self._changed.wait(delay)
@@ -113,9 +113,9 @@ on_fork(_timer, last=True)
 
 
 class TokenWatcher:
-    """Keeps one source's token fresh by timer, from now until it is closed; nothing else stops it.
+    """Renews one source's token by timer, from now until it is closed; no failure stops it.
 
-    Made by :meth:`m2m_auth.TokenSource.watch`. A context manager; thousands of them share one thread.
+    :meth:`m2m_auth.TokenSource.watch` makes it. A context manager; thousands of watchers share one thread.
     """
 
     def __init__(self, source: Watched) -> None:
@@ -124,24 +124,24 @@ class TokenWatcher:
         self.closed = False
         """True once :meth:`close` was called."""
         self.due = math.inf
-        """The timer's own: when it looks next, on the monotonic clock."""
+        """When the timer checks next, on the monotonic clock; only the timer sets it."""
         _timer.schedule(self, 0.0)
 
     @property
     def state(self) -> str:
-        """``ready``: a good token is held. ``waiting``: none is, yet or any more. ``closed``."""
+        """``ready``: a good token is held. ``waiting``: none is held. ``closed``: :meth:`close` was called."""
         if self.closed:
             return "closed"
         return "ready" if self._source.is_ready() else "waiting"
 
     def wait_until_ready(self, timeout: float) -> bool:
-        """Block until a good token is held, ``timeout`` seconds at most; True if there is one. For readiness probes."""
+        """Blocks until a good token is held, ``timeout`` seconds at most; True if one is. For readiness probes."""
         if not self._source.is_ready():
             self._ready.clear()
         return self._source.is_ready() or self._ready.wait(timeout) or self._source.is_ready()
 
     def check(self) -> float:
-        """Look once, on the timer's thread; returns the seconds until the next look. Nothing that it meets stops it."""
+        """Checks once, on the timer's thread; returns the seconds until the next check. No exception stops it."""
         delay, future = HEARTBEAT, None
         try:
             delay, future = self._source.renew_if_due()
@@ -150,18 +150,18 @@ class TokenWatcher:
             else:
                 self._ready.clear()
         except Exception as error:
-            _log.warning("a token watcher met %s; it goes on", type(error).__name__)
+            _log.warning("a token watcher met %s; it goes on watching", type(error).__name__)
         if future is not None:
             future.add_done_callback(lambda _: _timer.schedule(self, 0.0))
         return min(max(delay, SOONEST), HEARTBEAT)
 
     def after_fork(self) -> None:
-        """In a forked child: another thread may have held the event's lock."""
+        """In a forked child: another thread of the parent may have held the event's lock."""
         self._ready = threading.Event()
         self.due = math.inf
 
     def close(self) -> None:
-        """Stop watching. The token stays; calls go on renewing it when they use it."""
+        """Stops watching. The token stays; calls renew it as they do without a watcher."""
         self.closed = True
         _timer.forget(self)
 

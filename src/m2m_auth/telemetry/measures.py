@@ -1,6 +1,6 @@
-"""What is measured, once for both libraries: the instruments, and what an event adds to which of them.
+"""What is measured, for both libraries: the instruments, and what an event adds to them.
 
-Labels are bounded: the client, the audience, and words of ours. Never a fingerprint, never a message.
+Labels are bounded: the client, the audience, and fixed words. A fingerprint or a message is never a label.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ STALE = Instrument(
     "token.served_stale",
     "count",
     "{attempt}",
-    "Failed attempts to renew after which the held token was served on.",
+    "Failed renewals after which calls got the held token.",
     ("error.type",),
 )
 FAILURES = Instrument("token.failures", "count", "{attempt}", "Failed attempts to get a token.", ("error.type",))
@@ -49,12 +49,12 @@ EVENTS = Instrument("events", "count", "{event}", "Everything that happened.", (
 INSTRUMENTS = (REQUESTS, WAITS, LOOKUPS, REJECTIONS, STALE, FAILURES, EVENTS)
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
-"""The histograms' buckets: OpenTelemetry's for HTTP, to the longest that anybody waits."""
+"""The histograms' buckets: OpenTelemetry's for HTTP, up to the longest wait of a call."""
 _LOOKUPS: dict[EventKind, str] = {"cache_hit": "hit", "cache_miss": "miss", "cache_fault": "fault"}
 
 
 class ErrorTypes:
-    """At most so many error types, then ``_OTHER``: an OAuth error is whatever word the server sends."""
+    """At most 32 error types, then ``_OTHER``: a server may send any word as its OAuth error."""
 
     MANY = 32
 
@@ -71,12 +71,12 @@ class ErrorTypes:
 
 
 def is_token_request(event: Event) -> bool:
-    """True if it ended a token request; some failures (a secret manager's, say) come before any."""
+    """True if the event ended a token request; a failure of, say, a secret manager comes before any request."""
     return event.kind == "minted" or (event.kind == "renewal_failed" and event.seconds > 0)
 
 
 def life(event: Event) -> float | None:
-    """For how long the token lives on that this event brought; None if it brought none."""
+    """Seconds that the event's new token lives; None if the event brought none."""
     return event.holds if event.kind in ("minted", "adopted") else None
 
 

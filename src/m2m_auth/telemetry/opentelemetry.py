@@ -23,14 +23,14 @@ __all__ = ["OpenTelemetrySubscriber"]
 _Client = tuple[str, str]
 """Client id and audience."""
 _expiries: WeakKeyDictionary[metrics.MeterProvider, dict[_Client, float]] = WeakKeyDictionary()
-"""When the latest tokens end, on the wall clock. A provider has one gauge, however many subscribers write to it."""
+"""When the latest tokens end, in Unix time. A provider has one gauge for all of its subscribers."""
 
 
 class OpenTelemetrySubscriber:
     """An ``on_event`` subscriber: metrics below ``m2m_auth.client``, and a CLIENT span for each token request.
 
-    The span is a child of whatever span was current in the call that started the flight. Neither carries a token, a
-    secret or a response; the span has the token's fingerprint, the metrics have not.
+    The span is a child of the span that was current in the call that started the flight. Neither a span nor a metric
+    carries a token, a secret or a response; only the span has the token's fingerprint.
 
     Args:
         meter_provider: where the metrics go; the global one by default.
@@ -56,12 +56,12 @@ class OpenTelemetrySubscriber:
             "m2m_auth.client.token.remaining_lifetime",
             [self._remaining],
             unit="s",
-            description="For how long the latest token lives on; 0 once it has expired.",
+            description="Remaining life of the latest token; 0 once it has expired.",
         )
 
     def __call__(self, event: Event) -> None:
         """Records the event."""
-        with delaying_forks():  # the SDK's locks would stay locked in the child
+        with delaying_forks():  # the SDK's locks would stay locked in a forked child
             for measure in measures(event, self._error_type):
                 self._record(event, measure)
             lives = life(event)
@@ -86,7 +86,7 @@ class OpenTelemetrySubscriber:
             yield metrics.Observation(max(expires_at - now, 0.0), _client(*client))
 
     def _span(self, event: Event) -> None:
-        """The request is over when we hear of it, so the span is made afterwards, with the times that it had."""
+        """Makes the span of a request that is over, with the times that the request had."""
         end = self._clock.wall()
         failed = event.kind == "renewal_failed"
         attributes = _client(event.client_id, event.audience)

@@ -20,10 +20,10 @@ _CLIENT = ("client_id", "audience")
 
 
 class PrometheusSubscriber:
-    """An ``on_event`` subscriber: the same metrics as OpenTelemetry's, under the names that its exporter gives them.
+    """An ``on_event`` subscriber: the metrics of OpenTelemetry, under the names that its Prometheus exporter uses.
 
-    Only the token's life differs: an expiry time rather than a remainder, since a gauge that many processes write to
-    a file cannot count down.
+    One metric differs: the token's expiry time stands for its remaining life, because a gauge that many processes
+    write to a file cannot count down.
 
     Args:
         registry: where the metrics are registered; the default one by default. One subscriber serves any number of
@@ -47,7 +47,7 @@ class PrometheusSubscriber:
         registry = REGISTRY if registry is None else registry
         try:
             self._instruments = {each: _made(each, namespace, registry) for each in INSTRUMENTS}
-            # Of the processes' answers the latest counts: it is of the newest token, whoever minted it.
+            # The latest answer of all processes counts: it is about the newest token.
             self._expiry = Gauge(
                 "client_token_expiry_timestamp_seconds",
                 "When the latest token expires, in Unix time.",
@@ -64,7 +64,7 @@ class PrometheusSubscriber:
 
     def __call__(self, event: Event) -> None:
         """Records the event."""
-        with delaying_forks():  # prometheus_client's lock would stay locked in the child
+        with delaying_forks():  # prometheus_client's lock would stay locked in a forked child
             self._record(event)
 
     def _record(self, event: Event) -> None:

@@ -19,6 +19,7 @@ from ..oauth2.bearer import (
 )
 from .introspection import IntrospectionVerifier
 from .jwt_verifier import JWTVerifier
+from .requirement import Requirement, caller_of
 from .settings import LazyVerifier, verifier_from
 from .verified_token import TokenVerifier, VerifiedToken
 
@@ -31,10 +32,12 @@ __all__ = [
     "JWTVerifier",
     "LazyVerifier",
     "MissingToken",
+    "Requirement",
     "TokenVerifier",
     "VerifiedToken",
     "VerifierUnavailable",
     "bearer_token",
+    "caller_of",
     "names",
     "verifier_from",
 ]

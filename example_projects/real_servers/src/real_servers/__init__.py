@@ -1,7 +1,7 @@
-"""Real servers for the tests and the demo, each its own process on a free loopback port.
+"""Real servers for the tests and the demo: each is a process on a free loopback port.
 
 >>> with start_authlib([ClientSpec("reports", "s3cr3t")], lifetime=5) as server, start_api(server) as api:
-...     pass  # mint at server.token_endpoint, call api.base_url + "/hello", look at server.mints()
+...     pass  # mint at server.token_endpoint, call api.base_url + "/hello", then read server.mints()
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from ._process import ServerError, ServerProcess
+from .process import ServerError, ServerProcess
 
 __all__ = ["Api", "AuthorizationServer", "ClientSpec", "ServerError", "start_api", "start_authlib", "start_dot"]
 
@@ -24,8 +24,8 @@ __all__ = ["Api", "AuthorizationServer", "ClientSpec", "ServerError", "start_api
 class ClientSpec:
     """A client to register when the server starts.
 
-    `audiences`, of which the first is the default, and `public_key` (PEM, for private_key_jwt) count on Authlib's
-    server only; `lifetime` replaces the server's for this client.
+    Only Authlib's server uses `audiences`, of which the first is the default, and `public_key` (PEM, for
+    private_key_jwt). `lifetime`, in seconds, replaces the server's for this client.
     """
 
     client_id: str
@@ -43,11 +43,11 @@ class ClientSpec:
 
 
 class AuthorizationServer(ServerProcess):
-    """A running authorization server, with what a client of it and an API behind it need to know."""
+    """A running authorization server, with the addresses and the counts that its clients and APIs need."""
 
     def __init__(
         self,
-        script: str,
+        module: str,
         config: dict[str, Any],
         clients: Sequence[ClientSpec],
         *,
@@ -56,14 +56,14 @@ class AuthorizationServer(ServerProcess):
         revocation_path: str | None = None,
         jwks_path: str | None = None,
     ) -> None:
-        super().__init__(script, config)
+        super().__init__(module, config)
         self.clients = tuple(clients)
         self.token_endpoint: str = self.base_url + config["token_path"]
         self.introspection_url = self.base_url + introspection_path
         self.introspection_authorization = introspection_authorization
-        """The `Authorization` header with which an API may introspect."""
+        """The `Authorization` header that lets an API introspect."""
         self.jwks_url = self.base_url + jwks_path if jwks_path else None
-        """Where the keys of JWT access tokens are, or None where tokens are opaque."""
+        """The URL of the keys of JWT access tokens, or None if tokens are opaque."""
         self._revocation_url = self.base_url + revocation_path if revocation_path else None
 
     def stats(self) -> dict[str, Any]:
@@ -83,20 +83,20 @@ class AuthorizationServer(ServerProcess):
         self.post("/_reset")
 
     def revoke(self, token: str, client: ClientSpec | None = None) -> None:
-        """Revoke a token; the API sees it if it introspects. `client`: whose token it is, by default the first's."""
+        """Revoke a token of this client (default: the first one). An API that introspects sees it."""
         if self._revocation_url is None:
             self.post("/_revoke", {"token": token})
         else:
             self.post_form(self._revocation_url, {"token": token}, (client or self.clients[0]).basic_authorization)
 
     def _count(self, name: str, client_id: str | None) -> int:
-        """Return one number of the stats; a client that never asked has 0."""
+        """Return one number of the stats; 0 for a client without a request."""
         stats = self.stats()
         return int((stats if client_id is None else stats["by_client"].get(client_id, {name: 0}))[name])
 
 
 class Api(ServerProcess):
-    """A running protected API; its paths are described in api_server.py."""
+    """A running protected API. api_server.py describes its paths."""
 
     def stats(self) -> dict[str, Any]:
         """Return the answers by path and status, and the number of distinct tokens seen."""
@@ -111,7 +111,7 @@ class Api(ServerProcess):
         return int(self.stats()["tokens"])
 
     def reject(self, token: str) -> None:
-        """Refuse this token from now on, though the authorization server still finds it good."""
+        """Refuse this token from now on, although the authorization server still accepts it."""
         self.post("/_reject", {"sha256": hashlib.sha256(token.encode()).hexdigest()})
 
     def reject_issued_before(self, epoch: float) -> None:
@@ -124,7 +124,7 @@ class Api(ServerProcess):
 
 
 def start_dot(clients: Sequence[ClientSpec], lifetime: int = 3600, *, fast_hash: bool = True) -> AuthorizationServer:
-    """Start django-oauth-toolkit. `fast_hash=False` keeps Django's own password hasher, slow on purpose."""
+    """Start django-oauth-toolkit. `fast_hash=False` keeps Django's password hasher, which is slow on purpose."""
     introspection_token = secrets.token_urlsafe()
     config = {
         "clients": _with_lifetime(clients, lifetime),
@@ -133,11 +133,11 @@ def start_dot(clients: Sequence[ClientSpec], lifetime: int = 3600, *, fast_hash:
         "token_path": "/o/token/",
     }
     return AuthorizationServer(
-        "dot_server.py",
+        "dot_server",
         config,
         clients,
         introspection_path="/o/introspect/",
-        # A token of the API's own: with Basic, the server would hash a password for every call of the API.
+        # The API has a token: with Basic, the server would hash a password for every call of the API.
         introspection_authorization=f"Bearer {introspection_token}",
         revocation_path="/o/revoke_token/",
     )
@@ -147,7 +147,7 @@ def start_authlib(clients: Sequence[ClientSpec], lifetime: int = 60) -> Authoriz
     """Start Authlib's server, which issues JWTs."""
     api = ClientSpec("resource-server", secrets.token_urlsafe(), scopes=())
     return AuthorizationServer(
-        "authlib_server.py",
+        "authlib_server",
         {"clients": _with_lifetime([*clients, api], lifetime), "token_path": "/oauth/token"},
         clients,
         introspection_path="/introspect",
@@ -159,8 +159,8 @@ def start_authlib(clients: Sequence[ClientSpec], lifetime: int = 60) -> Authoriz
 def start_api(server: AuthorizationServer, *, audience: str | None = None, introspect: bool = False) -> Api:
     """Start the API behind an authorization server.
 
-    It checks JWTs by itself, for `audience` if given. About opaque tokens, and about all with `introspect`, it asks
-    the server, every time.
+    The API verifies JWTs itself, for `audience` if given. It introspects opaque tokens, and with `introspect` all
+    tokens, on every call.
     """
     config = {
         "jwks_url": None if introspect else server.jwks_url,
@@ -169,9 +169,9 @@ def start_api(server: AuthorizationServer, *, audience: str | None = None, intro
         "introspection_url": server.introspection_url,
         "introspection_authorization": server.introspection_authorization,
     }
-    return Api("api_server.py", config)
+    return Api("api_server", config)
 
 
 def _with_lifetime(clients: Sequence[ClientSpec], lifetime: int) -> list[dict[str, Any]]:
-    """Return the clients as JSON values, each with a lifetime of its own."""
+    """Return the clients as JSON values, each with its lifetime."""
     return [{**dataclasses.asdict(client), "lifetime": client.lifetime or lifetime} for client in clients]

@@ -17,8 +17,9 @@ from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import jwt
-from _child import Config, run
 from flask import Flask, Response, jsonify, request
+
+from .child import Config, run
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -48,7 +49,7 @@ def jwt_check(jwks_url: str, issuer: str, audience: str | None) -> Check:
             key = keys.get_signing_key_from_jwt(token)
             return jwt.decode(token, key, ["RS256"], options, issuer=issuer, audience=audience, leeway=0)
         except jwt.PyJWKClientConnectionError:
-            raise  # the server's fault, not the token's: a 500, never a 401
+            raise  # a fault of the server, not of the token: a 500, never a 401
         except jwt.PyJWTError:
             return None
 
@@ -56,7 +57,7 @@ def jwt_check(jwks_url: str, issuer: str, audience: str | None) -> Check:
 
 
 def introspection_check(url: str, authorization: str) -> Check:
-    """Ask the authorization server about every token, every time (RFC 7662): a revocation counts at once."""
+    """Ask the authorization server about every token on every call (RFC 7662), so that a revocation counts at once."""
 
     def check(token: str) -> dict[str, Any] | None:
         body = urlencode({"token": token}).encode()
@@ -68,7 +69,7 @@ def introspection_check(url: str, authorization: str) -> Check:
 
 
 class Ledger:
-    """What the API has seen, by the tokens' SHA-256, and which tokens it was told to refuse."""
+    """The tokens that the API has seen, by their SHA-256, and those that it must refuse."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -94,10 +95,10 @@ class Ledger:
             self._issued_before = max(self._issued_before, all_issued_before)
 
     def refuses(self, sha256: str, issued_at: float | None) -> bool:
-        """Note a token, and say whether it is to be refused.
+        """Note a token, and return whether to refuse it.
 
-        `iat` is cut to whole seconds, so a token counts as old only where it cannot be new: its whole second is
-        over, or it was seen here before. A token minted after the cut is never refused by mistake.
+        `iat` is cut to whole seconds. So a token counts as old only if its whole second is over, or if it was seen
+        before: a token minted after the cut is never refused by mistake.
         """
         with self._lock:
             seen = self._first_seen.setdefault(sha256, time.time())
@@ -114,7 +115,7 @@ class Ledger:
 
 
 def refusal(default: str) -> Response:
-    """Return the 401, with the challenge that the caller chose for itself or the default one."""
+    """Return the 401, with the challenge that the caller chose or the default one."""
     name = request.args.get("challenge", default)
     response = jsonify(error=name, authorization="Authorization" in request.headers)
     response.status_code = 401
@@ -156,7 +157,7 @@ def build(config: Config, base_url: str) -> WSGIApplication:
 
 
 def add_resources(app: Flask) -> None:
-    """Add what the API offers to callers with a good token, and the redirect, which asks for none."""
+    """Add the paths for callers with a good token, and the redirect, which needs no token."""
 
     @app.get("/hello")
     def hello() -> Response:
@@ -195,7 +196,7 @@ def add_resources(app: Flask) -> None:
 
 
 def add_controls(app: Flask, ledger: Ledger) -> None:
-    """Add the paths by which a test looks in and steers; they ask for no token and are not counted."""
+    """Add the paths that a test reads and controls. They need no token and are not counted."""
 
     @app.get("/_stats")
     def stats() -> Response:

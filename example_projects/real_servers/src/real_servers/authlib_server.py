@@ -1,4 +1,4 @@
-"""Authlib's authorization server in a small Flask app; started by `servers.start_authlib`.
+"""Authlib's authorization server in a small Flask app; started by `real_servers.start_authlib`.
 
 JWT access tokens (RFC 9068), audience and resource, client_secret_basic and _post, and private_key_jwt (RFC 7523).
 """
@@ -11,8 +11,6 @@ import os
 import threading
 from typing import TYPE_CHECKING, Any
 
-from _child import Config, run
-from _counting import MintCounter
 from authlib.integrations.flask_oauth2 import AuthorizationServer
 from authlib.oauth2 import OAuth2Error
 from authlib.oauth2.rfc6749 import ClientMixin, InvalidScopeError, grants
@@ -21,12 +19,15 @@ from authlib.oauth2.rfc9068 import JWTBearerTokenGenerator, JWTIntrospectionEndp
 from flask import Flask, Response, jsonify, request
 from joserfc.jwk import KeySet, RSAKey
 
+from .child import Config, run
+from .counting import MintCounter
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 
 class InvalidTargetError(OAuth2Error):
-    """RFC 8707's error for an audience or resource that the server does not know; Authlib has none of its own."""
+    """RFC 8707's error for an unknown audience or resource. Authlib has no class for it."""
 
     error = "invalid_target"
     description = "The requested audience or resource is unknown."
@@ -48,7 +49,7 @@ class Client(ClientMixin):
         return self.client_id
 
     def check_client_secret(self, client_secret: str) -> bool:
-        """Compare in constant time; a client without a secret never matches."""
+        """Compare in constant time. A client without a secret never matches."""
         return self.secret is not None and hmac.compare_digest(self.secret.encode(), client_secret.encode())
 
     def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
@@ -60,7 +61,7 @@ class Client(ClientMixin):
         return grant_type == "client_credentials"
 
     def get_allowed_scope(self, scope: str | None) -> str:
-        """Return what was asked, else all; refuse a scope that this client may not have."""
+        """Return the requested scope, or all scopes; refuse a scope that this client may not have."""
         asked = (scope or "").split() or self.scopes
         if not set(asked) <= set(self.scopes):
             raise InvalidScopeError
@@ -79,11 +80,11 @@ class PrivateKeyJWT(JWTBearerClientAssertion):
         self._lock = threading.Lock()
 
     def get_audiences(self) -> list[str]:
-        """Return what an assertion may name as its audience: the token endpoint or the issuer."""
+        """Return the audiences that an assertion may name: the token endpoint and the issuer."""
         return self._audiences
 
     def resolve_client_public_key(self, client: Client) -> RSAKey | KeySet:
-        """Return the registered key; for a client without one an empty set, which verifies nothing."""
+        """Return the registered key, or an empty set, which verifies no assertion."""
         return client.public_key or KeySet([])
 
     def validate_jti(self, claims: dict[str, Any], jti: str) -> bool:
@@ -97,18 +98,18 @@ class PrivateKeyJWT(JWTBearerClientAssertion):
 class ClientCredentials(grants.ClientCredentialsGrant):
     """The grant, with every client authentication and a check of audience and resource."""
 
-    # An assertion goes first: it is the only one that says by itself whether it was used.
+    # The assertion comes first: it is the only method that recognizes its own requests.
     TOKEN_ENDPOINT_AUTH_METHODS = [PrivateKeyJWT.CLIENT_AUTH_METHOD, "client_secret_basic", "client_secret_post"]  # noqa: RUF012
 
     def validate_token_request(self) -> None:
-        """Refuse targets that the client may not have, before anything is issued."""
+        """Refuse targets that the client may not have, before a token is issued."""
         super().validate_token_request()
         if not set(requested_targets()) <= set(self.client.audiences):
             raise InvalidTargetError
 
 
 def requested_targets() -> list[str]:
-    """Return the audiences and resources of the current token request, in the order asked."""
+    """Return the audiences and resources of the current token request, in their order."""
     return request.form.getlist("audience") + request.form.getlist("resource")
 
 
@@ -121,7 +122,7 @@ def build(config: Config, base_url: str) -> WSGIApplication:
     keys = KeySet([RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"}, auto_kid=True)])
 
     class Tokens(JWTBearerTokenGenerator):
-        """JWTs for what the request named, else for the client's default audience."""
+        """JWTs for the requested targets, or for the client's default audience."""
 
         def get_jwks(self) -> KeySet:
             """Return the key to sign with."""
@@ -133,7 +134,7 @@ def build(config: Config, base_url: str) -> WSGIApplication:
             return targets[0] if len(targets) == 1 else targets
 
     class Introspection(JWTIntrospectionEndpoint):
-        """RFC 7662, open to every client with a secret."""
+        """RFC 7662, for every client with a secret."""
 
         def get_jwks(self) -> KeySet:
             """Return the key to verify with."""
@@ -156,7 +157,7 @@ def build(config: Config, base_url: str) -> WSGIApplication:
 
     @app.post("/introspect")
     def introspect() -> Response:
-        # Authlib answers None, not "inactive", to what is no JWT at all.
+        # Authlib answers None instead of "inactive" if the token is no JWT.
         return server.create_endpoint_response("introspection") or jsonify(active=False)
 
     @app.get("/.well-known/jwks.json")
@@ -172,7 +173,7 @@ def build(config: Config, base_url: str) -> WSGIApplication:
 
 
 def digest(token: str) -> str:
-    """Return the SHA-256 of a token: the revocation list holds no tokens."""
+    """Return the SHA-256 of a token. The revocation list holds digests only."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 

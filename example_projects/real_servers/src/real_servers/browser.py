@@ -23,7 +23,7 @@ ARGUMENTS = (
     "--disable-quic",
     "--disable-dev-shm-usage",
     "--no-first-run",
-    "--no-proxy-server",  # loopback only, whatever the environment says
+    "--no-proxy-server",  # loopback only, without the proxies of the environment
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
@@ -32,9 +32,9 @@ ARGUMENTS = (
 
 @contextmanager
 def browser(width: int = 1280, *, height: int = 900, dark: bool = False) -> Iterator[Chrome]:
-    """A selenium driver with a profile of its own, no cookies and nothing cached; it ends with the block.
+    """A selenium driver with a new profile: no cookies, an empty cache. The browser ends with the block.
 
-    Skips the test where Chromium is not installed. Commands time out after 60 s: the machine may be busy.
+    Skips the test if Chromium is not installed. Commands time out after 60 s, because the machine may be busy.
     """
     for program in (CHROMIUM, CHROMEDRIVER):
         if shutil.which(program) is None:
@@ -60,8 +60,8 @@ def browser(width: int = 1280, *, height: int = 900, dark: bool = False) -> Iter
 
 
 def look(driver: Chrome, width: int, *, height: int = 900, dark: bool = False) -> None:
-    """From now on pages are this wide and see this colour scheme."""
-    # A window is never narrower than 500 px; a page's viewport can be.
+    """Set the viewport and the colour scheme of all further pages."""
+    # A window has at least 500 px; a viewport can be narrower.
     metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}

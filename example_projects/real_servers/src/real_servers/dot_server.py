@@ -1,7 +1,7 @@
-"""django-oauth-toolkit's authorization server as a one-file Django project; started by `servers.start_dot`.
+"""django-oauth-toolkit's authorization server as a one-file Django project; started by `real_servers.start_dot`.
 
-Its own defaults are kept: opaque tokens, hashed client secrets, and a resource decorator that says 403 to an expired
-token. A token is slow with Django's default password hasher, which is the point of a hasher; tests may turn it off.
+It keeps the defaults: opaque tokens, hashed client secrets, and a resource decorator that answers 403 to an expired
+token. Django's default password hasher makes a mint slow; tests may replace it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import django
-from _child import Config, run
-from _counting import MintCounter
 from django.conf import settings
+
+from .child import Config, run
+from .counting import MintCounter
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -24,7 +25,7 @@ urlpatterns: list[Any] = []  # filled once Django is set up; this module is its 
 
 
 class ClientScopes:
-    """A scopes backend, django-oauth-toolkit's own extension point: every client has its own list."""
+    """A scopes backend, an extension point of django-oauth-toolkit: every client has its list."""
 
     by_client: dict[str, list[str]] = {}  # noqa: RUF012  the backend is made anew for every request
 
@@ -33,11 +34,11 @@ class ClientScopes:
         return {scope: scope for scopes in self.by_client.values() for scope in scopes}
 
     def get_available_scopes(self, application: Any = None, request: Any = None) -> list[str]:
-        """Return what this client may ask for."""
+        """Return the scopes that this client may request."""
         return self.by_client.get(application.client_id, []) if application else []
 
     def get_default_scopes(self, application: Any = None, request: Any = None) -> list[str]:
-        """Return what this client gets when it asks for nothing: all that it may have."""
+        """Return the scopes for a request without scope: all that this client may have."""
         return self.get_available_scopes(application)
 
 

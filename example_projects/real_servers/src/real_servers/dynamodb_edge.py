@@ -1,4 +1,4 @@
-"""The edge of DynamoDB: passes requests on to a real one, remembers them, and answers itself where a test says so."""
+"""An HTTP server in front of DynamoDB: it passes requests on, remembers them, and fails if a test asks for it."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ JSON = "application/x-amz-json-1.0"
 
 
 class Seen(NamedTuple):
-    """A request: IAM's name of the action, and its parameters."""
+    """A request: the action by its IAM name, and its parameters."""
 
     action: str
     parameters: dict[str, Any]
 
 
 class Edge:
-    """An HTTP server on a loopback port, before the server on ``target``.
+    """An HTTP server on a loopback port, in front of the server on the port ``target``.
 
     Attributes:
         seen: every request, in the order of arrival.
@@ -44,11 +44,11 @@ class Edge:
 
     @property
     def endpoint(self) -> str:
-        """The URL of it."""
+        """Its URL."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def fail(self, code: str, message: str = "words of the server", *, status: int = 400, only: str = "") -> None:
-        """Answer with DynamoDB's error of this code, all actions or those named in ``only``."""
+        """Answer all actions, or those named in ``only``, with DynamoDB's error of this code."""
         error = {"__type": f"com.amazonaws.dynamodb.v20120810#{code}", "message": message}
         self.answer(json.dumps(error).encode(), status=status, only=only)
 
@@ -62,7 +62,7 @@ class Edge:
         self._reply = None
 
     def count(self, action: str) -> int:
-        """How many requests of this action came."""
+        """The number of requests of this action."""
         return sum(each.action == action for each in self.seen)
 
     def __enter__(self) -> Self:
@@ -112,7 +112,7 @@ class Edge:
         return Handler
 
     def ask(self, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        """What the real server answers: status and body."""
+        """The status and body of the real server's answer."""
         real = http.client.HTTPConnection("127.0.0.1", self.target, timeout=20)
         with contextlib.closing(real):
             unlike = {"content-length", "connection"}

@@ -1,6 +1,6 @@
-"""A TCP proxy between a client and a real server, whose network fails as the test says: at once, on every connection.
+"""A TCP proxy between a client and a real server. A test chooses its fault, which holds at once for every connection.
 
-Made for protocols where a client sends a request and then waits for its reply; it knows nothing else about them.
+It fits protocols in which a client sends a request and then waits for the reply.
 """
 
 from __future__ import annotations
@@ -12,23 +12,23 @@ from collections.abc import Collection
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from ._proxied import HOST, Connection, Fault, Hold, HungUp, Reset, Swap, Truncate
+from .faults import HOST, Connection, Fault, Hold, HungUp, Reset, Swap, Truncate
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 
 class FaultProxy:
-    """Listens on ``port`` and passes everything on to ``target``, another port, until it is told otherwise.
+    """Listens on ``port`` and passes everything on to the port ``target``, until a fault is chosen.
 
     Each of ``recover``, ``refuse``, ``reset``, ``delay``, ``half_open``, ``black_hole``, ``truncate`` and ``swap`` ends
-    the behaviour before it. What was held up until then goes on its way, late, as after a real outage.
+    the previous behaviour. Bytes that were held back are then delivered late, as after a real outage.
 
     Attributes:
-        connections: how many were accepted.
-        requests: how many requests came, in how many ``request_bytes``.
-        replies: how many replies were passed on, whole or in part, in how many ``reply_bytes``.
-        swapped: how many replies went to another connection.
+        connections: the number of accepted connections.
+        requests: the number of requests, with ``request_bytes`` in total.
+        replies: the number of replies passed on, whole or in part, with ``reply_bytes`` in total.
+        swapped: the number of replies that went to another connection.
     """
 
     def __init__(self, target: int) -> None:
@@ -53,11 +53,11 @@ class FaultProxy:
         self._become(Fault())
 
     def refuse(self) -> None:
-        """Refuse connections and close those that are open: nobody listens there any more."""
+        """Refuse new connections and close the open ones."""
         self._become(Fault(), listens=False)
 
     def reset(self) -> None:
-        """Accept and reset at once; connections that are open are reset in the middle of their next reply."""
+        """Accept and reset at once. Open connections are reset in the middle of their next reply."""
         self._become(Reset())
 
     def delay(self, seconds: float = 5.0) -> None:
@@ -65,7 +65,7 @@ class FaultProxy:
         self._become(Hold(replies=seconds))
 
     def half_open(self) -> None:
-        """Requests arrive and are carried out; no reply ever comes."""
+        """Requests arrive and are carried out. No reply comes."""
         self._become(Hold(replies=None))
 
     def black_hole(self) -> None:
@@ -77,11 +77,11 @@ class FaultProxy:
         self._become(Truncate(size, close))
 
     def swap(self, patience: float = 0.05) -> None:
-        """Exchange the replies of two connections, by pairs; one without a partner goes home after ``patience`` s."""
+        """Exchange the replies of two connections, in pairs. One without a partner waits ``patience`` seconds."""
         self._become(Swap(patience))
 
     def point_at(self, target: int) -> None:
-        """Lead new connections to another server, and close those to the old one."""
+        """Send new connections to another server, and close the others."""
         self.target = target
         self._hang_up()
 
@@ -117,7 +117,7 @@ class FaultProxy:
         self._acceptor.start()
 
     def _deafen(self) -> None:
-        """Bound, but not listening: connections are refused, and the port stays ours."""
+        """Stay bound, but do not listen: connections are refused, and no other process gets the port."""
         assert self._acceptor is not None
         self._listener.shutdown(socket.SHUT_RDWR)
         self._acceptor.join()
@@ -147,7 +147,7 @@ class FaultProxy:
                 del self._open[connection]
 
     def _hang_up(self) -> Collection[threading.Thread]:
-        """Close every open connection; the threads that do so."""
+        """Close every open connection; return their threads."""
         with self.lock:
             threads = dict(self._open)
         for connection in threads:

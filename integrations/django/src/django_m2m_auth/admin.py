@@ -1,4 +1,4 @@
-"""The admin page "Service tokens": what every client's token is doing, with buttons to renew and clear it."""
+"""The admin page "Service tokens": the state of every client's token, with buttons to renew and clear it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from django.http import HttpResponseRedirect
 from django.middleware.csrf import get_token
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
-from django.utils.safestring import mark_safe
 
 from m2m_auth import M2MAuthError
 from m2m_auth.operations import PageForm, clear, page, renew, reports
@@ -23,22 +22,22 @@ __all__ = ["ServiceTokenAdmin"]
 
 @admin.register(ServiceToken)
 class ServiceTokenAdmin(admin.ModelAdmin):  # type: ignore[misc] # Django has no types
-    """One page, which reads no table. Who may view it sees it; who may change gets the buttons."""
+    """One page, which reads no table. It needs the permission to view; the buttons need the permission to change."""
 
     def get_urls(self) -> list[Any]:
-        """The one page, where the admin expects the list of objects."""
+        """The one page, at the place of the admin's list of objects."""
         return [path("", self.admin_site.admin_view(self.changelist_view), name="m2m_auth_servicetoken_changelist")]
 
     def has_add_permission(self, request: Any) -> bool:  # noqa: ARG002
-        """There is nothing to add: clients are settings."""
+        """False: clients are settings, so there is nothing to add."""
         return False
 
     def has_delete_permission(self, request: Any, obj: Any = None) -> bool:  # noqa: ARG002
-        """There is nothing to delete: tokens are cleared."""
+        """False: tokens are cleared, not deleted."""
         return False
 
     def changelist_view(self, request: Any, extra_context: dict[str, Any] | None = None) -> Any:
-        """Shows the page; a POST renews or clears, and comes back to it."""
+        """Shows the page. A POST renews or clears, and redirects to the page."""
         if not self.has_view_permission(request):
             raise PermissionDenied
         if request.method == "POST":
@@ -59,8 +58,8 @@ class ServiceTokenAdmin(admin.ModelAdmin):  # type: ignore[misc] # Django has no
             **(extra_context or {}),
         }
         try:
-            body = page(reports(m2m.sources()), action=buttons, nonce=str(getattr(request, "csp_nonce", "") or ""))
-            context["page"] = mark_safe(body)  # noqa: S308 - page() escapes what it is given
+            nonce = str(getattr(request, "csp_nonce", "") or "")
+            context["page"] = page(reports(m2m.sources()), action=buttons, nonce=nonce)
         except ImproperlyConfigured as error:
             context["problem"] = str(error)
         return TemplateResponse(request, "admin/m2m_auth/service_tokens.html", context)
@@ -69,14 +68,16 @@ class ServiceTokenAdmin(admin.ModelAdmin):  # type: ignore[misc] # Django has no
         operation, alias = request.POST.get("operation"), request.POST.get("alias", "")
         try:
             if operation == "renew":
-                self._say(request, messages.SUCCESS, f"New token for {alias}: {renew(m2m[alias].source).fingerprint}.")
+                token = renew(m2m[alias].source)
+                self._message(request, messages.SUCCESS, f"New token for {alias}: {token.fingerprint}.")
             elif operation == "clear":
                 clear(m2m[alias].source)
-                self._say(request, messages.SUCCESS, f"Cleared {alias}: the next call mints.")
+                self._message(request, messages.SUCCESS, f"Cleared {alias}: the next call mints.")
             else:
-                self._say(request, messages.ERROR, "There is no such operation.")
+                self._message(request, messages.ERROR, "Unknown operation.")
         except (ImproperlyConfigured, M2MAuthError) as error:
-            self._say(request, messages.ERROR, f"It did not work for {alias}: {error}")
+            self._message(request, messages.ERROR, f"Failed for {alias}: {error}")
 
-    def _say(self, request: Any, level: int, words: str) -> None:
-        self.message_user(request, words, level)
+    def _message(self, request: Any, level: int, text: str) -> None:
+        """Shows a message on the next page. The admin capitalizes it, so it does not begin with an alias."""
+        self.message_user(request, text, level)

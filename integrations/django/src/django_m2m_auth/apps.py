@@ -22,7 +22,7 @@ class DjangoM2MAuthConfig(AppConfig):  # type: ignore[misc] # Django has no type
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Registers what Django calls later."""
+        """Registers the checks, and the reset after a change of the settings."""
         from .checks import check_deployment, check_settings
 
         checks.register(check_settings, "m2m_auth")

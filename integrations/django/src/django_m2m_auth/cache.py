@@ -12,20 +12,18 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from m2m_auth.caches.protocol import Capabilities
-from m2m_auth.errors import CacheUnavailable
-from m2m_auth.runtime.fork_safety import delaying_forks
+from m2m_auth import CacheUnavailable
+from m2m_auth.caches import Capabilities, delaying_forks
 
-from .backends import DATABASE, LOCAL, Kind, Opened, kind_of, open_backend
-from .database import EARLY, forget_lapsed
-from .opened import close_databases, open_databases
+from .cache_backends import DATABASE, EARLY, LOCAL, Kind, Opened, forget_lapsed, kind_of, open_backend
+from .database_connections import close_databases, open_databases
 
 __all__ = ["DjangoTokenCache"]
 
 _VALUE = "m2m1:"
 _COUNTER = "m2m1#"
 _PAUSES = (0.0, 0.01, 0.02, 0.04, 0.08)
-"""Seconds before each attempt where a backend swallows its failures: most often SQLite was busy for a moment."""
+"""Seconds before each attempt where a backend hides its failures: most often SQLite was busy for a moment."""
 _T = TypeVar("_T")
 
 
@@ -40,16 +38,16 @@ class DjangoTokenCache:
     database          yes     yes   no      counts of processes that write together may be lost
     local memory      no      yes   no      yes, of this process
     file-based        yes     no    no      counts of processes that write together may be lost
-    any other         yes     no    no      the same: nobody has said that its ``add`` is atomic
+    any other         yes     no    no      the same: its ``add`` is not known to be atomic
     dummy             refused
     ================= ======= ===== ======= ==================================================================
 
-    A lease that cannot be released lapses. Values are text, sealed before they come here. Through Redis and
-    PyMemcacheCache nothing is pickled or unpickled; the database, file-based and local memory backends unpickle what
-    is stored under our keys before anybody can look at it, as they do under every other key: whoever may write to
-    that table or folder owns the project anyway.
+    A lease that cannot be released lapses. Values are text, and the engine seals them before it stores them. Redis and
+    PyMemcacheCache pickle and unpickle nothing here. The database, file-based and local memory backends unpickle what
+    is stored under a key before this class can check it, as they do for every other key: write access to that table or
+    folder is control of the project.
 
-    It holds an instance of the backend per thread, with the project's location, options, key prefix and version;
+    Each thread has its own instance of the backend, with the project's location, options, key prefix and version.
     :meth:`release_thread` closes it, and the database connections that it has opened on this thread.
 
     Args:
@@ -75,8 +73,8 @@ class DjangoTokenCache:
         return self.kind.capabilities
 
     def get(self, key: str) -> bytes | None:
-        """The live value, or None; what somebody else has put there is None, too."""
-        found: object = self._do(lambda cache: self._look(cache, key))
+        """The live value, or None; a value that this class did not store is None, too."""
+        found: object = self._do(lambda cache: self._read(cache, key))
         counter = _counter(found)
         return str(counter[0]).encode() if counter else _value(found)
 
@@ -91,7 +89,7 @@ class DjangoTokenCache:
     def add(self, key: str, value: bytes, ttl: float) -> bool:
         """Stores the value unless a live one is there; atomic where ``capabilities`` says so."""
 
-        def look_and_put(cache: Any) -> bool:
+        def add(cache: Any) -> bool:
             self._forget_lapsed(cache, key)
             for pause in _PAUSES:
                 time.sleep(pause)
@@ -99,9 +97,9 @@ class DjangoTokenCache:
                     return True
                 if not self.kind.silent or cache.get(key) is not None:
                     return False
-            raise self._not_stored()  # which is not "somebody else has it"
+            raise self._not_stored()  # False would mean that another process has it
 
-        return self._do(look_and_put)
+        return self._do(add)
 
     def delete_if(self, key: str, value: bytes) -> bool:  # noqa: ARG002
         """Always False: no backend can compare and delete in one step. The key lapses."""
@@ -110,7 +108,7 @@ class DjangoTokenCache:
     def increment(self, key: str, ttl: float) -> int:
         """Adds one and returns the count; atomic in Redis, memcached and local memory, a read and a write elsewhere.
 
-        Not ``BaseCache.incr``, which would give the counter the cache's default time to live.
+        It does not use ``BaseCache.incr``, which gives the counter the cache's default time to live.
         """
 
         def count(cache: Any) -> int:
@@ -120,7 +118,7 @@ class DjangoTokenCache:
                 except ValueError:
                     cache.add(key, 0, self._timeout(ttl))
                     return int(cache.incr(key))
-            known, until = _counter(self._look(cache, key)) or (0, time.time() + ttl)
+            known, until = _counter(self._read(cache, key)) or (0, time.time() + ttl)
             self._put(cache, key, f"{_COUNTER}{known + 1}@{until:.3f}", max(until - time.time(), 0.001))
             return known + 1
 
@@ -132,11 +130,11 @@ class DjangoTokenCache:
 
     def release_thread(self) -> None:
         """Closes what this cache has opened on this thread: its backend, and connections to databases."""
-        mine = self._threads.__dict__.pop("mine", None)
-        if mine is not None:
-            mine.close()
+        own = self._threads.__dict__.pop("own", None)
+        if own is not None:
+            own.close()
 
-    def _look(self, cache: Any, key: str) -> object:
+    def _read(self, cache: Any, key: str) -> object:
         self._forget_lapsed(cache, key)
         found: object = cache.get(key)
         return found
@@ -163,26 +161,26 @@ class DjangoTokenCache:
         return max(math.ceil(ttl), 1) + (EARLY if self.kind is DATABASE else 1)
 
     def _do(self, operation: Callable[[Any], _T]) -> _T:
-        """One operation. Whatever the backend has to say is a CacheUnavailable; its words may hold addresses."""
+        """One operation. A backend's error becomes a CacheUnavailable without its text, which may hold addresses."""
         try:
-            # Local memory has one lock per process, which a forked child would find taken.
+            # Local memory has one lock per process. A child that is forked meanwhile would find it locked for ever.
             with delaying_forks() if self.kind is LOCAL else contextlib.nullcontext():
-                return operation(self._mine().cache)
+                return operation(self._backend().cache)
         except CacheUnavailable:
             raise
         except Exception as error:
             problem = f"{self!r}: {type(error).__name__}"
         raise CacheUnavailable(problem)
 
-    def _mine(self) -> Opened:
-        mine: _Mine | None = self._threads.__dict__.get("mine")
-        if mine is None or mine.process != os.getpid():
-            mine = self._threads.mine = _Mine(open_backend(self.alias))
-        return mine.backend
+    def _backend(self) -> Opened:
+        own: _ThreadsBackend | None = self._threads.__dict__.get("own")
+        if own is None or own.process != os.getpid():
+            own = self._threads.own = _ThreadsBackend(open_backend(self.alias))
+        return own.backend
 
 
-class _Mine:
-    """One thread's instance of the backend, and what was open before it came."""
+class _ThreadsBackend:
+    """One thread's instance of the backend, and which databases were connected before it."""
 
     def __init__(self, backend: Opened) -> None:
         self.backend = backend
@@ -216,7 +214,7 @@ def _value(found: object) -> bytes | None:
 
 
 def _counter(found: object) -> tuple[int, float] | None:
-    """The count, and until when it lives as Unix time, where that is ours to keep."""
+    """The count, and until when it lives as Unix time; infinity where the backend itself keeps that time."""
     if type(found) is int:
         return found, math.inf
     if not isinstance(found, str):

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from django.core.exceptions import ImproperlyConfigured
+from m2m_auth.caches import TokenCache
+from m2m_auth.settings import Settings, refuse_unknown_client
 
-from m2m_auth.caches.protocol import TokenCache
-from m2m_auth.errors import nearest
-from m2m_auth.runtime.fork_safety import importing, on_fork
-
-from .configuration import Configuration, client_aliases, read_configuration
+from .settings import client_aliases, improperly_configured, read_m2m_auth, spelt
 from .signals import announce
 
 if TYPE_CHECKING:
     from m2m_auth import TokenSource
     from m2m_auth.httpx import M2MAuth as HttpxAuth
     from m2m_auth.httpx2 import M2MAuth as Httpx2Auth
-    from m2m_auth.oauth2.challenges import RejectionRule
     from m2m_auth.requests import M2MAuth as RequestsAuth
+
+    RejectionRule = Callable[[int, Mapping[str, str]], bool]
 
 __all__ = ["Client", "Clients", "m2m"]
 
 
 class Client:
-    """One client of M2M_AUTH['CLIENTS']. Keep it, or ask for it each time: nothing is built before it is used.
+    """One client of M2M_AUTH["CLIENTS"]. Keep it, or get it each time: nothing is built before it is used.
 
-    What its methods return works in any thread, task and process, and is built once per process; after a change of
-    the settings (in tests) ask again. Their keyword arguments are those of ``M2MAuth.from_source``; ALLOWED_ORIGINS
-    is passed already.
+    What its methods return works in any thread, task and process. After a change of the settings (in tests) get it
+    again. Their keyword arguments are those of ``M2MAuth.from_source``, which also gets ALLOWED_ORIGINS.
     """
 
     def __init__(self, clients: Clients, alias: str) -> None:
         self._clients = clients
         self.alias = alias
-        """Its name in M2M_AUTH['CLIENTS']."""
+        """Its name in M2M_AUTH["CLIENTS"]."""
 
     def __repr__(self) -> str:
         return f"<Client {self.alias!r}>"
@@ -73,9 +69,9 @@ class Client:
 
         return self._attached(M2MAuth, allow_insecure_http, is_rejection)  # type: ignore[no-any-return]
 
-    def _attached(self, plugin: Any, allow_insecure_http: bool, is_rejection: RejectionRule | None) -> Any:
+    def _attached(self, front_door: Any, allow_insecure_http: bool, is_rejection: RejectionRule | None) -> Any:
         source = self.source
-        return plugin.from_source(
+        return front_door.from_source(
             source,
             allowed_origins=self._clients.configuration.clients[self.alias].allowed_origins,
             allow_insecure_http=allow_insecure_http,
@@ -84,32 +80,29 @@ class Client:
 
 
 class Clients:
-    """The clients of M2M_AUTH['CLIENTS'], by alias: ``m2m["billing"]``. No I/O and no thread before a token is needed.
+    """The clients of M2M_AUTH["CLIENTS"], by alias: ``m2m["billing"]``. No I/O and no thread before a token is needed.
 
-    ``for alias in m2m``, ``len(m2m)`` and ``alias in m2m`` tell what the settings name.
+    ``for alias in m2m``, ``len(m2m)`` and ``alias in m2m`` show which clients the settings name.
     """
 
-    def __init__(self) -> None:
-        self.after_fork()
-        self._configuration: Configuration | None = None
-        self._sources: dict[str, TokenSource] = {}
-        on_fork(self)
+    # No lock, which a forked child could find taken: two threads may build the same source, and setdefault() keeps the
+    # first one's. Nothing that is built does I/O.
 
-    def after_fork(self) -> None:
-        """In a forked child: another thread of the parent may have held the lock."""
-        self._lock = threading.RLock()
+    def __init__(self) -> None:
+        self._configuration: list[Settings] = []
+        self._sources: dict[str, TokenSource] = {}
 
     def __getitem__(self, alias: str) -> Client:
         """The client with this alias.
 
         Raises:
-            ImproperlyConfigured: M2M_AUTH['CLIENTS'] has no such alias.
+            ImproperlyConfigured: M2M_AUTH["CLIENTS"] has no such alias.
         """
         known = client_aliases()
         if alias not in known:
-            raise ImproperlyConfigured(
-                f"M2M_AUTH['CLIENTS'] has no {alias!r}{nearest(str(alias), known)}. Known: {', '.join(known) or 'none'}"
-            )
+            with improperly_configured():
+                self.configuration.refuse_errors(alias)  # such as CLIENTS that is not a dict
+                refuse_unknown_client(alias, known, spelt)
         return Client(self, alias)
 
     def __iter__(self) -> Iterator[str]:
@@ -125,33 +118,30 @@ class Clients:
         return f"<Clients {', '.join(map(repr, self))}>"
 
     @property
-    def configuration(self) -> Configuration:
+    def configuration(self) -> Settings:
         """The settings as they were read at the first use."""
         found = self._configuration
-        if found is None:
-            with importing(), self._lock:
-                found = self._configuration = self._configuration or read_configuration()
-        return found
+        if not found:
+            found.append(read_m2m_auth())
+        return found[0]
 
     @property
     def caches(self) -> dict[str, TokenCache]:
         """The token caches by alias; with the default, ``{"default": <the disk cache>}``."""
-        return dict(self.configuration.caches)
+        return self.configuration.open_caches()
 
     def source(self, alias: str) -> TokenSource:
         """The token source of one client, one per process.
 
         Raises:
-            ImproperlyConfigured: there is no such client, or the settings are wrong.
+            ImproperlyConfigured: there is no such client, or the settings are wrong; with every error that concerns it.
         """
         source = self._sources.get(alias)
         if source is None:
-            self[alias]
-            with importing(), self._lock:
-                source = self._sources.get(alias)
-                if source is None:
-                    source = self.configuration.source(alias, None, partial(announce, Client))
-                    self._sources[alias] = source
+            sources = self._sources
+            with improperly_configured():
+                made = self.configuration.source(alias, on_event=partial(announce, Client))
+            source = sources.setdefault(alias, made)
         return source
 
     def sources(self) -> dict[str, TokenSource]:
@@ -163,9 +153,8 @@ class Clients:
         return {alias: self.source(alias) for alias in self}
 
     def reset(self) -> None:
-        """Forgets what was built: the next use reads the settings anew."""
-        with self._lock:
-            self._configuration, self._sources = None, {}
+        """Forgets what was built: the next use reads the settings again."""
+        self._configuration, self._sources = [], {}
 
 
 m2m = Clients()

@@ -1,4 +1,4 @@
-"""No table: a name on which the permissions for the admin page "Service tokens" hang."""
+"""A model without a table: it carries the permissions for the admin page "Service tokens"."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from django.db import models
 __all__ = ["ServiceToken"]
 
 
-class _Nothing(models.Manager):  # type: ignore[misc] # Django has no types
-    """There is no table to ask, not even for dumpdata."""
+class _EmptyManager(models.Manager):  # type: ignore[misc] # Django has no types
+    """Finds nothing, without a query: dumpdata asks too, and there is no table."""
 
     def get_queryset(self) -> Any:
         return super().get_queryset().none()
 
 
 class ServiceToken(models.Model):  # type: ignore[misc] # Django has no types
-    """Permissions: ``m2m_auth.view_servicetoken`` to look, ``m2m_auth.change_servicetoken`` to renew and clear."""
+    """Permissions: ``m2m_auth.view_servicetoken`` to view, ``m2m_auth.change_servicetoken`` to renew and clear."""
 
-    objects = _Nothing()
+    objects = _EmptyManager()
 
     class Meta:
-        """Tokens live in the caches, sealed; never in a table."""
+        """Tokens live in the caches, sealed. They have no table of their own."""
 
         managed = False
         default_permissions = ("view", "change")

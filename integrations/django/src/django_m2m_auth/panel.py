@@ -1,4 +1,4 @@
-"""A panel for django-debug-toolbar: the calls of this request that carried a token, and what the tokens cost.
+"""A panel for django-debug-toolbar: the calls of a request that carried a token, and what the tokens cost.
 
 ``DEBUG_TOOLBAR_PANELS = [*PANELS_DEFAULTS, "django_m2m_auth.panel.M2MPanel"]``. Nothing else imports this module.
 """
@@ -10,8 +10,7 @@ from typing import Any
 
 from debug_toolbar.panels import Panel
 
-from m2m_auth.events import Event
-from m2m_auth.http.calls import Call, watch_calls
+from m2m_auth import Call, Event, watch_calls
 
 __all__ = ["M2MPanel"]
 
@@ -23,16 +22,16 @@ _COSTS = {
     "cache_fault": "the shared cache fails ({reason})",
     "rejected": "refused by an API",
 }
-"""The events that are told, and how."""
+"""The events that the panel shows, and their text."""
 _WAITED = 0.05
-"""Seconds from which on a wait is one; a lease that is free is given sooner."""
+"""Seconds. The panel shows longer waits only; a free lease takes less."""
 _FROM = {"minted": "minted by this request", "adopted": "shared cache"}
 
 
 class M2MPanel(Panel):
-    """Each outbound call with a token: where to, the answer, the time, and how old its token was and whence it came.
+    """Each outbound call with a token: its URL, status and time, and the age and origin of its token.
 
-    No token, no secret and no query is in it. Calls of threads that the view starts itself are not seen.
+    It shows no token, no secret and no query. It does not see calls of threads that the view starts itself.
     """
 
     title = "Service tokens"
@@ -42,45 +41,45 @@ class M2MPanel(Panel):
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._seen: list[Call | Event] = []
-        self._watching: AbstractContextManager[None] | None = None
+        self._recording: AbstractContextManager[None] | None = None
 
     @property
     def nav_subtitle(self) -> str:
-        """How many calls, and what their tokens cost."""
+        """How many calls, and how many mints they took."""
         stats: dict[str, Any] = self.get_stats()  # type: ignore[no-untyped-call] # the toolbar has no types
         calls, minted = len(stats.get("calls", ())), stats.get("minted", 0)
         called = f"{calls} call{'' if calls == 1 else 's'}"
         return f"{called}, {minted} minted in {stats['mint_time']}" if minted else called
 
     def enable_instrumentation(self) -> None:
-        """Watches what this request does, in the middleware's own context, which views and their tasks inherit."""
-        if self._watching is None:
-            self._watching = watch_calls(self._seen.append)
-            self._watching.__enter__()
+        """Starts to record calls and events, in the middleware's own context, which views and their tasks inherit."""
+        if self._recording is None:
+            self._recording = watch_calls(self._seen.append)
+            self._recording.__enter__()
 
     def disable_instrumentation(self) -> None:
-        """Watches no longer."""
-        watching, self._watching = self._watching, None
-        if watching is not None:
-            watching.__exit__(None, None, None)
+        """Stops recording."""
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            recording.__exit__(None, None, None)
 
     def generate_stats(self, request: Any, response: Any) -> None:  # noqa: ARG002
-        """Texts and numbers only: the toolbar keeps them as JSON."""
+        """Stores texts and numbers only: the toolbar keeps them as JSON."""
         seen = list(self._seen)
         events = [each for each in seen if isinstance(each, Event)]
-        came = {event.fingerprint: _FROM[event.kind] for event in events if event.kind in _FROM}
+        origins = {event.fingerprint: _FROM[event.kind] for event in events if event.kind in _FROM}
         minted = [event.seconds for event in events if event.kind == "minted"]
         self.record_stats(  # type: ignore[no-untyped-call]
             {
-                "calls": [_call(each, came) for each in seen if isinstance(each, Call)],
-                "costs": [_cost(event) for event in events if _tells(event)],
+                "calls": [_call(each, origins) for each in seen if isinstance(each, Call)],
+                "costs": [_cost(event) for event in events if _is_shown(event)],
                 "minted": len(minted),
                 "mint_time": _milliseconds(sum(minted)),
             }
         )
 
 
-def _call(call: Call, came: dict[str, str]) -> dict[str, Any]:
+def _call(call: Call, origins: dict[str, str]) -> dict[str, Any]:
     return {
         "client": call.alias or call.client_id,
         "method": call.method,
@@ -90,11 +89,11 @@ def _call(call: Call, came: dict[str, str]) -> dict[str, Any]:
         "time": _milliseconds(call.seconds),
         "token": call.fingerprint,
         "age": "" if call.age is None else f"{call.age:.1f} s",
-        "came": came.get(call.fingerprint, "held by this process"),
+        "origin": origins.get(call.fingerprint, "held by this process"),
     }
 
 
-def _tells(event: Event) -> bool:
+def _is_shown(event: Event) -> bool:
     return event.kind in _COSTS and (event.kind != "lease_wait" or event.seconds >= _WAITED)
 
 

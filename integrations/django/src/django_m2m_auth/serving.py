@@ -15,23 +15,23 @@ __all__ = ["view"]
 
 
 def view(service: Service, *, max_body: int = MAX_BODY) -> Callable[..., HttpResponse]:
-    """A Django view whose every request is the service's; it stands in the URLconf as any view does.
+    """A Django view that hands every request to the service. Use it in the URLconf like any view.
 
     It is exempt from Django's CSRF check, since the service has its own, and from ``ATOMIC_REQUESTS``. A service with
-    several paths gets the one below its place from the route: ``path("oauth/<path:path>", view(proxy))``. Under ASGI
-    Django runs it in a thread. ``request.native`` is Django's request, so a function of the service finds
+    several paths gets the path below its own place from the route: ``path("oauth/<path:path>", view(proxy))``. Under
+    ASGI Django runs it in a thread. ``request.native`` is Django's request, so a function of the service can use
     ``request.native.user``.
 
     Args:
         service: the service.
-        max_body: bytes of a request's body that are read at most.
+        max_body: how many bytes of a request's body are read at most.
     """
 
     def serve(request: HttpRequest, path: str = "") -> HttpResponse:
-        asked = _request(request, "/" + path if path else "", max_body)
-        answer = Answer(400, (), b"") if asked is None else answered(service, asked)
+        given = _request(request, "/" + path if path else "", max_body)
+        answer = Answer(400, (), b"") if given is None else answered(service, given)
         response = HttpResponse(answer.body, status=answer.status)
-        del response["Content-Type"]  # the answer says its own
+        del response["Content-Type"]  # the answer has its own
         for name, value in answer.headers:
             response[name] = value
         if answer.status != 204:
@@ -44,7 +44,7 @@ def view(service: Service, *, max_body: int = MAX_BODY) -> Callable[..., HttpRes
 
 
 def _request(request: HttpRequest, path: str, max_body: int) -> Request | None:
-    """The request, or None where the client has gone away."""
+    """The request, or None where the client has closed the connection."""
     try:
         body = _body(request, max_body)
     except UnreadablePostError:
@@ -63,6 +63,6 @@ def _request(request: HttpRequest, path: str, max_body: int) -> Request | None:
 
 
 def _body(request: HttpRequest, max_body: int) -> bytes | None:
-    """The body, or None for one that is too large, which is not read any further."""
-    body = request.read(max_body + 1)  # Django itself stops where the Content-Length ends
+    """The body, or None where it is too large; the rest is not read."""
+    body = request.read(max_body + 1)  # Django itself stops at the Content-Length
     return body if len(body) <= max_body else None

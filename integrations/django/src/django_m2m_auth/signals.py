@@ -1,7 +1,7 @@
-"""Signals: sent on the thread where it happens, which for these two is a flight's, not the request's.
+"""Signals about tokens. They are sent on the thread of the flight that mints, not on the thread of a request.
 
-A receiver may use the database: the connections that it opens there are closed after it. One that raises breaks
-nothing; Django logs it.
+A receiver may use the database: the connections that it opens are closed after it. Django logs a receiver that raises;
+the flight goes on.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any
 
 from django.dispatch import Signal
 
-from m2m_auth.events import Event
+from m2m_auth import Event
 
-from .opened import closing_new_databases
+from .database_connections import closing_new_databases
 
 __all__ = ["announce", "renewal_failed", "token_minted"]
 
@@ -25,7 +25,7 @@ _SIGNALS = {"minted": token_minted, "renewal_failed": renewal_failed}
 
 
 def announce(sender: Any, event: Event) -> None:
-    """Sends the signal for this event, if there is one and somebody listens."""
+    """Sends the signal for this event, if there is one and it has receivers."""
     signal = _SIGNALS.get(event.kind)
     if signal is not None and signal.has_listeners(sender):
         with closing_new_databases():

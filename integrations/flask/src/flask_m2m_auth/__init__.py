@@ -15,11 +15,13 @@ if TYPE_CHECKING:
     from .page import status_page
     from .receiving import require_m2m
 
-__all__ = ["M2M", "Client", "renewal_failed", "require_m2m", "status_page", "token_minted"]
+__version__ = "0.1.0"
+
+__all__ = ["M2M", "Client", "__version__", "renewal_failed", "require_m2m", "status_page", "token_minted"]
 
 
 def __getattr__(name: str) -> Any:
-    """What few apps need is imported when it is first used."""
+    """Names that few apps need are imported at their first use."""
     if name == "require_m2m":
         from .receiving import require_m2m
 

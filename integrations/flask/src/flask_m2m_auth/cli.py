@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import click
@@ -13,21 +11,23 @@ from flask.cli import AppGroup
 
 from m2m_auth import M2MAuthError
 
-from .state import current_state
+from .app_state import current_state
 
 if TYPE_CHECKING:
-    from m2m_auth import AccessToken, TokenSource
+    from m2m_auth import TokenSource
+    from m2m_auth.operations import ClearedReport, TokenReport
 
 __all__ = ["commands"]
 
-commands = AppGroup("m2m-auth", help="Service tokens: look at them, renew and clear them, examine their caches.")
+commands = AppGroup("m2m-auth", help="Show service tokens, renew and clear them, examine their caches.")
+_USER = "flask m2m-auth"
 _alias = click.argument("alias")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
 @contextmanager
-def _errors_as_words() -> Iterator[None]:
-    """An error of ours becomes its message and exit code 1, without a traceback."""
+def _errors_as_messages() -> Iterator[None]:
+    """An M2MAuthError becomes its message and exit code 1, without a traceback."""
     problem = ""
     try:
         yield
@@ -38,83 +38,91 @@ def _errors_as_words() -> Iterator[None]:
 
 
 def _source(alias: str) -> TokenSource:
-    return current_state("flask m2m-auth").client(alias).source
+    return current_state(_USER).client(alias).source
 
 
 @commands.command()
 @_json
 def status(as_json: bool) -> None:
-    """Show each client's token, mints and last failure; mint nothing."""
+    """Show each client's token, mints and last failure. It mints nothing."""
     from m2m_auth import operations
 
-    with _errors_as_words():
-        found = operations.reports(current_state("flask m2m-auth").sources())
+    with _errors_as_messages():
+        found = operations.reports(current_state(_USER).sources())
     click.echo(operations.as_json(found) if as_json else operations.as_table(found), nl=False)
 
 
 @commands.command()
 @_alias
 @_json
-@click.option("--reveal", is_flag=True, help="Print the token itself, alone: for a pipe, not for a log.")
+@click.option("--reveal", is_flag=True, help="Print the token itself, for a pipe.")
 def token(alias: str, as_json: bool, reveal: bool) -> None:
     """Get a good token, minted if there is none, and print its fingerprint."""
-    with _errors_as_words():
+    from m2m_auth import operations
+
+    with _errors_as_messages():
         found = _source(alias).token()
-    if reveal:
-        click.echo(json.dumps({"access_token": found.value}) if as_json else found.value)
-    else:
-        _show("token", alias, found, as_json)
+    _print(operations.token_report(alias, found, reveal=reveal), as_json=as_json)
 
 
 @commands.command()
 @_alias
 @_json
 def renew(alias: str, as_json: bool) -> None:
-    """Have a new token minted now; the budget still applies."""
+    """Mint a new token now. The budget still applies."""
     from m2m_auth import operations
 
-    with _errors_as_words():
+    with _errors_as_messages():
         found = operations.renew(_source(alias))
-    _show("renewed", alias, found, as_json)
+    _print(operations.token_report(alias, found), as_json=as_json)
 
 
 @commands.command()
 @_alias
 @_json
 def clear(alias: str, as_json: bool) -> None:
-    """Forget the token, here and in the shared cache: the next call mints."""
+    """Forget the token in this process and in the shared cache: the next call mints."""
     from m2m_auth import operations
 
-    with _errors_as_words():
+    with _errors_as_messages():
         operations.clear(_source(alias))
-    click.echo(json.dumps({"alias": alias, "cleared": True}) if as_json else f"{alias}: cleared; the next call mints")
+    _print(operations.ClearedReport(alias=alias), as_json=as_json)
 
 
 @commands.command()
 @_json
 def doctor(as_json: bool) -> None:
-    """Examine each cache, its lease by a race; exit code 1 if something is wrong."""
+    """Examine the settings and each cache: two processes race for its lease."""
     from m2m_auth import operations
 
-    with _errors_as_words():
-        state = current_state("flask m2m-auth")
-        state.sources()  # whatever is wrong with the clients' configuration is said first
-        found = operations.doctor(state.caches(), open_cache=state.openers())
+    with _errors_as_messages():
+        state = current_state(_USER)
+        state.sources()  # mistakes in the configuration are reported first
+        caches, openers = state.settings.open_caches(), state.settings.openers()
+        found = [
+            operations.Finding(
+                alias=problem.client or "settings",
+                ok=not problem.is_error,
+                what=f"{problem.setting}: {problem.message}",
+                fix=problem.fix,
+            )
+            for problem in state.settings.problems
+        ]
+        found += operations.doctor(caches, open_cache=openers)
     if as_json:
         click.echo(operations.as_json(found), nl=False)
     else:
         for finding in found:
-            click.echo(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.alias}: {finding.what}")
-            if finding.fix:
-                click.echo(f"       Fix: {finding.fix}")
-    if not all(finding.ok for finding in found):
-        click.get_current_context().exit(1)
+            click.echo(operations.as_text(finding))
+    wrong = sum(not finding.ok for finding in found)
+    if wrong:
+        raise click.ClickException(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong")
 
 
-def _show(what: str, alias: str, found: AccessToken, as_json: bool) -> None:
-    expires = datetime.fromtimestamp(found.expires_at, timezone.utc).isoformat(timespec="seconds")
+def _print(report: TokenReport | ClearedReport, *, as_json: bool) -> None:
+    from m2m_auth import operations
+
     if as_json:
-        facts = {"alias": alias, "fingerprint": found.fingerprint, "expires_at": found.expires_at}
-        click.echo(json.dumps({**facts, "expires_at_iso": expires, "scope": found.scope}))
+        click.echo(operations.as_json(report), nl=False)
     else:
-        click.echo(f"{alias}: {what} {found.fingerprint}, expires {expires}")
+        click.echo(operations.as_text(report))

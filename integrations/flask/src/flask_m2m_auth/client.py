@@ -1,4 +1,4 @@
-"""What ``m2m["billing"]`` gives: one client's token source, and the plugins over it."""
+"""What ``m2m["billing"]`` is: one client's token source, and the front doors over it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Client:
 
     Args:
         alias: its key in ``M2M_AUTH_CLIENTS``.
-        make_source: builds its source, when that is first asked for.
+        make_source: builds its source at the first use.
         allowed_origins: where its token may go; None: to any https origin.
     """
 
@@ -38,33 +38,33 @@ class Client:
         """The token source behind it: ``m2m["billing"].source.token()``.
 
         Raises:
-            ConfigurationError: an import path or a cache of the configuration is not there.
+            ConfigurationError: an import path or a cache that the configuration names is not there.
         """
         found: TokenSource | None = self._made.get("source")
         return self._made.setdefault("source", self._make_source()) if found is None else found
 
     def requests_auth(self) -> RequestsAuth:
-        """The plugin for requests: ``session.auth = m2m["billing"].requests_auth()``. Raises like ``source``."""
+        """The front door for requests: ``session.auth = m2m["billing"].requests_auth()``. Raises like ``source``."""
         from m2m_auth.requests import M2MAuth
 
         return self._auth(M2MAuth)  # type: ignore[no-any-return]
 
     def httpx_auth(self) -> HttpxAuth:
-        """The plugin for httpx, for its ``Client`` and ``AsyncClient``. Raises like ``source``."""
+        """The front door for httpx, for its ``Client`` and ``AsyncClient``. Raises like ``source``."""
         from m2m_auth.httpx import M2MAuth
 
         return self._auth(M2MAuth)  # type: ignore[no-any-return]
 
     def httpx2_auth(self) -> Httpx2Auth:
-        """The plugin for httpx2, for its ``Client`` and ``AsyncClient``. Raises like ``source``."""
+        """The front door for httpx2, for its ``Client`` and ``AsyncClient``. Raises like ``source``."""
         from m2m_auth.httpx2 import M2MAuth
 
         return self._auth(M2MAuth)  # type: ignore[no-any-return]
 
-    def _auth(self, plugin: Any) -> Any:
-        """One object per plugin: it remembers the origins that it has checked."""
-        found = self._made.get(plugin.__module__)
+    def _auth(self, front_door: Any) -> Any:
+        """One object per front door: it remembers the origins that it has checked."""
+        found = self._made.get(front_door.__module__)
         if found is None:
-            made = plugin.from_source(self.source, allowed_origins=self._allowed_origins)
-            found = self._made.setdefault(plugin.__module__, made)
+            made = front_door.from_source(self.source, allowed_origins=self._allowed_origins)
+            found = self._made.setdefault(front_door.__module__, made)
         return found

@@ -1,4 +1,4 @@
-"""The extension: ``m2m = M2M()``, ``m2m.init_app(app)``, ``m2m["billing"]``. It has no state; the app has it all."""
+"""The extension: ``m2m = M2M()``, ``m2m.init_app(app)``, ``m2m["billing"]``. All state belongs to the app."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 from flask import Flask
 
+from .app_state import EXTENSION, AppState, current_state
 from .cli import commands
 from .client import Client
-from .settings import CLIENTS, Settings, refuse_misspelt
-from .state import EXTENSION, State, current_state
+from .settings import is_configured, read_config
 
 __all__ = ["M2M"]
 
 
 class M2M:
-    """Service tokens for Flask apps, configured by ``M2M_AUTH_CLIENTS`` and its siblings in ``app.config``.
+    """Service tokens for Flask apps, configured by ``M2M_AUTH_CLIENTS`` and ``M2M_AUTH_CACHES`` in ``app.config``.
 
-    One object serves any number of apps: make it where everybody can import it, call :meth:`init_app` in the factory,
-    and ``m2m["billing"]`` is the current app's client.
+    One object serves any number of apps: make it at the top of a module, call :meth:`init_app` in the factory, and
+    ``m2m["billing"]`` is the current app's client.
 
     Args:
         app: an app to initialise at once.
@@ -34,18 +34,17 @@ class M2M:
     def init_app(self, app: Flask) -> None:
         """Prepares an app: no I/O, no thread. Adds ``flask m2m-auth`` to its commands.
 
-        A configuration that is there by now is checked now. It is read for good at first use.
+        If the app is configured already, the configuration is checked now. It is read again at first use, and kept.
 
         Raises:
             RuntimeError: the app has been initialised before.
-            ConfigurationError: what is wrong, where, and the fix.
+            ConfigurationError: every mistake, one a line; each says what is wrong, where, and the fix.
         """
         if EXTENSION in app.extensions:
             raise RuntimeError(f"{app!r} has been initialised for m2m_auth before. Fix: one init_app() per app")
-        refuse_misspelt(app)
-        if app.config.get(CLIENTS) is not None:
-            Settings.of(app)
-        app.extensions[EXTENSION] = State(app)
+        if is_configured(app):
+            read_config(app)
+        app.extensions[EXTENSION] = AppState(app)
         app.cli.add_command(commands)
 
     def __getitem__(self, alias: str) -> Client:

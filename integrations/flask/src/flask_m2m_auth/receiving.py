@@ -12,7 +12,7 @@ from typing import Any, overload
 
 from flask import Response, current_app, g, jsonify, request
 
-from m2m_auth.verifier import BearerError, LazyVerifier, MissingToken, TokenVerifier, bearer_token, names
+from m2m_auth.verifier import BearerError, LazyVerifier, Requirement, TokenVerifier, caller_of
 
 __all__ = ["receiving_verifier", "require_m2m"]
 
@@ -20,7 +20,7 @@ View = Callable[..., Any]
 
 
 def receiving_verifier() -> TokenVerifier:
-    """The verifier of the current app's ``M2M_AUTH_RECEIVING``; built once, without I/O.
+    """The verifier of the current app's ``M2M_AUTH_RECEIVING``; it is built once, without I/O.
 
     Raises:
         ConfigurationError: the config makes no sense; the message says what, where and the fix.
@@ -37,32 +37,29 @@ def require_m2m(*, scope: str | Iterable[str] | None = None, audience: str | Non
 def require_m2m(
     view: View | None = None, *, scope: str | Iterable[str] | None = None, audience: str | None = None
 ) -> View | Callable[[View], View]:
-    """Lets only calls with a good bearer token into a view, sync or async; ``g.m2m`` says whose it is.
+    """Lets only calls with a good bearer token into a view, sync or async; ``g.m2m`` is the verified token.
 
-    Others get 401, 403 (a scope is missing), 400 (a malformed header) or 503 (the issuer cannot be asked), with the
-    challenge of RFC 6750 §3.1 and a JSON body. It goes below ``@app.get(…)``: Flask registers what it makes.
+    Others get 401, 403 (a scope is missing), 400 (a malformed header) or 503 (the issuer does not answer), with the
+    challenge of RFC 6750 §3.1 and a JSON body. Write it below ``@app.get(…)``: Flask registers the decorated view.
 
     Args:
         view: the view, where the decorator is used without parentheses.
         scope: the scopes that the token must have, all of them; separated by spaces, or a list.
-        audience: a value that must be among the token's ``aud``, besides what the config says.
+        audience: a value that must be among the token's ``aud``, in addition to the check of the config.
 
     Raises:
         ConfigurationError: ``scope`` is not one; on a call, the config makes no sense.
     """
-    needed = names(scope)
+    requirement = Requirement(scope, audience)
 
     def decorate(view: View) -> View:
         @wraps(view)
         def checked(*args: Any, **kwargs: Any) -> Any:
-            try:
-                token = receiving_verifier().verify(bearer_token(request.headers.get("Authorization"), request.args))
-                token.require(needed, audience)
-            except MissingToken:
-                return _answer(MissingToken(scope=" ".join(sorted(needed))))
-            except BearerError as error:
-                return _answer(error)
-            g.m2m = token
+            caller = caller_of(receiving_verifier(), request.headers.get("Authorization"), request.args)
+            refusal = requirement.refusal(caller)
+            if refusal is not None:
+                return _response(refusal)
+            g.m2m = caller
             return current_app.ensure_sync(view)(*args, **kwargs)
 
         return checked
@@ -70,8 +67,8 @@ def require_m2m(
     return decorate if view is None else decorate(view)
 
 
-def _answer(error: BearerError) -> Response:
-    response = jsonify(error.body)
-    response.status_code = error.status
-    response.headers.update(error.headers)
+def _response(refusal: BearerError) -> Response:
+    response = jsonify(refusal.body)
+    response.status_code = refusal.status
+    response.headers.update(refusal.headers)
     return response

@@ -11,27 +11,27 @@ from m2m_auth.serving import MAX_BODY, Request, Service, answered
 __all__ = ["blueprint"]
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-"""All of them: a method that the service does not know gets the service's own answer, not a page of HTML."""
+"""All of them: the service itself answers a method that it does not know, instead of Flask's page of HTML."""
 
 
 def blueprint(service: Service, name: str, url_prefix: str, *, max_body: int = MAX_BODY) -> Blueprint:
-    """A blueprint in which every request below ``url_prefix`` is the service's.
+    """A blueprint that hands every request below ``url_prefix`` to the service.
 
     The service runs in the request's context, so its functions may use Flask's ``session``, ``g`` and ``current_user``.
-    Exempt it from CSRF protection by token, such as Flask-WTF's (``csrf.exempt(…)``): it has its own.
+    Exempt it from CSRF protection by token, such as Flask-WTF's (``csrf.exempt(…)``): the service has its own.
 
     Args:
         service: the service.
         name: the blueprint's name, different for each service.
         url_prefix: where it is mounted, e.g. ``/token``; the service sees the path below it.
-        max_body: bytes of a request's body that are read at most.
+        max_body: how many bytes of a request's body are read at most.
     """
     mounted = Blueprint(name, __name__, url_prefix=url_prefix)
 
     def serve(below: str = "") -> Response:
         answer = answered(service, _request("/" + below if below else "", max_body))
         response = Response(answer.body, answer.status)
-        del response.headers["Content-Type"]  # the answer says its own
+        del response.headers["Content-Type"]  # the answer has its own
         response.headers.extend(answer.headers)
         return response
 
@@ -68,7 +68,7 @@ def _request(path: str, max_body: int) -> Request:
 
 
 def _body(max_body: int) -> bytes | None:
-    """The body, or None for one that is too large; also where a hook of the app has read or parsed it before."""
+    """The body, or None where it is too large; also where a hook of the app has read or parsed it before."""
     length = request.content_length
     if length is not None and length > max_body:
         return None

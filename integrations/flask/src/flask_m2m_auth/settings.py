@@ -1,127 +1,72 @@
-"""The app's configuration, checked in one place: every mistake is a ConfigurationError before any I/O.
-
-What a value of a client may be, the core knows: each client is built once without its cache, and asked for nothing.
-"""
+"""The app's configuration, read by :mod:`m2m_auth.settings`. No I/O; messages spell a setting as Flask's users do."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from m2m_auth import ConfigurationError
-
-from .client_settings import KEYS, ClientSettings
-from .values import Hidden, as_list, as_mapping, as_text, nearest, only_known
+from m2m_auth.settings import SETTING_KEYS, FrameworkCache, Settings, nearest, prefixed, read_settings
 
 if TYPE_CHECKING:
     from flask import Flask
 
-__all__ = ["CACHES", "CLIENTS", "ENCRYPTION_KEYS", "Settings", "refuse_misspelt"]
+__all__ = ["is_configured", "read_config"]
 
-CLIENTS, CACHES, ENCRYPTION_KEYS = "M2M_AUTH_CLIENTS", "M2M_AUTH_CACHES", "M2M_AUTH_ENCRYPTION_KEYS"
 _PREFIX = "M2M_AUTH_"
-_NAMES = [name.removeprefix(_PREFIX) for name in (CLIENTS, CACHES, ENCRYPTION_KEYS)]
-_DEFAULT_CACHES = {"default": "disk:"}
+spelt = prefixed(_PREFIX)
+"""``spelt("CLIENTS", "billing")`` is ``M2M_AUTH_CLIENTS["billing"]``."""
 
 
-class Settings(NamedTuple):
-    """The configuration of one app."""
+def is_configured(app: Flask) -> bool:
+    """True if the app names clients, or has a setting that may be a misspelt one."""
+    return app.config.get(spelt("CLIENTS")) is not None or any(name not in SETTING_KEYS for name in _given(app))
 
-    clients: dict[str, ClientSettings]
-    caches: dict[str, Hidden]
-    """By alias a URL, a cache, or a dict; hidden, since each may hold a password."""
-    encryption_keys: Hidden
 
-    @classmethod
-    def of(cls, app: Flask) -> Settings:
-        """The configuration of this app, read and checked, without any I/O.
+def read_config(app: Flask) -> Settings:
+    """The configuration of this app, checked.
 
-        Raises:
-            ConfigurationError: what is wrong, where, and the fix.
-        """
-        refuse_misspelt(app)
-        if app.config.get(CLIENTS) is None:
+    Import paths and caches wait for the first use: a project's modules may import the app.
+
+    Raises:
+        ConfigurationError: every mistake in it, one a line; each says what is wrong, where, and the fix.
+    """
+    given = _given(app)
+    if given.get("CLIENTS") is None and all(name in SETTING_KEYS for name in given):
+        clients = spelt("CLIENTS")
+        raise ConfigurationError(
+            f"{app!r} has no {clients}. Fix: app.config[{clients!r}] = {{'billing': {{'TOKEN_ENDPOINT': …}}}}"
+        )
+    form = FrameworkCache(
+        key="FLASK_CACHING", example="{'FLASK_CACHING': True}", read=lambda on: _flask_caching(app, on)
+    )
+    found = read_settings(given, spelt, forms=[form])
+    given = {}  # a traceback does not show what it held
+    found.refuse_errors()
+    return found
+
+
+def _given(app: Flask) -> dict[str, Any]:
+    """The settings of this package, by their names without the prefix, misspelt ones too.
+
+    A name that is not near to one of these belongs to another package.
+    """
+    names = {name: name.removeprefix(_PREFIX) for name in app.config if name.startswith(_PREFIX)}
+    return {rest: app.config[name] for name, rest in names.items() if nearest(rest, SETTING_KEYS)}
+
+
+def _flask_caching(app: Flask, on: object) -> Callable[[], object]:
+    """What gives the one cache of the app's Flask-Caching: a cachelib cache, which the core knows."""
+    if on is not True:
+        raise ConfigurationError("has a FLASK_CACHING that is not True. Fix: {'FLASK_CACHING': True}")
+
+    def find() -> object:
+        found = list(app.extensions.get("cache", {}).values())
+        if len(found) != 1:
             raise ConfigurationError(
-                f"{app!r} has no {CLIENTS}. Fix: app.config[{CLIENTS!r}] = {{'billing': {{'TOKEN_ENDPOINT': …}}}}"
+                f"FLASK_CACHING needs one Flask-Caching cache in this app, and there are {len(found)}. Fix: "
+                "cache.init_app(app) before the first token; of several, name one: {'BACKEND': lambda: cache.cache}"
             )
-        caches = _caches(_hidden(app, CACHES, _DEFAULT_CACHES))
-        keys = _keys(app)
-        clients: dict[str, ClientSettings] = {}
-        for alias, given in _hidden(app, CLIENTS, {}).items():
-            where = f"{CLIENTS}[{alias!r}]"
-            _check_alias(CLIENTS, alias)
-            options = {key: _shown(key, value) for key, value in as_mapping(where, given).items()}
-            clients[alias] = client = ClientSettings.of(where, options)
-            if client.cache is not None and client.cache not in caches:
-                raise ConfigurationError(
-                    f"{where}['CACHE']: there is no cache {client.cache!r}{nearest(client.cache, caches)}. "
-                    f"Known in {CACHES}: {', '.join(map(repr, caches)) or 'none'}; or None for this process's memory"
-                )
-            client.check(keys)
-        return cls(clients, caches, keys)
+        return found[0]
 
-    def client(self, alias: object) -> ClientSettings:
-        """One client's settings. Raises ConfigurationError for an alias that is not known."""
-        found = self.clients.get(alias) if isinstance(alias, str) else None
-        if found is None:
-            raise ConfigurationError(
-                f"m2m[{alias!r}]: {CLIENTS} has no such client{nearest(alias, self.clients)}. "
-                f"Known: {', '.join(map(repr, self.clients)) or 'none'}"
-            )
-        return found
-
-
-def _hidden(app: Flask, name: str, default: Mapping[str, Any]) -> dict[Any, Hidden]:
-    """The entries of one setting, out of sight: an error reporter prints the locals of whoever raises."""
-    given = Hidden(default if app.config.get(name) is None else app.config[name])
-    return {alias: Hidden(value) for alias, value in as_mapping(name, given).items()}
-
-
-def _shown(key: object, value: Any) -> Any:
-    """Secrets stay out of sight, and so does what stands under a key that is not known: perhaps a misspelt one."""
-    return Hidden(value) if key == "CLIENT_SECRET" or key not in KEYS else value
-
-
-def _keys(app: Flask) -> Hidden:
-    """One key, as the environment has it, or several."""
-    return Hidden(as_list(ENCRYPTION_KEYS, app.config.get(ENCRYPTION_KEYS)))
-
-
-def refuse_misspelt(app: Flask) -> None:
-    """Raises ConfigurationError for ``M2M_AUTH_CLIENT`` and the like; names unlike ours are somebody else's."""
-    for name in app.config:
-        rest = name.removeprefix(_PREFIX)
-        if name.startswith(_PREFIX) and rest not in _NAMES and nearest(rest, _NAMES):
-            raise ConfigurationError(f"unknown setting {name}. Known: {CLIENTS}, {CACHES}, {ENCRYPTION_KEYS}")
-
-
-def _check_alias(where: str, alias: object) -> None:
-    if not isinstance(alias, str) or not alias.strip() or not alias.isprintable():
-        raise ConfigurationError(f"{where}: alias {alias!r} must be a short printable name, such as 'billing'")
-
-
-def _caches(given: dict[Any, Hidden]) -> dict[str, Hidden]:
-    for alias, entry in given.items():
-        where = f"{CACHES}[{alias!r}]"
-        _check_alias(CACHES, alias)
-        problem = ""
-        if isinstance(entry.reveal(), str):
-            problem = "" if entry.reveal().strip() else "is blank"
-        elif entry.reveal() is None or isinstance(as_text(where, entry).reveal(), str):
-            problem = "is no cache"
-        elif isinstance(entry.reveal(), Mapping):
-            only_known(where, list(entry.reveal()), ("BACKEND", "OPTIONS", "FLASK_CACHING"))
-            if len({"BACKEND", "FLASK_CACHING"} & set(entry.reveal())) != 1:
-                problem = "names no cache, or two"
-            elif "OPTIONS" in entry.reveal() and "FLASK_CACHING" in entry.reveal():
-                problem = "has OPTIONS, which belong to Flask-Caching's own settings"
-            elif entry.reveal().get("FLASK_CACHING", True) is not True:
-                problem = "has a FLASK_CACHING that is not True"
-            else:
-                as_mapping(f"{where}['OPTIONS']", Hidden(entry.reveal().get("OPTIONS", {})))
-        if problem:
-            raise ConfigurationError(
-                f"{where} {problem}. Fix: a URL such as 'redis://host', {{'BACKEND': 'package.module:Class', "
-                "'OPTIONS': {…}}, {'FLASK_CACHING': True}, or a cache"
-            )
-    return given
+    return find

@@ -1,8 +1,8 @@
-"""What happens to an app's tokens, as blinker signals. The sender is the app.
+"""Signals about an app's tokens, by blinker. The sender is the app.
 
-A receiver is called with ``alias`` and ``event`` (:class:`m2m_auth.events.Event`, which carries no token and no secret)
-on the thread where it happens: that of a token request, seldom that of a view. One that needs the app's context enters
-it with ``sender.app_context()``; one that raises breaks nothing.
+A receiver gets ``alias`` and ``event``, an :class:`m2m_auth.Event`, which carries no token and no secret. It runs on
+the thread of the flight that mints, seldom on a view's. A receiver that needs the app's context enters
+``sender.app_context()``. The flight goes on where a receiver raises.
 """
 
 from __future__ import annotations
@@ -16,24 +16,26 @@ if TYPE_CHECKING:
 
     from flask import Flask
 
-    from m2m_auth.events import Event
+    from m2m_auth import Event
 
-__all__ = ["renewal_failed", "teller", "token_minted"]
+__all__ = ["renewal_failed", "signal_sender", "token_minted"]
 
 _signals = Namespace()
 
 token_minted = _signals.signal("m2m_auth.token_minted", "A token was minted for a client of this app.")
-renewal_failed = _signals.signal("m2m_auth.renewal_failed", "No new token came; the event says why, and until when.")
+renewal_failed = _signals.signal(
+    "m2m_auth.renewal_failed", "An attempt to mint failed; the event says why, and when the next attempt may be."
+)
 
 _SIGNALS = {"minted": token_minted, "renewal_failed": renewal_failed}
 
 
-def teller(app: Flask, alias: str) -> Callable[[Event], None]:
+def signal_sender(app: Flask, alias: str) -> Callable[[Event], None]:
     """The ``on_event`` of one client of one app."""
 
-    def tell(event: Event) -> None:
+    def send(event: Event) -> None:
         signal = _SIGNALS.get(event.kind)
         if signal is not None:
             signal.send(app, alias=alias, event=event)
 
-    return tell
+    return send

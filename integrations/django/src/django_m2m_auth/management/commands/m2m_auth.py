@@ -1,48 +1,62 @@
-"""``manage.py m2m_auth status | token ALIAS | renew ALIAS | clear ALIAS | doctor``."""
+"""``manage.py m2m_auth status | token ALIAS | renew ALIAS | clear ALIAS | doctor``: the core's operations."""
 
 from __future__ import annotations
 
-import json
+import os
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management.base import BaseCommand, CommandError
 
 from django_m2m_auth import m2m
-from django_m2m_auth.examining import examine
-from m2m_auth import AccessToken, M2MAuthError
-from m2m_auth.operations import as_json, as_table, clear, renew, reports
+from django_m2m_auth.checks import surprises
+from m2m_auth import M2MAuthError
+from m2m_auth.caches import TokenCache
+from m2m_auth.operations import (
+    ClearedReport,
+    Finding,
+    TokenReport,
+    as_json,
+    as_table,
+    as_text,
+    clear,
+    doctor,
+    renew,
+    reports,
+    token_report,
+)
 
-__all__ = ["Command"]
+__all__ = ["Command", "open_cache"]
 
 
 class Command(BaseCommand):  # type: ignore[misc] # Django has no types
-    """Looks at the project's service tokens, renews and clears them, and examines the caches."""
+    """Shows the project's service tokens, renews and clears them, and examines the caches."""
 
-    help = "Service tokens: status, token, renew, clear, doctor."
+    help = "Show service tokens, renew and clear them, examine their caches."
     requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own; one bad client must not hide the others
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """One sub-command each."""
+        """Adds one sub-command for each operation."""
         operations: Any = parser.add_subparsers(dest="operation", required=True)
         about = {
-            "status": "every client: state, expiry, mints, budget, last failure; mints nothing",
-            "token": "get a token, minted if need be; prints its fingerprint",
-            "renew": "have a new token minted now; single flight and the budget still apply",
-            "clear": "forget a token here and in the shared cache: the next call mints",
-            "doctor": "try each cache, race for its lease with two processes, and say what is wrong",
+            "status": "Show each client's token, mints and last failure. It mints nothing.",
+            "token": "Get a good token, minted if there is none, and print its fingerprint.",
+            "renew": "Mint a new token now. The budget still applies.",
+            "clear": "Forget the token in this process and in the shared cache: the next call mints.",
+            "doctor": "Examine the settings and each cache: two processes race for its lease.",
         }
         for name, words in about.items():
             operation = operations.add_parser(name, help=words, description=words)
             if name in ("token", "renew", "clear"):
-                operation.add_argument("alias", help="a key of M2M_AUTH['CLIENTS']")
+                operation.add_argument("alias", help='a key of M2M_AUTH["CLIENTS"]')
             if name == "token":
-                operation.add_argument("--reveal", action="store_true", help="print the token itself")
-            operation.add_argument("--json", action="store_true", help="for programs")
+                operation.add_argument("--reveal", action="store_true", help="print the token itself, for a pipe")
+            operation.add_argument("--json", action="store_true", help="print JSON")
 
     def handle(self, *, operation: str, **options: Any) -> None:
-        """Runs one of them. What goes wrong is a CommandError in words."""
+        """Runs one operation. An error becomes a CommandError with its message."""
         problem = ""
         try:
             getattr(self, f"_{operation}")(options)
@@ -56,49 +70,62 @@ class Command(BaseCommand):  # type: ignore[misc] # Django has no types
         self.stdout.write(as_json(found) if options["json"] else as_table(found), ending="")
 
     def _token(self, options: dict[str, Any]) -> None:
-        token = m2m[options["alias"]].source.token()
-        if options["reveal"] and not options["json"]:
-            self.stdout.write(token.value)
-            return
-        facts = _facts(options["alias"], token)
-        self._tell(options, facts | {"token": token.value} if options["reveal"] else facts)
+        alias = options["alias"]
+        self._print(options, token_report(alias, m2m[alias].source.token(), reveal=options["reveal"]))
 
     def _renew(self, options: dict[str, Any]) -> None:
-        self._tell(options, _facts(options["alias"], renew(m2m[options["alias"]].source)))
+        alias = options["alias"]
+        self._print(options, token_report(alias, renew(m2m[alias].source)))
 
     def _clear(self, options: dict[str, Any]) -> None:
         clear(m2m[options["alias"]].source)
-        if options["json"]:
-            self.stdout.write(json.dumps({"client": options["alias"], "cleared": True}))
-        else:
-            self.stdout.write(f"{options['alias']}: cleared; the next call mints")
+        self._print(options, ClearedReport(alias=options["alias"]))
 
     def _doctor(self, options: dict[str, Any]) -> None:
-        problems = [str(problem) for problem in m2m.configuration.problems]
-        findings = examine()
+        found = [*_settings_findings(), *doctor(m2m.caches, open_cache=_openers())]
         if options["json"]:
-            facts = {"settings": problems, "caches": json.loads(as_json(findings))}
-            self.stdout.write(json.dumps(facts, indent=2))
+            self.stdout.write(as_json(found), ending="")
         else:
-            for problem in problems:
-                self.stdout.write(f"settings: {problem}")
-            for finding in findings:
-                fix = f" Fix: {finding.fix}" if finding.fix else ""
-                self.stdout.write(f"{finding.alias}: {'ok' if finding.ok else 'WRONG'}: {finding.what}{fix}")
-        wrong = sum(not finding.ok for finding in findings)
-        wrong += sum(problem.is_error for problem in m2m.configuration.problems)
+            for finding in found:
+                self.stdout.write(as_text(finding))
+        wrong = sum(not finding.ok for finding in found)
         if wrong:
             raise CommandError(f"{wrong} {'thing is' if wrong == 1 else 'things are'} wrong")
 
-    def _tell(self, options: dict[str, Any], facts: dict[str, Any]) -> None:
+    def _print(self, options: dict[str, Any], report: TokenReport | ClearedReport) -> None:
         if options["json"]:
-            self.stdout.write(json.dumps(facts))
+            self.stdout.write(as_json(report), ending="")
         else:
-            self.stdout.write(f"{facts['client']}: token {facts['fingerprint']}, {facts['seconds_left']} s left")
+            self.stdout.write(as_text(report))
 
 
-def _facts(alias: str, token: AccessToken) -> dict[str, Any]:
-    import time
+def _settings_findings() -> list[Finding]:
+    """What is wrong with the settings, and what may surprise, as findings."""
+    found = m2m.configuration
+    return [
+        Finding(
+            alias=problem.client or "settings",
+            ok=not problem.is_error,
+            what=f"{problem.setting}: {problem.message}",
+            fix=problem.fix,
+        )
+        for problem in (*found.problems, *surprises(found))
+    ]
 
-    left = max(round(token.expires_at - time.time()), 0)
-    return {"client": alias, "fingerprint": token.fingerprint, "expires_at": token.expires_at, "seconds_left": left}
+
+def _openers() -> dict[str, Any]:
+    """How another process opens each shared cache. Without a settings module none can, so threads race instead."""
+    module = os.environ.get("DJANGO_SETTINGS_MODULE")
+    shared = [alias for alias, cache in m2m.caches.items() if cache.capabilities.shared]
+    return {alias: partial(open_cache, module, alias) for alias in shared} if module else {}
+
+
+def open_cache(settings_module: str, alias: str) -> TokenCache:
+    """The cache with this alias, in a new process that has not set Django up."""
+    import django
+    from django.apps import apps
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings_module)
+    if not apps.ready:
+        django.setup()
+    return m2m.caches[alias]

@@ -1,4 +1,4 @@
-"""A connection through the fault proxy, and what can happen to it on its way."""
+"""A connection through the fault proxy, and the faults that can happen to it."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _RST_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 class Connection:
-    """One client's connection, and the one to the server; a thread of its own serves both."""
+    """A client's connection and the one to the server. One thread serves both."""
 
     def __init__(self, proxy: FaultProxy, client: socket.socket) -> None:
         self.proxy, self.client = proxy, client
         self.passed = 0
-        """Bytes of the current reply that were passed on."""
+        """Bytes of the current reply that were passed on so far."""
         self._in_reply = True  # some servers speak first
         self._resets = self._hung_up = False
 
     def run(self) -> None:
-        """Serve until one side hangs up."""
+        """Serve until one side closes."""
         server: socket.socket | None = None
         try:
             self.proxy.fault.accepted(self)
@@ -38,7 +38,7 @@ class Connection:
             server.settimeout(None)
             self._pump(server)
         except OSError:
-            self._resets = True  # as a server that has died
+            self._resets = True  # like a server that died
         finally:
             if self._resets:
                 self.client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RST_ON_CLOSE)
@@ -70,7 +70,7 @@ class Connection:
         self.client.sendall(data)
 
     def rest_of_reply(self) -> bytes:
-        """What else the server says within a moment: some send head and body apart."""
+        """The rest of the reply, if it comes within 5 ms: some servers send head and body separately."""
         more = b""
         while select.select([self.server], [], [], 0.005)[0]:
             data = self.server.recv(CHUNK)
@@ -100,7 +100,7 @@ class Connection:
 
 
 class Fault:
-    """What the network does, from the call that chose it until the next; this one does nothing wrong."""
+    """The behaviour of the network until another one replaces it. This base class passes everything on."""
 
     def __init__(self) -> None:
         self.over = threading.Event()
@@ -113,12 +113,12 @@ class Fault:
         connection.request(data)
 
     def reply(self, connection: Connection, data: bytes) -> None:
-        """The server has answered something."""
+        """The server has sent something."""
         connection.reply(data)
 
 
 class Hold(Fault):
-    """Bytes wait for some seconds, or (None) until this is over."""
+    """Bytes wait for some seconds, or with None until this fault ends."""
 
     def __init__(self, *, requests: float | None = 0.0, replies: float | None) -> None:
         super().__init__()
@@ -136,7 +136,7 @@ class Hold(Fault):
 
 
 class Reset(Fault):
-    """New connections are reset at once, others in the middle of their next reply."""
+    """New connections are reset at once, open ones in the middle of their next reply."""
 
     def accepted(self, connection: Connection) -> None:
         """Reset it."""
@@ -149,7 +149,7 @@ class Reset(Fault):
 
 
 class Truncate(Fault):
-    """Each reply ends after ``size`` bytes, and its connection with it, or not."""
+    """Each reply ends after ``size`` bytes; with ``close`` its connection ends, too."""
 
     def __init__(self, size: int, close: bool) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ class Truncate(Fault):
 
 
 class Swap(Fault):
-    """Two connections get each other's replies, if both come within ``patience`` seconds."""
+    """Two connections get each other's replies, if both replies come within ``patience`` seconds."""
 
     def __init__(self, patience: float) -> None:
         super().__init__()
@@ -174,7 +174,7 @@ class Swap(Fault):
         self._handed_over: dict[Connection, bytes] = {}
 
     def reply(self, connection: Connection, data: bytes) -> None:
-        """Pass on what was meant for the partner."""
+        """Pass on the partner's reply."""
         connection.reply(self._exchanged(connection, data + connection.rest_of_reply()))
 
     def _exchanged(self, connection: Connection, data: bytes) -> bytes:

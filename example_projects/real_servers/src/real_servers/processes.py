@@ -1,6 +1,6 @@
-"""Starts the examples' servers, one after the other, and ends them together.
+"""Starts the examples' servers one after the other, and ends them together.
 
-Nothing of this is needed to use m2m-auth: in earnest systemd, Docker or your platform starts the services.
+To use m2m-auth you need none of this: in production systemd, Docker or your platform starts the services.
 """
 
 from __future__ import annotations
@@ -22,14 +22,13 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
-HERE = Path(__file__).resolve().parent
 GUNICORN = (sys.executable, "-m", "gunicorn", "--bind", "127.0.0.1:0")
 STARTING, STOPPING = 60, 15
 """Seconds that a server may take to start and to stop."""
 
 
 class Processes:
-    """Servers on free loopback ports; their data and logs are in a private folder that goes with them."""
+    """Servers on free loopback ports. Their data and logs are in a private folder, which is removed at the end."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="m2m-auth-example-"))
@@ -37,7 +36,7 @@ class Processes:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Processes:
-        # Both end the example in order, also where a shell has started it with Ctrl-C ignored.
+        # Both signals end the example in order, also if a shell has started it with Ctrl-C ignored.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, _interrupt)
         return self
@@ -54,16 +53,16 @@ class Processes:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def environment(self, values: dict[str, Any]) -> dict[str, str]:
-        """What a process of the example gets: no proxy, since all is on loopback, and a token cache of its own."""
+        """The environment of a process: no proxy, because all is on loopback, and a private token cache."""
         inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
         private = {"XDG_CACHE_HOME": self.folder, "XDG_RUNTIME_DIR": self.folder}
         return {**inherited, **{name: str(value) for name, value in {**private, **values}.items()}}
 
     def start(self, name: str, *command: str, folder: Path, **values: Any) -> str:
-        """Start a server in that folder, and return its address once it takes connections."""
+        """Start a server in that folder, and return its address when it accepts connections."""
         path = self.folder / f"{name}.log"
         with path.open("wb") as log:
-            # A session of its own: Ctrl-C is for us alone, and what a server leaves behind can be found.
+            # A new session: Ctrl-C reaches only this process, and all children of a server can be killed.
             process = subprocess.Popen(
                 command, cwd=folder, env=self.environment(values), stdout=log, stderr=log, start_new_session=True
             )
@@ -77,14 +76,14 @@ class Processes:
         raise SystemExit(f"{name} did not start:\n{path.read_text()}")
 
     def export(self, name: str, values: dict[str, Any]) -> Path:
-        """Write these variables to a file for ``. file``, so that a command can join in from another terminal."""
+        """Write these variables to a file, which another terminal can source with ``. file``."""
         path = self.folder / name
         given = {"XDG_CACHE_HOME": self.folder, **values}
         path.write_text("".join(f"export {key}={shlex.quote(str(value))}\n" for key, value in given.items()))
         return path
 
     def wait(self) -> None:
-        """Return never, but exit when one of the servers has ended, which none should do by itself."""
+        """Wait for Ctrl-C. If a server ends by itself, exit with its log."""
         while True:
             for name, process in self._running.items():
                 if process.poll() is not None:
@@ -93,22 +92,22 @@ class Processes:
 
 
 def start_authorization_server(processes: Processes) -> str:
-    """django-oauth-toolkit on a database of its own, ``authorization.sqlite3``."""
+    """django-oauth-toolkit with a new database, ``authorization.sqlite3``."""
     return processes.start(
         "authorization_server",
-        *(*GUNICORN, "--threads", "8", "authorization_server"),
-        folder=HERE,
+        *(*GUNICORN, "--threads", "8", f"{__package__}.shop_authorization_server"),
+        folder=processes.folder,
         AUTHORIZATION_DATABASE=processes.folder / "authorization.sqlite3",
         **processes.secrets,
     )
 
 
-def start_inventory(processes: Processes, authorization_server: str) -> str:
-    """The inventory, with two workers."""
+def start_inventory(processes: Processes, folder: Path, authorization_server: str) -> str:
+    """The inventory of that folder, with two workers."""
     return processes.start(
         "inventory",
         *(*GUNICORN, "--workers", "2", "--threads", "8", "app:app"),
-        folder=HERE,
+        folder=folder,
         INTROSPECTION_ENDPOINT=f"{authorization_server}/introspect/",
         INVENTORY_SECRET=processes.secrets["INVENTORY_SECRET"],
     )

@@ -1,4 +1,4 @@
-"""The breaker belongs to the cache, not to a source: a dead cache is tried once, by whoever comes first."""
+"""The circuit breaker belongs to the cache, not to a source: of all sources, only the first one tries a dead cache."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_thousand_sources_try_a_dead_cache_once(clock: FakeClock) -> None:
 
 
 class NoLease(SharedMemory):
-    """A cache that says that it cannot do much."""
+    """A cache without atomic operations."""
 
     capabilities = Capabilities(atomic_add=False, atomic_increment=False)
 

@@ -1,4 +1,4 @@
-"""The parent's side of a server process: start it, learn its address, talk to it, and end it."""
+"""The parent's side of a server process: start it, read its address, call it, end it."""
 
 from __future__ import annotations
 
@@ -21,37 +21,37 @@ from urllib.request import ProxyHandler, Request, build_opener
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-READY_TIMEOUT = 30.0
-"""Seconds that a server has to come up."""
+READY_TIMEOUT = 60.0
+"""Seconds that a server may take to start."""
 
 STOP_TIMEOUT = 5.0
 """Seconds between SIGTERM and SIGKILL."""
 
 
 class ServerError(RuntimeError):
-    """A server did not come up; the message carries what it wrote to stderr."""
+    """A server did not start. The message has the end of its stderr."""
 
 
 class ServerProcess:
-    """A server in a process of its own on a free loopback port. A context manager: it ends with the block.
+    """A server process on a free loopback port. A context manager: the server ends with the block.
 
-    It also ends when this process does, however that happens: it holds the read end of a pipe of ours.
+    It also ends with this process, even after kill -9: it reads a pipe that this process holds open.
     """
 
-    def __init__(self, script: str, config: Mapping[str, Any]) -> None:
+    def __init__(self, module: str, config: Mapping[str, Any]) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="m2m-auth-server-"))
         self._stderr = (self.folder / "stderr.txt").open("w+b")
         self._last_words = ""
         self._process = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name(script))],
+            [sys.executable, "-m", f"{__package__}.{module}"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             env=_quiet_environment(),
-            start_new_session=True,  # Ctrl-C is the parent's: the server is needed until it has tidied up
+            start_new_session=True,  # Ctrl-C reaches only the parent, which needs the server until it has cleaned up
         )
         try:
-            self.base_url = self._await_ready(script, {**config, "folder": str(self.folder)})
+            self.base_url = self._await_ready(module, {**config, "folder": str(self.folder)})
         except BaseException:
             self.stop()
             raise
@@ -69,11 +69,11 @@ class ServerProcess:
 
     @property
     def process(self) -> subprocess.Popen[bytes]:
-        """The child itself, for tests that kill it or take its stdin away."""
+        """The child, for tests that kill it or close its stdin."""
         return self._process
 
     def stop(self) -> None:
-        """End the server, by force if it does not listen, and remove its folder. A second call does nothing."""
+        """End the server, by force after a timeout, and remove its folder. A second call does nothing."""
         if self._stderr.closed:
             return
         self._process.terminate()
@@ -89,10 +89,10 @@ class ServerProcess:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def stderr_tail(self, characters: int = 4000) -> str:
-        """Return the end of what the server wrote to stderr; also after it was stopped."""
+        """Return the end of the server's stderr, also after it was stopped."""
         if self._stderr.closed:
             return self._last_words
-        # pread leaves the file position alone, which the child shares as its place to write.
+        # pread does not move the file position, which the child shares as its place to write.
         size = os.fstat(self._stderr.fileno()).st_size
         data = os.pread(self._stderr.fileno(), characters, max(0, size - characters))
         return data.decode(errors="replace")
@@ -107,18 +107,18 @@ class ServerProcess:
         return self._call(Request(self.base_url + path, body, headers))
 
     def post_form(self, url: str, form: Mapping[str, str], authorization: str) -> Any:
-        """Send a form as an authenticated client, to the server's own endpoints; return the JSON, if any."""
+        """Send a form with this authorization to an endpoint of the server; return the JSON, if any."""
         return self._call(Request(url, urlencode(form).encode(), {"Authorization": authorization}))
 
     def _call(self, request: Request) -> Any:
         """Send a control request and return the JSON of the answer, if any."""
-        # Whatever the environment says about proxies, loopback is reached directly.
+        # Loopback is reached directly, without the proxies of the environment.
         with build_opener(ProxyHandler({})).open(request, timeout=READY_TIMEOUT) as response:
             body = response.read()
         return json.loads(body) if body else None
 
-    def _await_ready(self, script: str, config: Mapping[str, Any]) -> str:
-        """Send the configuration and wait for the one line that says where the server listens."""
+    def _await_ready(self, module: str, config: Mapping[str, Any]) -> str:
+        """Send the configuration and wait for the one line with the server's address."""
         stdin, stdout = self._process.stdin, self._process.stdout
         assert stdin is not None
         assert stdout is not None
@@ -130,11 +130,11 @@ class ServerProcess:
         line = stdout.readline() if ready else b""
         if not line:
             seconds = time.monotonic() - started
-            raise ServerError(f"{script} is not ready after {seconds:.1f} s. Its stderr:\n{self.stderr_tail()}")
+            raise ServerError(f"{module} is not ready after {seconds:.1f} s. Its stderr:\n{self.stderr_tail()}")
         return str(json.loads(line)["base_url"])
 
 
 def _quiet_environment() -> dict[str, str]:
-    """Return our environment without what must not reach a server: proxies, and warnings turned into errors."""
+    """Return the environment without proxies, and without settings that turn warnings into errors."""
     unwanted = {"PYTHONWARNINGS", "PYTHONDEVMODE"}
     return {k: v for k, v in os.environ.items() if k not in unwanted and not k.lower().endswith("_proxy")}

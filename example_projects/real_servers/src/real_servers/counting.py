@@ -1,4 +1,4 @@
-"""WSGI middleware that counts token requests and mints from outside, so that no server has to be patched."""
+"""WSGI middleware that counts token requests and mints without a patch of the server."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 class MintCounter:
-    """Counts POSTs to the token endpoint, and those of them answered with 200: the mints.
+    """Counts POSTs to the token endpoint, and those answered with 200: the mints.
 
-    `GET /_stats` shows the counts and `POST /_reset` zeroes them; both are answered here, without a token.
+    `GET /_stats` shows the counts and `POST /_reset` zeroes them. Both need no token.
     """
 
     def __init__(self, app: WSGIApplication, token_path: str) -> None:
@@ -29,7 +29,7 @@ class MintCounter:
         self._mints: Counter[str] = Counter()
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer the control paths, count the token endpoint, and pass everything on unchanged."""
+        """Answer the control paths, count the token endpoint, and pass all requests on unchanged."""
         route = f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}"
         if route == "GET /_stats":
             return _json(start_response, self.stats())
@@ -41,7 +41,7 @@ class MintCounter:
         return self._app(environ, start_response)
 
     def stats(self) -> dict[str, Any]:
-        """Return the counts since the start or the last reset, in all and by client."""
+        """Return the counts since the start or the last reset, in total and by client."""
         with self._lock:
             by_client = {
                 client: {"mints": self._mints[client], "token_requests": count}
@@ -56,7 +56,7 @@ class MintCounter:
             self._mints.clear()
 
     def _counted(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Pass a token request on, its body read and put back, and count it and what became of it."""
+        """Pass a token request on, and count it and its result. The body is read and put back."""
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         client = _client_id(environ.get("HTTP_AUTHORIZATION", ""), body)
@@ -64,7 +64,7 @@ class MintCounter:
             self._requests[client] += 1
 
         def counting(status: str, headers: list[tuple[str, str]], *exc_info: Any) -> Any:
-            # Counted before the first byte of the answer leaves: whoever has its token finds it counted.
+            # Counted before the first byte of the answer leaves, so a client that has its token finds it counted.
             if status.startswith("200"):
                 with self._lock:
                     self._mints[client] += 1
@@ -74,7 +74,7 @@ class MintCounter:
 
 
 def _client_id(authorization: str, body: bytes) -> str:
-    """Return who asks, unverified: from HTTP Basic, the form, or a client assertion; "" if nobody says."""
+    """Return the unverified client id from HTTP Basic, the form or a client assertion, or ""."""
     try:
         if authorization.startswith("Basic "):
             return unquote(base64.b64decode(authorization[6:]).decode().partition(":")[0])

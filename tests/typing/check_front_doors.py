@@ -1,4 +1,4 @@
-"""Type-checked, never run: the plugins, as the HTTP libraries' own types see them."""
+"""Type-checked, never run: the front doors as the HTTP libraries' own types see them."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def rejected(status: int, headers: object) -> bool:
 
 m2m_auth.httpx.M2MAuth(URL, "client", "secret", is_rejection=rejected, allow_insecure_http=True)
 
-# An option that does not exist, or a value of the wrong type, is an error for the checkers, too.
+# For type checkers, an unknown option and a value of the wrong type are errors.
 m2m_auth.requests.M2MAuth(URL, "client", audiance="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 m2m_auth.httpx.M2MAuth(URL, "client", audiance="x")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 m2m_auth.httpx.M2MAuth(URL, "client", scope=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

@@ -1,4 +1,4 @@
-"""A load on a service whose workers call the inventory, and a verdict: whether one token was enough."""
+"""A load on a service whose workers call the inventory, and the verdict whether one token was enough."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ THREADS, ROUND, PATIENCE = 16, 200, 60
 
 
 def verdict(url: str, workers: int, inventory: str, database: Path) -> bool:
-    """Call ``url`` until every worker has answered, print what happened, and say whether all was well.
+    """Call ``url`` until every worker has answered, print the results, and return whether all is right.
 
-    The mints are counted by the authorization server: they are the rows of its table of access tokens.
+    The mints are the rows of the authorization server's table of access tokens.
     """
     answers: Counter[tuple[int, object]] = Counter()
     began = time.monotonic()
@@ -40,19 +40,19 @@ def verdict(url: str, workers: int, inventory: str, database: Path) -> bool:
 
 
 def mints(database: Path) -> int:
-    """How many tokens the authorization server has issued."""
+    """The number of tokens that the authorization server has issued."""
     with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
         return int(connection.execute("SELECT count(*) FROM oauth2_provider_accesstoken").fetchone()[0])
 
 
 def _ask(url: str) -> tuple[int, object]:
-    """The status of one call, and which worker has answered it."""
+    """The status of one call, and the worker that answered it."""
     answer = _get(url)
     return answer.status_code, answer.json().get("worker") if answer.ok else None
 
 
 def _get(url: str) -> requests.Response:
-    """One call on a connection of its own, so that any worker may take it; no proxy, since all is on loopback."""
+    """One call on a new connection, so that any worker may take it, and without a proxy: all is on loopback."""
     with requests.Session() as session:
         session.trust_env = False
         return session.get(url, timeout=60)

@@ -1,6 +1,6 @@
-"""Database connections that a thread has opened on our account, and their closing: a flight's thread ends soon.
+"""Closes the database connections that a cache or a signal's receiver opened on a flight's thread.
 
-Django keeps one connection per thread and database, and closes it at the end of a request; no request ends on the
+Django keeps one connection per thread and database, and closes it at the end of a request. No request ends on the
 thread of a flight.
 """
 

@@ -1,11 +1,13 @@
-"""Django's cache backends: what each can do, and a private instance of one, made so that it unpickles nothing.
+"""Django's cache backends: what each can do, and an instance of one for tokens only, which unpickles nothing.
 
-The instance is ours alone: Django closes its own ones when a request ends, and a flight may outlive the request.
+Django closes its own instances when a request ends. A flight may outlive the request, so it needs an instance of its
+own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from django.core.cache import caches
@@ -16,12 +18,27 @@ from django.core.cache.backends.filebased import FileBasedCache
 from django.core.cache.backends.locmem import LocMemCache
 from django.core.cache.backends.memcached import BaseMemcachedCache, PyMemcacheCache
 from django.core.cache.backends.redis import RedisCache
+from django.db import connections, router
+from django.utils import timezone
 from django.utils.module_loading import import_string
 
-from m2m_auth.caches.protocol import Capabilities
-from m2m_auth.errors import ConfigurationError, missing_extra
+from m2m_auth import ConfigurationError
+from m2m_auth.caches import Capabilities
 
-__all__ = ["DATABASE", "FILE", "LOCAL", "MEMCACHED", "REDIS", "UNKNOWN", "Kind", "Opened", "kind_of", "open_backend"]
+__all__ = [
+    "DATABASE",
+    "EARLY",
+    "FILE",
+    "LOCAL",
+    "MEMCACHED",
+    "REDIS",
+    "UNKNOWN",
+    "Kind",
+    "Opened",
+    "forget_lapsed",
+    "kind_of",
+    "open_backend",
+]
 
 OPERATION = 1.0
 """Seconds that Redis and memcached may take for one operation, unless the project's OPTIONS say otherwise."""
@@ -32,11 +49,11 @@ class Kind(NamedTuple):
 
     capabilities: Capabilities
     whole_seconds: bool = False
-    """Times to live are cut to whole seconds, and may count from the beginning of the current one."""
+    """It cuts times to live to whole seconds, and may count them from the start of the current second."""
     silent: bool = False
-    """A value that could not be stored is no error there."""
+    """It does not raise where it could not store a value."""
     culls: bool = False
-    """Throws entries away when there are more than MAX_ENTRIES, whoever needs them."""
+    """It throws entries away, needed ones too, when there are more than MAX_ENTRIES."""
 
 
 def _can(*, shared: bool = True, add: bool = False, increment: bool = False, resolution: float = 1.0) -> Capabilities:
@@ -51,7 +68,7 @@ DATABASE = Kind(_can(add=True), whole_seconds=True, silent=True, culls=True)
 REDIS = Kind(_can(add=True, increment=True), whole_seconds=True)
 MEMCACHED = Kind(_can(add=True, increment=True), whole_seconds=True, silent=True)
 UNKNOWN = Kind(_can(), whole_seconds=True)
-"""Nobody has said that its ``add`` and ``incr`` are atomic, so nothing is built on that."""
+"""Its ``add`` and ``incr`` are not known to be atomic, so nothing relies on it."""
 
 _KINDS: tuple[tuple[type[BaseCache], Kind], ...] = (
     (LocMemCache, LOCAL),
@@ -63,7 +80,7 @@ _KINDS: tuple[tuple[type[BaseCache], Kind], ...] = (
 
 
 class Opened(NamedTuple):
-    """A private instance of a backend, and how to close its connections."""
+    """An instance of a backend for tokens only, and how to close its connections."""
 
     cache: Any
     close: Callable[[], object]
@@ -78,8 +95,8 @@ def kind_of(alias: str) -> Kind:
     backend = _backend_class(alias)
     if issubclass(backend, DummyCache):
         raise ConfigurationError(
-            f"CACHES[{alias!r}] is the dummy cache, which stores nothing: every process would mint for itself. "
-            "Fix: name a real cache, or leave M2M_AUTH['CACHES'] out for the disk cache"
+            f"CACHES[{alias!r}] is the dummy cache, which stores nothing, so every process would mint its own tokens. "
+            'Fix: name a real cache, or leave M2M_AUTH["CACHES"] out for the disk cache'
         )
     return next((kind for base, kind in _KINDS if issubclass(backend, base)), UNKNOWN)
 
@@ -87,7 +104,7 @@ def kind_of(alias: str) -> Kind:
 def open_backend(alias: str) -> Opened:
     """A new instance of the cache ``alias`` of CACHES, with its location, key prefix, version and options.
 
-    Redis and PyMemcacheCache get a serializer of ours, so that nothing is unpickled; Redis reads from the primary
+    Redis and PyMemcacheCache get a serializer for text, so that nothing is unpickled. Redis reads from the primary
     only. Both get a deadline where the project has set none.
     """
     parameters: dict[str, Any] = dict(caches.settings[alias])
@@ -127,7 +144,9 @@ def _require(library: str, what: str) -> None:
 
     if find_spec(library) is None:
         extra = {"pymemcache": "memcached"}.get(library, library)
-        raise ConfigurationError(missing_extra(what, ImportError(name=library), extra))
+        raise ConfigurationError(
+            f"{what} needs the package {library!r}, which is not installed. Fix: pip install 'm2m-auth[{extra}]'"
+        )
 
 
 def _open_redis(backend: type[BaseCache], location: Any, parameters: Any, options: dict[str, Any]) -> Opened:
@@ -143,7 +162,7 @@ def _open_redis(backend: type[BaseCache], location: Any, parameters: Any, option
 
 
 class _Pools:
-    """Stands in for the class of a connection pool, and knows those that it has made: RedisCache closes none."""
+    """Stands in for the class of a connection pool, and closes the pools that it has made. RedisCache closes none."""
 
     def __init__(self, given: Any) -> None:
         import redis
@@ -162,7 +181,7 @@ class _Pools:
 
 
 class _Text:
-    """Serializer for redis and pymemcache: text of ours and numbers as they are, anything else is a miss."""
+    """Serializer for redis and pymemcache: this package's text, and numbers. Anything else is a miss."""
 
     def dumps(self, value: Any) -> Any:
         return value if type(value) is int else str(value).encode("ascii")
@@ -179,5 +198,30 @@ class _Text:
 
 
 def _text() -> _Text:
-    """RedisCacheClient calls what it is given."""
+    """The serializer for RedisCacheClient, which calls what it is given."""
     return _Text()
+
+
+EARLY = 2
+"""Seconds before its end that a row counts as lapsed, so that it does not lapse between the DELETE and what follows."""
+
+
+def forget_lapsed(cache: Any, key: str, alias: str) -> None:
+    """Deletes the row of this key from a database cache if it has lapsed; one atomic statement.
+
+    The backend's own ``add`` overwrites a lapsed row without a second look, and its ``get`` deletes one that another
+    process has renewed in the meantime. Two processes that come for a lapsed lease at the same moment could both win.
+    After this DELETE with a condition, INSERT and the primary key decide who is first.
+
+    Args:
+        cache: the instance of ``DatabaseCache``.
+        key: the key, as it is given to the cache.
+        alias: the cache's alias in CACHES.
+    """
+    connection: Any = connections[router.db_for_write(cache.cache_model_class)]
+    quote = connection.ops.quote_name
+    end = (timezone.now() + timedelta(seconds=EARLY)).replace(microsecond=0)  # the table has whole seconds
+    table, name, expires = map(quote, (caches.settings[alias]["LOCATION"], "cache_key", "expires"))
+    sql = f"DELETE FROM {table} WHERE {name} = %s AND {expires} < %s"  # noqa: S608 - names from the project's settings
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [cache.make_key(key), connection.ops.adapt_datetimefield_value(end)])

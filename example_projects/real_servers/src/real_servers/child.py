@@ -1,4 +1,4 @@
-"""The child's side of a server process: read the configuration, listen, say where, and die with the parent."""
+"""The child's side of a server process: read the configuration, listen, report the address, end with the parent."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 Config = dict[str, Any]
-"""What the parent sent: one JSON object, the first line of stdin."""
+"""The configuration from the parent: one JSON object, the first line of stdin."""
 
 
 def run(build: Callable[[Config, str], WSGIApplication], threads: int = 8) -> None:
@@ -44,7 +44,7 @@ def run(build: Callable[[Config, str], WSGIApplication], threads: int = 8) -> No
 
 
 def _end_with_parent(folder: str | None) -> None:
-    """Wait for EOF on stdin, which even a killed parent cannot fail to deliver, and leave nothing behind."""
+    """Wait for EOF on stdin, which comes also after kill -9 of the parent; then remove the folder and exit."""
     # Not sys.stdin: a thread inside its lock makes an interpreter that ends by an exception abort instead.
     while os.read(0, 1024):
         pass

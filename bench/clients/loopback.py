@@ -1,4 +1,4 @@
-"""For clients that insist on https: their own HTTP library, with its last step led to the loopback server."""
+"""For clients that require https: their HTTP library, with an adapter that sends requests to the loopback server."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A small authorization server: django-oauth-toolkit in one file. It stands in for the one that you have.
+"""A small authorization server for the examples: django-oauth-toolkit in one file. You have your own.
 
-It issues opaque tokens to services (RFC 6749 §4.4), bound to the API that they name (RFC 8707), and tells the API about
-them (RFC 7662). Every token that it issues is a row of its table ``oauth2_provider_accesstoken``.
+It issues opaque tokens to services (RFC 6749 §4.4), bound to the API that they name (RFC 8707), and introspects them
+for the API (RFC 7662). Every token is a row of its table ``oauth2_provider_accesstoken``.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from django.contrib.auth.hashers import PBKDF2PasswordHasher
 
 SCOPES = {"stock:read": "Look at the stock", "stock:reserve": "Reserve pieces"}
 CLIENTS = {"shop": ["stock:read"], "orders": ["stock:read", "stock:reserve"], "inventory": []}
-"""The services, each with the scopes that it may have. The inventory gets no tokens, it only asks about them."""
+"""The services with the scopes that they may have. The inventory gets no tokens; it only introspects them."""
 
 
 class ScopesOfTheClient:
-    """What a client may ask for; django-oauth-toolkit's own extension point."""
+    """The scopes of each client, through an extension point of django-oauth-toolkit."""
 
     def get_all_scopes(self) -> dict[str, str]:
         """Every scope with its description."""
         return SCOPES
 
     def get_available_scopes(self, application: Any = None, **_: Any) -> list[str]:
-        """What this client may have."""
+        """The scopes that this client may have."""
         return CLIENTS.get(application.client_id, []) if application else []
 
     def get_default_scopes(self, application: Any = None, **_: Any) -> list[str]:
-        """What this client gets when it asks for nothing: all that it may have."""
+        """The scopes for a request without scope: all that this client may have."""
         return self.get_available_scopes(application)
 
 
 class QuickHash(PBKDF2PasswordHasher):
-    """Secrets that are drawn at random need no slow hash; a second per token would tell nothing here."""
+    """Random secrets need no slow hash, and the example should not wait a second for a token."""
 
     iterations = 1000
 
@@ -47,7 +47,7 @@ settings.configure(
     ROOT_URLCONF="oauth2_provider.urls",
     INSTALLED_APPS=["django.contrib.contenttypes", "django.contrib.auth", "oauth2_provider"],
     MIDDLEWARE=["django.middleware.common.CommonMiddleware"],
-    PASSWORD_HASHERS=["authorization_server.QuickHash"],
+    PASSWORD_HASHERS=[f"{__name__}.QuickHash"],
     USE_TZ=True,
     DATABASES={
         "default": {

@@ -1,0 +1,160 @@
+"""Single values of the settings: text, lists, import paths, records. Each function raises ConfigurationError.
+
+Environment variables that are read as JSON (``app.config.from_prefixed_env``) make a number of ``CLIENT_ID=12345``. A
+whole number becomes text again. ``1e5`` does not: how it was written is lost.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ..errors import ConfigurationError
+
+__all__ = [
+    "ImportPath",
+    "as_list",
+    "as_several_texts",
+    "as_text",
+    "as_texts",
+    "fields_of",
+    "import_path",
+    "imported",
+    "looks_like_a_path",
+    "mapping",
+    "record_of",
+]
+
+
+def as_text(value: Any) -> Any:
+    """A whole number as its digits. Everything else is returned as it is, for the option's own check.
+
+    Raises:
+        ConfigurationError: a fraction or a truth value.
+    """
+    if isinstance(value, (bool, float)):
+        raise ConfigurationError(f"must be a string, not {type(value).__name__}. Fix: quote it: '\"…\"'")
+    return str(value) if isinstance(value, int) else value
+
+
+def as_list(value: Any) -> Any:
+    """A string, as an environment variable has it, split at commas and white space; a list with numbers as text."""
+    if isinstance(value, str):
+        return [part for part in re.split(r"[,\s]+", value) if part]
+    return as_texts(value)
+
+
+def as_texts(value: Any) -> Any:
+    """One text, or a list of them."""
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes, Mapping)):
+        return [as_text(each) for each in value]  # pyright: ignore[reportUnknownVariableType]
+    return as_text(value)
+
+
+def mapping(value: object) -> Mapping[Any, Any] | None:
+    """The value if it is a mapping, else None."""
+    return value if isinstance(value, Mapping) else None  # pyright: ignore[reportUnknownVariableType]
+
+
+def as_several_texts(value: Any) -> Any:
+    """A list of texts; one text, as an environment variable has it, becomes a list of one."""
+    return as_texts([value] if isinstance(value, (str, int)) else value)
+
+
+def record_of(kind: Callable[..., Any], value: Any) -> Any:
+    """A RenewalPolicy or MintBudget: the object itself, or made from a mapping of its fields in either case.
+
+    Raises:
+        ConfigurationError: the value is no mapping. Unknown fields are the caller's to refuse.
+    """
+    if isinstance(value, kind):  # type: ignore[arg-type]
+        return value
+    given = mapping(value)
+    if given is None:
+        raise ConfigurationError(f"must be a dict, not {type(value).__name__}. Fix: keys {', '.join(fields_of(kind))}")
+    fields: dict[str, Any] = {str(name).upper(): each for name, each in given.items()}
+    return kind(**{name.lower(): fields[name] for name in fields_of(kind) if name in fields})
+
+
+def fields_of(kind: Callable[..., Any]) -> tuple[str, ...]:
+    """The keys of a record: its fields in capitals."""
+    return tuple(name.upper() for name in inspect.signature(kind).parameters)
+
+
+_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*", re.ASCII)
+
+
+class ImportPath:
+    """``package.module.name`` or ``package.module:name``, followed later: a project's modules may import the app.
+
+    It may be a secret after all, so neither its repr nor a message shows the path.
+    """
+
+    __slots__ = ("_path", "setting")
+
+    def __init__(self, path: str, setting: str) -> None:
+        self._path: Callable[[], str] = lambda: path  # error reporters print attributes
+        self.setting = setting
+
+    def __repr__(self) -> str:
+        return "<ImportPath>"
+
+    def load(self) -> Any:
+        """What the path names.
+
+        Raises:
+            ConfigurationError: it cannot be imported.
+        """
+        found, why, _ = _followed(self._path)
+        if why:
+            raise ConfigurationError(
+                f"looks like an import path, and cannot be imported ({why}). Fix: 'package.module.name'"
+            )
+        return found
+
+
+def import_path(value: Any, setting: str) -> ImportPath | None:
+    """The import path that a text is; None where it is none, or its first package does not exist. Imports nothing."""
+    if not isinstance(value, str) or not _PATH.fullmatch(value):
+        return None
+    try:
+        found = importlib.util.find_spec(re.split("[.:]", value)[0]) is not None
+    except (ImportError, ValueError):  # ValueError: __main__
+        found = False
+    return ImportPath(value, setting) if found else None
+
+
+def looks_like_a_path(value: Any) -> bool:
+    """True for lower-case words joined by dots: hardly a secret, and perhaps the path of a package that is missing."""
+    return isinstance(value, str) and re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", value) is not None
+
+
+def imported(path: str) -> Any:
+    """What an import path names.
+
+    Raises:
+        ConfigurationError: it cannot be imported; the message shows the path.
+    """
+    found, why, package = _followed(lambda: path)
+    if why:
+        missing = f": {package}" if package else ""
+        raise ConfigurationError(f"{path!r} cannot be imported ({why}{missing}). Fix: 'package.module.name'")
+    return found
+
+
+def _followed(path: Callable[[], str]) -> tuple[Any, str, str]:
+    """What the path names; or None, the error's name and the missing package.
+
+    It is a function of its own and raises nothing: no traceback holds its locals.
+    """
+    module, _, name = path().replace(":", ".").rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name), "", ""
+    except ImportError as error:
+        return None, type(error).__name__, error.name or ""
+    except Exception as error:  # a project's module may raise anything when it is imported
+        return None, type(error).__name__, ""
