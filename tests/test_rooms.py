@@ -15,25 +15,26 @@ import pytest
 TOP = Path(__file__).parent.parent
 SOURCES = TOP / "src" / "m2m_auth"
 
-LOWEST = {"errors", "runtime", "presentation"}
-PURE = {"errors", "oauth2", "lifecycle"}
+LOWEST = {"errors", "runtime", "presentation", "values"}
+PURE = {"errors", "oauth2", "lifecycle", "values"}
 ENGINE = LOWEST | PURE | {"events", "caches", "shared_cache", "source"}
 CALLING = ENGINE | {"http", "requests", "httpx", "httpx2", "m2m_auth"}
 ROOMS = {
     "errors": set[str](),
     "runtime": set[str](),
-    "presentation": set[str](),
-    "events": {"runtime"},
+    "values": {"errors"},
+    "presentation": {"values"},
+    "events": {"runtime", "values"},
     "oauth2": {"errors"},
-    "lifecycle": {"errors", "oauth2"},
-    "caches": {"errors", "runtime"},
+    "lifecycle": {"errors", "oauth2", "values"},
+    "caches": {"errors", "runtime", "values"},
     "shared_cache": {"events", "caches"} | LOWEST | PURE,
     "source": ENGINE,
     "http": ENGINE,
     "requests httpx httpx2 m2m_auth": ENGINE | {"http"},
     "operations settings telemetry testing": CALLING,
     "verifier": LOWEST | PURE | {"http"},
-    "serving": set[str](),
+    "serving": {"values"},
     "proxy vending": CALLING | {"serving"},
     "commands": CALLING | {"operations", "settings", "serving", "proxy", "vending", "verifier", "telemetry", "testing"},
 }
@@ -302,6 +303,6 @@ def test_importing_a_front_door_adds_little_to_its_library(front_door: str) -> N
     if find_spec(front_door) is None:
         pytest.skip("httpx2 needs Python 3.11")
     added = loaded_by(f"import m2m_auth.{front_door}", after=f"import {front_door}")
-    unwanted = {"cryptography", "diskcache", "jwt", "asyncio", "anyio", "trio", "sqlite3"}
+    unwanted = {"cryptography", "diskcache", "jwt", "asyncio", "anyio", "trio", "sqlite3", "dataclasses"}
     others = {"requests", "httpx", "httpx2"} - {front_door}
     assert added & (unwanted | others) == set()

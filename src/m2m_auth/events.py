@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from .runtime.bounded_map import BoundedMap
 from .runtime.observers import notify, observers
+from .values import Value
 
 __all__ = ["Event", "EventEmitter", "EventKind", "Subscriber", "all_of"]
 
@@ -40,8 +40,7 @@ EventKind = Literal[
 ]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Event:
+class Event(Value):
     """One thing that happened to one source."""
 
     kind: EventKind

@@ -6,13 +6,13 @@ import json
 import signal
 import subprocess
 import sys
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from m2m_auth import RenewalPolicy, TokenSource
 from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
 from m2m_auth.testing import FakeAuthorizationServer
+from m2m_auth.values import as_dict, replace
 
 HERE = Path(__file__).parent
 QUICK = RenewalPolicy(lease=2.0, mint_deadline=1.5)
@@ -23,7 +23,7 @@ EARLY = replace(QUICK, window=0.95, margin=0.05, jitter=0.0)
 
 def changed(policy: RenewalPolicy) -> str:
     """The policy as JSON."""
-    return json.dumps(asdict(policy))
+    return json.dumps(as_dict(policy))
 
 
 class Process:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from fault_fleet import Fleet
 from fault_processes import EARLY, QUICK
 
 from m2m_auth.testing import FailureMode, FakeAuthorizationServer
+from m2m_auth.values import replace
 
 MODES: tuple[FailureMode, ...] = ("reset", "truncated", "500", "not_json", "hang", "empty", "huge")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from m2m_auth import ConfigurationError, RenewalPolicy, TokenRequestRejected, To
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse, TransportError
 from m2m_auth.testing import FakeAuthorizationServer
+from m2m_auth.values import replace
 
 HASTY = RenewalPolicy(mint_deadline=0.5)
 GRANT = b'{"access_token": "t", "token_type": "Bearer", "expires_in": 3600}'

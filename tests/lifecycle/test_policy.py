@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from typing import Any
 
 import pytest
 
 from m2m_auth import ConfigurationError, RenewalPolicy
+from m2m_auth.values import as_dict, replace
 
 
 def test_the_defaults() -> None:
@@ -51,7 +51,7 @@ def test_a_policy_that_makes_no_sense_is_refused(fields: dict[str, Any], message
     assert str(caught.value) == message
 
 
-NUMBERS = [field.name for field in dataclasses.fields(RenewalPolicy) if field.name != "require_scope"]
+NUMBERS = [name for name in as_dict(RenewalPolicy()) if name != "require_scope"]
 
 
 @pytest.mark.parametrize("name", NUMBERS)
@@ -74,10 +74,10 @@ def test_a_policy_cannot_change_and_is_equal_by_its_fields() -> None:
     one, other = RenewalPolicy(max_wait=3), RenewalPolicy(max_wait=3.0)
     assert one == other != RenewalPolicy()
     assert hash(one) == hash(other)
-    with pytest.raises(dataclasses.FrozenInstanceError):
+    with pytest.raises(AttributeError):
         one.max_wait = 5  # type: ignore[misc]
     with pytest.raises(ConfigurationError, match=r"policy\.max_wait=-1"):
-        dataclasses.replace(one, max_wait=-1)
+        replace(one, max_wait=-1)
 
 
 def test_a_policy_takes_keywords_only() -> None:

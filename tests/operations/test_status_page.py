@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from typing import Any
 
 import pytest
@@ -39,7 +38,7 @@ MARKUP = st.sampled_from(
     ]
 )
 TEXT = st.lists(MARKUP | st.text(max_size=8), min_size=1, max_size=3).map("".join).filter(str.split)
-TEXT_FIELDS = [each.name for each in fields(ClientReport) if each.type in ("str", "str | None")]
+TEXT_FIELDS = [name for name, kind in ClientReport.__annotations__.items() if kind in ("str", "str | None")]
 """Every text of a report, so that a new one is tested as well."""
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 from proxy_steps import ACME, AUDIENCE, OTHER, RIGHT, Asking, Got, basic, kept_secrets, own_secrets, running, vendor
 
 from m2m_auth.proxy import Counts
 from m2m_auth.testing import FakeAuthorizationServer
+from m2m_auth.values import replace
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import replace
 from typing import Any
 from urllib.parse import urlencode
 
@@ -16,6 +15,7 @@ from proxy_steps import post
 from m2m_auth.proxy.token_requests import ParsedRequest, parse
 from m2m_auth.serving import Request
 from m2m_auth.serving.http_messages import ErrorAnswer
+from m2m_auth.values import replace
 
 FORM, JSON = "application/x-www-form-urlencoded", "application/json"
 GRANT = ("grant_type", "client_credentials")

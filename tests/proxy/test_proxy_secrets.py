@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
 from proxy_steps import (
@@ -27,6 +26,7 @@ from m2m_auth.oauth2.secrets import Secret
 from m2m_auth.proxy.secret_verifiers import SecretVerifiers, verifier
 from m2m_auth.shared_cache.counters import SharedCounters
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
+from m2m_auth.values import replace
 
 MANY = 1_000_000
 PERIOD_START = 1_699_999_200.0

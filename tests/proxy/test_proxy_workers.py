@@ -7,7 +7,6 @@ import signal
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from real_servers.gunicorns import gunicorn
 from real_servers.stores import Store, start_valkey
 
 from m2m_auth.proxy import Counts, TokenProxy, add_vendor, load
+from m2m_auth.values import replace
 
 SCOPES = ("read", "write")
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import socket
-from dataclasses import asdict, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from m2m_auth.serving import Answer, Request, wsgi
+from m2m_auth.values import as_dict, replace
 
 MAX_BODY = 1000
 """With which the ends under test are made."""
@@ -26,7 +26,7 @@ class Echo:
             raise RuntimeError(f"canary {request.body!r}")
         if request.query == "empty":
             return Answer(204, (("X-Own", "1"),), b"")
-        parts = asdict(replace(request, headers=dict(request.headers), native=None))
+        parts = as_dict(replace(request, headers=dict(request.headers), native=None))
         return Answer.json(200, {**parts, "body": request.body.decode()}, ("X-Own", "a, b"))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,6 +16,7 @@ from telemetry_support import TOOK, SlowServer, event, settle, source_on
 from m2m_auth import TokenUnavailable
 from m2m_auth.telemetry import OpenTelemetrySubscriber
 from m2m_auth.testing import FakeClock
+from m2m_auth.values import replace
 
 CLIENT = "m2m_auth.client.id"
 ID = {CLIENT: "client"}

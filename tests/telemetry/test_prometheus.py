@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from telemetry_support import TOOK, SlowServer, event, source_on
 from m2m_auth import ConfigurationError, TokenUnavailable
 from m2m_auth.telemetry import PrometheusSubscriber
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
+from m2m_auth.values import replace
 
 Samples = dict[tuple[str, tuple[str, ...]], float]
 

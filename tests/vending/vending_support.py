@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from m2m_auth.serving import Answer, Request
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
+from m2m_auth.values import replace
 from m2m_auth.vending import Narrowed, TokenVendor
 
 SUBSCRIBE, PUBLISH = "orders:subscribe", "orders:publish"

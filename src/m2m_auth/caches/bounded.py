@@ -10,11 +10,11 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
 from ..errors import CacheUnavailable, ConfigurationError
 from ..runtime.fork_safety import ForkSafeLock
+from ..values import replace
 from .memory import MemoryTokenCache
 from .protocol import OPTIONAL_KEY_PREFIX, Capabilities, TokenCache, release_thread
 

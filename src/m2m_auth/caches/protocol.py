@@ -6,8 +6,9 @@ A cache stores opaque bytes. They are sealed before they reach a shared cache, s
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
+
+from ..values import Value
 
 __all__ = ["OPTIONAL_KEY_PREFIX", "Capabilities", "TokenCache", "release_thread"]
 
@@ -18,8 +19,7 @@ A small store does without them first.
 """
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Capabilities:
+class Capabilities(Value):
     """What a cache can do. The engine works without what is missing, and a warning names it."""
 
     shared: bool = True

@@ -9,12 +9,12 @@ import secrets
 import signal
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 from ..errors import ConfigurationError, missing_extra
 from ..presentation.wording import cache_name, one_line
+from ..values import replace
 
 __all__ = ["add_vendor", "check", "init", "serve"]
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ..runtime.observers import is_observed, notify, observing
+from ..values import Value
 
 if TYPE_CHECKING:
     from ..events import Event, EventEmitter
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Call", "Watcher", "notify_call", "watch_calls"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Call:
+class Call(Value):
     """A call that carried a token and was answered. It holds no token, and no part of the URL that may hold a secret.
 
     A call whose token was refused and that was sent again is two calls.

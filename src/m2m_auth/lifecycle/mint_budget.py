@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from ..errors import ConfigurationError
+from ..values import Value
 from .utc_periods import period_ends_in
 
 __all__ = ["MintBudget", "MintCounts", "Spending"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MintCounts:
+class MintCounts(Value):
     """How many tokens one client has minted in the current UTC hour, day and month, by the ledger."""
 
     hour: int = 0
@@ -29,8 +28,7 @@ class Spending(Enum):
     EXHAUSTED = "do not mint"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MintBudget:
+class MintBudget(Value):
     """How many tokens a client may mint.
 
     At 80 % of a limit there is an event. In the reserve no token is renewed early and no mint is forced, so tokens
@@ -49,7 +47,8 @@ class MintBudget:
     reserve: float = 0.1
     """The share of each limit that is kept for callers without a token."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raises a ConfigurationError that names the field and the fix."""
         for name, limit in (("per_month", self.per_month), ("per_hour", self.per_hour)):
             if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
                 raise ConfigurationError(f"budget.{name}={limit!r} must be a whole number of at least 1, or None")

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 from ..errors import ConfigurationError
+from ..values import Value
 
 __all__ = ["DEFAULT_POLICY", "RenewalPolicy"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RenewalPolicy:
+class RenewalPolicy(Value):
     """When a token is renewed and how long a call waits. Times are in seconds, the other numbers are shares.
 
     The defaults suit lifetimes from 2 s to 24 h.
@@ -45,7 +44,8 @@ class RenewalPolicy:
     require_scope: bool = False
     """True: a token with less than the requested scope is an error; False: it is a warning."""
 
-    def __post_init__(self) -> None:
+    def check(self) -> None:
+        """Raises a ConfigurationError that names the field and the fix."""
         for name in _NUMBERS:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:

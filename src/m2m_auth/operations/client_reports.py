@@ -6,7 +6,6 @@ A report joins what this process knows with what other processes have written to
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from ..runtime.worker_thread import on_worker_thread
 from ..shared_cache.mint_history import HostMints, HourCounts
 from ..source.renewal_context import Credential, RenewalContext
 from ..source.token_source import engine_of
+from ..values import Value, replace
 
 if TYPE_CHECKING:
     from .. import TokenSource
@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["ClientReport", "reports"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClientReport:
+class ClientReport(Value):
     """One client as an operator sees it. Times are Unix times in seconds."""
 
     alias: str

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from ..presentation.wording import one_line, relative_time, utc_iso
 from ..runtime.clock import SYSTEM_CLOCK
 from ..shared_cache.mint_history import HostMints
+from ..values import Value, as_dict
 from .client_reports import ClientReport
 from .doctor import Finding
 
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 __all__ = ["ClearedReport", "RevealedToken", "TokenReport", "as_json", "as_table", "as_text", "token_report"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenReport:
+class TokenReport(Value):
     """A token that a command got or renewed. Times are Unix times in seconds."""
 
     alias: str
@@ -39,15 +38,15 @@ class TokenReport:
     """When this report was made."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
 class RevealedToken(TokenReport):
     """The same with the token itself, for ``--reveal``. Its repr does not show the token."""
 
-    access_token: str = field(repr=False)
+    hidden_fields = frozenset({"access_token"})
+
+    access_token: str
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClearedReport:
+class ClearedReport(Value):
     """A client whose token was cleared."""
 
     alias: str
@@ -82,28 +81,20 @@ def as_json(result: CommandResult | Iterable[CommandResult]) -> str:
 
     The keys are the names of the result's fields. Each time has a second key in ISO 8601, in UTC: ``expires_at_iso``.
     """
-    found = result if _field_names(result) else list(cast("Iterable[CommandResult]", result))
+    found = result if isinstance(result, Value) else list(result)
     return json.dumps(_json_value(found), indent=2) + "\n"
 
 
 def _json_value(value: object) -> object:
-    names = _field_names(value)
-    if names:
-        found = {name: getattr(value, name) for name in names}
-        times = {f"{name}_iso": utc_iso(found[name]) for name in names if name == "at" or name.endswith("_at")}
+    if isinstance(value, Value):
+        found = as_dict(value)
+        times = {f"{name}_iso": utc_iso(found[name]) for name in found if name == "at" or name.endswith("_at")}
         return {**{name: _json_value(each) for name, each in found.items()}, **times}
     if isinstance(value, Mapping):
         return {str(name): _json_value(each) for name, each in cast("Mapping[object, object]", value).items()}
     if isinstance(value, (list, tuple)):
         return [_json_value(each) for each in cast("Iterable[object]", value)]
     return value
-
-
-def _field_names(value: object) -> tuple[str, ...]:
-    """The names of a record's fields; none if it is no record."""
-    if is_dataclass(value):
-        return tuple(each.name for each in fields(value))
-    return cast("tuple[str, ...]", getattr(value, "_fields", ()))
 
 
 def as_text(result: Finding | TokenReport | ClearedReport) -> str:

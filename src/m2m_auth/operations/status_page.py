@@ -8,12 +8,13 @@ hexadecimal digits. For a template of your own, take :func:`~m2m_auth.operations
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from ..presentation.charts import Area, Column, Paint, Share, bar, columns, drawing
 from ..presentation.charts import dot as chart_dot
 from ..presentation.html import Html, element, fragment, style_sheet
 from ..presentation.html import document as html_document
+from ..values import Value
 from .client_reports import ClientReport
 from .status_rows import BudgetBar, HostRow, HourBar, PeriodMints, StatusRow, rows
 
@@ -59,13 +60,12 @@ _STYLE = """
 _DOCUMENT_STYLE = ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;margin:1rem}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PageForm:
+class PageForm(Value):
     """Where the buttons post ``operation`` (``renew`` or ``clear``), ``alias`` and your own fields to."""
 
     url: str
     """The form's address; empty for the page's own."""
-    hidden: Mapping[str, str] = field(default_factory=dict[str, str])
+    hidden: Mapping[str, str] = MappingProxyType({})
     """More fields, such as your framework's CSRF token."""
 
 

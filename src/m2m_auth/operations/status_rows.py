@@ -6,13 +6,13 @@ The texts are plain text, not HTML: the page's HTML layer, or your template, esc
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, TypeVar, cast
 
 from ..lifecycle.mint_budget import MintBudget
 from ..lifecycle.utc_periods import period_ends_in
 from ..presentation.wording import duration, one_line, relative_time, utc_hour, utc_iso
+from ..values import Value, as_dict, replace
 from .client_reports import ClientReport
 
 __all__ = ["BudgetBar", "HostRow", "HourBar", "LifeStretch", "PeriodMints", "StatusRow", "TokenLife", "rows"]
@@ -29,8 +29,7 @@ _SHORT_LIFE = 600.0
 """Seconds. The edges of a shorter life are shown with their seconds."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenLife:
+class TokenLife(Value):
     """A token's life as a bar. The three shares are percents and add up to 100."""
 
     fresh: float
@@ -40,8 +39,7 @@ class TokenLife:
     """The current moment: 0 at the life's start, 100 at its end and later."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LifeStretch:
+class LifeStretch(Value):
     """One of the three shares in words."""
 
     state: str
@@ -49,8 +47,7 @@ class LifeStretch:
     """Its end in UTC, as a time of day: ``22:43``."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BudgetBar:
+class BudgetBar(Value):
     """A limit of the budget as a bar, in percent of the limit."""
 
     used: float
@@ -65,8 +62,7 @@ class BudgetBar:
     """True if the reserve is in use, or will be at this pace."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PeriodMints:
+class PeriodMints(Value):
     """Mints and failed attempts in one period."""
 
     period: str
@@ -74,8 +70,7 @@ class PeriodMints:
     failed: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HourBar:
+class HourBar(Value):
     """One of the last 24 hours."""
 
     began: str
@@ -84,8 +79,7 @@ class HourBar:
     failed: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HostRow:
+class HostRow(Value):
     """A host that minted."""
 
     name: str
@@ -95,8 +89,7 @@ class HostRow:
     """When it minted last, in words: ``3 min ago``."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StatusRow:
+class StatusRow(Value):
     """One client. Every text is one line without control characters; your template must escape it."""
 
     alias: str
@@ -144,9 +137,8 @@ def _printable(value: _T) -> _T:
         found = one_line(value)
     elif isinstance(value, tuple):
         found = tuple(_printable(each) for each in cast("tuple[object, ...]", value))
-    elif is_dataclass(value):
-        texts = {each.name: _printable(getattr(value, each.name)) for each in fields(value)}
-        found = replace(cast("Any", value), **texts)
+    elif isinstance(value, Value):
+        found = replace(value, **{name: _printable(each) for name, each in as_dict(value).items()})
     return cast("_T", found)
 
 

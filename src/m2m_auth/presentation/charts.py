@@ -7,15 +7,14 @@ has a colour, or a class of the page's style sheet (:class:`Paint`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
+from ..values import Value
 from .html import Html, element, fragment
 
 __all__ = ["Area", "Column", "Paint", "Share", "bar", "columns", "dot", "drawing"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Paint:
+class Paint(Value):
     """How a shape looks."""
 
     css_class: str | None = None
@@ -26,8 +25,7 @@ class Paint:
     """From 0 to 1; None: opaque, or as the style sheet says."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Share:
+class Share(Value):
     """A part of a bar. Both numbers are percents of its length."""
 
     start: float = 0.0
@@ -35,8 +33,7 @@ class Share:
     paint: Paint
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Column:
+class Column(Value):
     """A column of one or several counts, one on top of the other."""
 
     title: str
@@ -45,8 +42,7 @@ class Column:
     """The lowest first. A count of 0 is not drawn."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Area:
+class Area(Value):
     """The part of a drawing where the columns stand, in the drawing's units."""
 
     left: float

@@ -7,10 +7,10 @@ process counts everything else in memory first (see ``process_totals.py``), so a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from ..lifecycle.utc_periods import PERIODS, utc_period
 from ..shared_cache.counters import SharedCounters
+from ..values import Value
 from .allowances import Allowance, counted_period, keyed_name
 from .configuration.config import VendorConfig
 from .process_totals import ProcessTotals, VendorTotals
@@ -23,8 +23,7 @@ _HOURS = 24
 _NOTHING, _HIT, _MISS = VendorTotals(), VendorTotals(asked=1, served=1), VendorTotals(asked=1)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Counts:
+class Counts(Value):
     """What one vendor did in one period."""
 
     asked: int = 0
@@ -37,8 +36,7 @@ class Counts:
     """Requests that got an error: over the budget or rate, not on the allow-lists, or without a token."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VendorReport:
+class VendorReport(Value):
     """One vendor's use of the proxy, for its operator. Periods are in UTC."""
 
     vendor: str

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from ..presentation.charts import Area, Column, Paint, columns, drawing
 from ..presentation.html import Html, element
 from ..presentation.wording import utc_hour
+from ..values import Value
 
 __all__ = ["STYLE", "HourlySeries", "plots"]
 
@@ -34,8 +34,7 @@ _LEAST_HEIGHT = 1.5
 """Height of the smallest column, so that one of ten thousand can be seen."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HourlySeries:
+class HourlySeries(Value):
     """One quantity, hour by hour."""
 
     name: str

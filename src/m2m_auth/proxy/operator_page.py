@@ -6,13 +6,13 @@ The page has no scripts, no style attributes, no secret, and loads nothing. Vend
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 
 from ..lifecycle.utc_periods import period_ends_in, utc_period
 from ..presentation.charts import Paint, Share, bar
 from ..presentation.html import Html, element, fragment
 from ..presentation.html import document as html_document
 from ..presentation.wording import duration, one_line, utc_iso
+from ..values import Value, replace
 from .ledger import Counts, VendorReport
 from .operator_charts import STYLE as PLOT_STYLE
 from .operator_charts import HourlySeries, plots
@@ -23,8 +23,7 @@ __all__ = ["document", "login", "page", "worst_first"]
 _TRACK, _USED, _AHEAD = Paint(css_class="track"), Paint(css_class="used"), Paint(css_class="used ahead")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Quota:
+class _Quota(Value):
     """A vendor's budget, in percent and in words."""
 
     used: float

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from ..values import Value
+
 __all__ = ["MAX_BODY", "Answer", "ErrorAnswer", "Request", "Service", "answered", "retry_after_header"]
 
 MAX_BODY = 64 * 1024
@@ -17,8 +19,7 @@ MAX_BODY = 64 * 1024
 _log = logging.getLogger("m2m_auth.serving")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Request:
+class Request(Value):
     """One HTTP request, as a service reads it. Its repr shows no headers, query or body: they may hold credentials."""
 
     method: str

@@ -7,7 +7,6 @@ framework's own, such as ``{"DJANGO_CACHE": "default"}``.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -15,6 +14,7 @@ from ..caches import TokenCache, from_url
 from ..errors import ConfigurationError
 from ..runtime.fork_safety import delaying_forks
 from ..shared_cache.opening import checked_cache
+from ..values import Value
 from .client_settings import unknown_keys
 from .problems import Problem, Spelling, problem_of
 from .values import imported, mapping
@@ -22,8 +22,7 @@ from .values import imported, mapping
 __all__ = ["CacheSettings", "FrameworkCache", "read_cache"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FrameworkCache:
+class FrameworkCache(Value):
     """A form of cache that one framework has, such as ``{"DJANGO_CACHE": "default"}``."""
 
     key: str

@@ -6,7 +6,6 @@ A new option of ``TokenSource`` or ``M2MAuth`` becomes a setting by one line of 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NoReturn
 
@@ -14,6 +13,7 @@ from .. import MintBudget, RenewalPolicy, TokenSource
 from ..errors import ConfigurationError
 from ..oauth2.origins import OriginPolicy
 from ..oauth2.secrets import concealed
+from ..values import Value
 from .problems import Problem, Spelling, nearest, problem_of
 from .values import (
     ImportPath,
@@ -32,8 +32,7 @@ __all__ = ["CLIENT_KEYS", "OPTION_NAMES", "ClientSettings", "ClientKey", "read_c
 RECORDS = {"policy": RenewalPolicy, "budget": MintBudget}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClientKey:
+class ClientKey(Value):
     """One key of a client's settings."""
 
     name: str
@@ -77,19 +76,20 @@ _GOOD: dict[str, Any] = {"token_endpoint": "https://localhost/", "client_id": "c
 """A source without a mistake: with one option replaced, an error is about that option."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ClientSettings:
+class ClientSettings(Value):
     """One client without a mistake."""
 
     alias: str
     """Its key in ``CLIENTS``."""
+    hidden_fields = frozenset({"options"})
+
     setting: str
     """How messages spell it, e.g. ``M2M_AUTH["CLIENTS"]["billing"]``."""
     allowed_origins: list[str] | None
     """Where its token may go; None: to any https origin."""
     cache: str | None
     """The alias of its cache; None: this process's memory."""
-    options: Mapping[str, Any] = field(repr=False)
+    options: Mapping[str, Any]
     """The keyword arguments of its ``TokenSource``, without cache and encryption keys. Secrets are concealed."""
 
     def resolved_options(self) -> dict[str, Any]:

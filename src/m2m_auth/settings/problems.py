@@ -6,7 +6,8 @@ import difflib
 import json
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+
+from ..values import Value
 
 __all__ = ["Problem", "Spelling", "nearest", "nested", "prefixed", "problem_of"]
 
@@ -44,8 +45,7 @@ def _quoted(key: object) -> str:
     return json.dumps(key, ensure_ascii=not key.isprintable()) if isinstance(key, str) else repr(key)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Problem:
+class Problem(Value):
     """One mistake in the settings, or something in them that may surprise. It never shows a secret."""
 
     kind: str

@@ -7,9 +7,10 @@ none.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import Any, NamedTuple
+
+from ..values import Value, replace
 
 __all__ = ["HostMints", "HourCounts", "MintHistory"]
 
@@ -19,8 +20,7 @@ _LONGEST = 64
 """Characters that a host's name may have on Linux."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HostMints:
+class HostMints(Value):
     """What one host has minted."""
 
     host: str
@@ -31,8 +31,7 @@ class HostMints:
     """When it minted last: Unix time in seconds."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class HourCounts:
+class HourCounts(Value):
     """One UTC hour's attempts."""
 
     minted: int = 0

@@ -25,7 +25,6 @@ from ..lifecycle.schedule import state_at
 from ..oauth2.tokens import AccessToken
 from ..runtime.fork_safety import delaying_forks
 from .credentials import CredentialSource
-from .flight import Flight, landing
 from .registry import unregistered_token_state
 from .renewal_context import COLD, FORCED, REJECTED, RENEWAL, Credential, RenewalContext
 from .token_state import HeldToken, TokenState
@@ -33,6 +32,7 @@ from .token_state import HeldToken, TokenState
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+    from .flight import Flight
     from .ledger import LedgerReport
     from .renewal import Renewal
     from .status import SourceStatus
@@ -98,6 +98,8 @@ class Engine:
 
     async def atoken(self) -> AccessToken:
         """The same for asyncio and trio: it awaits the flight, so the event loop is never blocked."""
+        from .flight import landing
+
         give_up = self.clock.monotonic() + self.context.policy.max_wait
         step = self.step(give_up)
         while isinstance(step, Waiting):
@@ -232,6 +234,8 @@ class Engine:
         before = self.state.held
         flight = self._fly(FORCED, before)
         if flight is not None:
+            from .flight import landing
+
             await landing(flight.future, self.context.policy.max_wait)
         return self._renewed(before) or await self.atoken()
 
@@ -363,5 +367,6 @@ def _imported_renewal() -> type[Renewal]:
         # The socket module imports this codec to resolve the first name.
         import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
 
+        from . import flight  # noqa: F401 # pyright: ignore[reportUnusedImport]
         from .renewal import Renewal
     return Renewal

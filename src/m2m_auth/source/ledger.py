@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ..events import EventEmitter
 from ..lifecycle.mint_budget import MintCounts
@@ -17,6 +16,7 @@ from ..lifecycle.utc_periods import PERIODS
 from ..shared_cache.keys import ALL, FAILED, LedgerKeys
 from ..shared_cache.mint_history import HostMints, HourCounts, MintHistory
 from ..shared_cache.shared_store import SharedStore
+from ..values import Value
 from .registry import own_counts
 from .renewal_context import COLD, FORCED, REJECTED, RENEWAL, RenewalContext
 
@@ -25,8 +25,7 @@ __all__ = ["Ledger", "LedgerReport", "ledger_of"]
 _REASONS = (COLD, RENEWAL, REJECTED, FORCED)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class LedgerReport:
+class LedgerReport(Value):
     """One client's mints, from the ledger."""
 
     mints: MintCounts

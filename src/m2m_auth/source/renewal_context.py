@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..events import EventEmitter
-from ..lifecycle.mint_budget import MintBudget
 from ..lifecycle.policy import RenewalPolicy
 from ..oauth2.secrets import Secret
 from ..oauth2.token_request import TokenRequest
@@ -13,6 +12,9 @@ from ..oauth2.transport import Transport
 from ..runtime.clock import Clock
 from ..shared_cache.shared_store import SharedStore
 from .token_state import TokenState
+
+if TYPE_CHECKING:
+    from ..lifecycle.mint_budget import MintBudget
 
 __all__ = ["COLD", "FORCED", "REJECTED", "RENEWAL", "Credential", "RenewalContext"]
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..values import Value
 from .ledger import LedgerReport
 
 __all__ = ["SourceStatus"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SourceStatus:
+class SourceStatus(Value):
     """What one process knows about a source at one moment. Times are Unix times in seconds."""
 
     state: str

@@ -6,7 +6,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .. import TokenSource
@@ -15,6 +14,7 @@ from ..lifecycle.policy import RenewalPolicy
 from ..oauth2.client_authentication.protocol import ClientAuthentication, RequestCredentials
 from ..oauth2.client_authentication.registry import by_name
 from ..oauth2.secrets import Secret, SecretSource, checked_secret, concealed
+from ..values import Value
 
 if TYPE_CHECKING:
     from ..runtime.clock import Clock
@@ -27,8 +27,7 @@ A waiting request occupies a thread of the application, and a slow authorization
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105 - RFC 8693 §3's name, no password
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenExchange:
+class TokenExchange(Value):
     """The token-exchange grant (RFC 8693): exchanges the caller's own token for a narrower one of the same caller.
 
     The subject token is fetched for each mint and is not part of the cache key. So a caller keeps the vended token when
@@ -123,8 +122,7 @@ class _ForCaller:
         return self._subject.sent
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Narrowed:
+class Narrowed(Value):
     """The argument of ``source_for``: the caller, the scopes, and when the token is replaced."""
 
     caller: str

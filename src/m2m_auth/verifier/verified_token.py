@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol, cast, runtime_checkable
 
 from ..oauth2.bearer import InsufficientScope, InvalidToken, names
+from ..values import Value
 
 __all__ = ["TokenVerifier", "VerifiedToken", "strings_of"]
 
@@ -19,8 +19,7 @@ def strings_of(value: object) -> frozenset[str]:
     return frozenset(each for each in values if isinstance(each, str))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
-class VerifiedToken:
+class VerifiedToken(Value):
     """The client that calls, and its rights. The repr shows no other claims, because they may be personal data."""
 
     client_id: str

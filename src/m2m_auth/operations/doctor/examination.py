@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass
 
 from ...caches.protocol import TokenCache, release_thread
 from ...errors import ConfigurationError
 from ...oauth2.secrets import Secret
 from ...presentation.wording import cache_name, duration
 from ...shared_cache.sealing import Seal, require_cryptography
+from ...values import Value
 from .race import COUNTS, ROUNDS, OpenCache, Race, by_processes, by_threads, words
 
 __all__ = ["Examination", "Finding"]
@@ -22,8 +22,7 @@ _CLOCK_KEY = "m2m1.doctor.clock"
 _ANOTHER = "use 'disk:' for one machine; 'valkey://', 'redis://', 'memcached://' or 'dynamodb://' for several"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
+class Finding(Value):
     """One result of an examination."""
 
     alias: str

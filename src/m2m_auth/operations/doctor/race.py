@@ -9,11 +9,11 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Protocol
 
 from ...caches.protocol import TokenCache, release_thread
+from ...values import Value
 
 __all__ = ["COUNTS", "ROUNDS", "OpenCache", "Race", "by_processes", "by_threads", "words"]
 
@@ -26,8 +26,7 @@ _DEADLINE = 30.0
 _TTL = 300.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Race:
+class Race(Value):
     """The result of both, or of one of them."""
 
     winners: tuple[int, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, cast
 
 from ...caches.protocol import TokenCache
@@ -19,13 +19,13 @@ from ...oauth2.secrets import Secret, checked_secret, checked_secret_source
 from ...oauth2.token_request import TokenRequest
 from ...shared_cache.opening import checked_cache
 from ...shared_cache.sealing import checked_keys
+from ...values import Value, replace
 from ..secret_verifiers import is_verifier
 
 __all__ = ["ProxyConfig", "UpstreamConfig", "VendorConfig"]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class UpstreamConfig:
+class UpstreamConfig(Value):
     """One authorization server.
 
     With a ``client_id`` the proxy is the only client there, and gives its vendors secrets of its own. Without one, each
@@ -73,8 +73,7 @@ class UpstreamConfig:
         return replace(self, client_authentication=authentication, client_secret=secret)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class VendorConfig:
+class VendorConfig(Value):
     """One vendor. Its name in the configuration is the client id that it sends to the proxy."""
 
     upstream: str = ""
@@ -87,7 +86,7 @@ class VendorConfig:
     """The scopes of a request that names none (RFC 6749 §3.3); None: all of ``scopes``."""
     resources: tuple[str, ...] = ()
     """The resources (RFC 8707) that it may ask for."""
-    extra_parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    extra_parameters: Mapping[str, tuple[str, ...]] = MappingProxyType({})
     """Further parameters that are passed on, each with its allowed values. All others are ignored (RFC 6749 §3.2)."""
     mints_per_hour: int | None = None
     """The number of tokens that may be minted for it in a UTC hour; None: no limit."""
@@ -153,8 +152,7 @@ class VendorConfig:
                 raise ConfigurationError(f"{key} must be a tuple of strings, such as ('read',)")
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProxyConfig:
+class ProxyConfig(Value):
     """The whole configuration, with the same names as the file. Times are in seconds."""
 
     upstreams: Mapping[str, UpstreamConfig]
