@@ -41,6 +41,7 @@ def basic(client_id: str, secret: str, encoding: Any = "percent") -> str:
         ("client", "-._~", "client:-._~", "client:-._~"),
         ("client", "pässwörd€", "client:p%C3%A4ssw%C3%B6rd%E2%82%AC", "client:pässwörd€"),
         ("cli:ent x", "s", "cli%3Aent%20x:s", "cli:ent x:s"),
+        ("a/X", "X/b", "a%2FX:X%2Fb", "a/X:X/b"),
     ],
 )
 def test_basic_in_both_encodings(client_id: str, secret: str, percent: str, raw: str) -> None:
@@ -81,7 +82,7 @@ def test_a_method_that_needs_a_secret_says_so(method: ClientAuthentication) -> N
 def test_methods_are_told_apart_by_name() -> None:
     """The method is a part of the cache key, its encoding included."""
     assert ClientSecretBasic().method == "client_secret_basic"
-    assert ClientSecretBasic("raw").method != ClientSecretBasic().method
+    assert ClientSecretBasic("raw").method == "client_secret_basic:raw"
     assert isinstance(by_name("client_secret_basic"), ClientSecretBasic)
     assert isinstance(by_name("client_secret_post"), ClientSecretPost)
     for method in (ClientSecretBasic(), ClientSecretPost()):
@@ -136,6 +137,16 @@ def test_an_unknown_method_is_explained(method: object, words: list[str]) -> Non
         by_name(method)
     assert [word for word in words if word not in str(caught.value)] == []
     assert "s3cr3t" not in str(caught.value)
+
+
+def test_an_object_of_another_kind_is_explained_in_full() -> None:
+    """The whole message: what, and the fix."""
+    with pytest.raises(ConfigurationError) as caught:
+        by_name(5)
+    assert str(caught.value) == (
+        "client_authentication=int has no method, credential() and authenticate(). "
+        "Fix: a name such as 'client_secret_post', or an object with the ClientAuthentication protocol"
+    )
 
 
 def test_an_unknown_encoding_is_refused() -> None:

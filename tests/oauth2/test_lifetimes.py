@@ -242,3 +242,19 @@ def test_a_lifetime_counts_by_the_servers_clock_unless_the_clocks_agree() -> Non
     sent = 1000.0
     for iat, lifetime in [(1000.0, 60.0), (999.5, 59.5), (999.0, 60.0), (1000.5, 60.0)]:
         assert granted_lifetime(None, {"iat": iat, "exp": iat + 60.0}, sent, 300.0) == lifetime
+
+
+def test_a_jwt_may_live_for_less_than_a_second() -> None:
+    """Any lifetime after now is one."""
+    assert granted_lifetime(60, {"iat": 900.0, "exp": 900.5}, 1000.0, 300.0) == 0.5
+    assert granted_lifetime(60, {"iat": 900.0, "exp": 900.0}, 1000.0, 300.0) == 60.0
+
+
+@pytest.mark.parametrize(
+    ("expires_in", "message"),
+    [("soon", "its expires_in is not a number"), (0, "its expires_in is not a positive number of seconds")],
+)
+def test_a_wrong_expires_in_is_explained(expires_in: object, message: str) -> None:
+    """The words become the end of a sentence about the answer."""
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        granted_lifetime(expires_in, {}, NOW, 300.0)

@@ -155,3 +155,80 @@ def test_any_text_is_an_origin_or_refused(url: str) -> None:
             continue
         assert origin == origin_of(text)
         assert origin[0] == "https" or is_loopback(origin[1])
+
+
+@pytest.mark.parametrize(
+    ("url", "allowed", "message"),
+    [
+        (
+            "https://a.example:444/x",
+            None,
+            None,
+        ),
+        (
+            "ftp://a.example:21/",
+            None,
+            "no token was sent to ftp://a.example:21: allowed_origins is any http(s) origin. "
+            "Fix: add the origin there if this call is meant to carry the token",
+        ),
+        (
+            "nonsense",
+            ["https://b.example", "https://a.example"],
+            "no token was sent to a URL without an origin: allowed_origins is https://a.example, https://b.example. "
+            "Fix: add the origin there if this call is meant to carry the token",
+        ),
+        (
+            "http://[2001:db8::1]:8080/",
+            None,
+            "no token was sent to http://[2001:db8::1]:8080: plain http shows it to everyone on the way. "
+            "Fix: use https, or pass allow_insecure_http=True if the network itself is trusted",
+        ),
+    ],
+)
+def test_a_refused_origin_is_explained(url: str, allowed: list[str] | None, message: str | None) -> None:
+    """The message says where the token would have gone, and the fix; no message: the token may go there."""
+    policy = OriginPolicy(allowed, False)
+    if message is None:
+        assert policy.check(url) == origin_of(url)
+        return
+    with pytest.raises((OriginNotAllowed, InsecureTransport)) as caught:
+        policy.check(url)
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(("url", "shown"), [("https://", "https"), ("/path", "this"), ("", "this")])
+def test_a_url_without_an_origin_is_named_by_its_scheme(url: str, shown: str) -> None:
+    """The URL itself may hold anything."""
+    with pytest.raises(ValueError, match=f"^{shown} URL has no origin that a token could be sent to$"):
+        origin_of(url)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "message"),
+    [
+        ([], "allowed_origins is empty, so no call could carry a token. Fix: name one, or leave the option out"),
+        (
+            ["https://api.example.com/v1"],
+            "allowed_origins: 'https://api.example.com/v1' has more than an origin. Fix: 'https://api.example.com'",
+        ),
+        (
+            ["https://u:s3cr3t@api.example.com"],
+            "allowed_origins: an entry with credentials has more than an origin. Fix: 'https://api.example.com'",
+        ),
+    ],
+)
+def test_a_wrong_entry_is_explained_in_full(allowed: list[str], message: str) -> None:
+    """The whole message: what, where, and the fix."""
+    with pytest.raises(ConfigurationError) as caught:
+        OriginPolicy(allowed, False)
+    assert str(caught.value) == message
+
+
+def test_a_trailing_dot_is_the_only_thing_cut_from_a_host() -> None:
+    """A host may end in any letter."""
+    assert origin_of("https://api.exampleX./")[1] == origin_of("https://api.examplex")[1] == "api.examplex"
+
+
+def test_no_url_has_no_origin() -> None:
+    """A request without a URL is sent to none."""
+    assert not same_origin(None, ("https", "api.example.com", 443))

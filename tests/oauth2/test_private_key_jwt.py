@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,16 @@ def test_audience_and_lifetime_are_options() -> None:
     assert (claims["aud"], claims["exp"] - claims["iat"]) == ("https://tenant.example/", 5)
 
 
+@pytest.mark.parametrize(("lifetime", "seconds"), [(0.5, 1), (1, 1), (1.9, 1), (2, 2), (3600, 3600)])
+def test_an_assertion_lives_for_whole_seconds(lifetime: float, seconds: int) -> None:
+    """At least one: ``exp`` is after ``iat``, and the jti has 128 bits."""
+    claims = jwt.decode(
+        assertion(PrivateKeyJWT(pem(EC), "ES256", lifetime=lifetime)), options={"verify_signature": False}
+    )
+    assert claims["exp"] - claims["iat"] == seconds
+    assert len(claims["jti"]) == 32
+
+
 def test_the_key_may_be_text_bytes_or_a_path(tmp_path: Path) -> None:
     """All four ways give the same credential."""
     path = tmp_path / "key.pem"
@@ -93,7 +104,8 @@ def test_keys_algorithms_and_audiences_are_told_apart() -> None:
     """The cache key knows the method, its algorithm and audience; the credential is the key's digest."""
     one, other = PrivateKeyJWT(pem(RSA)), PrivateKeyJWT(pem(RSA), "PS256")
     third = PrivateKeyJWT(pem(RSA), audience="https://a.example")
-    assert len({one.method, other.method, third.method}) == 3
+    assert (one.method, other.method) == ("private_key_jwt:RS256:", "private_key_jwt:PS256:")
+    assert third.method == "private_key_jwt:RS256:https://a.example"
     assert one.credential(None) == other.credential(None) != PrivateKeyJWT(pem(EC), "ES256").credential(None)
 
 
@@ -147,5 +159,46 @@ def test_a_private_key_shows_nothing_and_is_not_pickled() -> None:
     method = PrivateKeyJWT(pem(EC), "ES256", key_id="k1")
     assert repr(method) == "<PrivateKeyJWT ES256 key_id='k1'>"
     for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
-        with pytest.raises(TypeError, match="not pickled"):
+        with pytest.raises(
+            TypeError, match=r"^a PrivateKeyJWT is not pickled: the key would leave the process in the clear$"
+        ):
             pickle.dumps(method, protocol)
+
+
+NOT_A_KEY = "PrivateKeyJWT: the key is not an unencrypted private key for RS256"
+
+
+@pytest.mark.parametrize(
+    ("key", "algorithm", "message"),
+    [
+        (
+            public(RSA),
+            "RS256",
+            "PrivateKeyJWT: key holds no '-----BEGIN … PRIVATE KEY-----'. Is it the public key?",
+        ),
+        (
+            pem(RSA),
+            "RS257",
+            "PrivateKeyJWT: algorithm='RS257' is not known to PyJWT. "
+            "Fix: a JWS algorithm such as 'RS256' or 'ES256', and pip install 'm2m-auth[jwt]'",
+        ),
+        (pem(RSA, b"password"), "RS256", f"{NOT_A_KEY} (TypeError)"),
+        (pem(EC), "RS256", f"{NOT_A_KEY} (InvalidKeyError)"),
+        ("-----BEGIN PRIVATE KEY-----\ud800", "RS256", f"{NOT_A_KEY} (InvalidKeyError)"),
+    ],
+)
+def test_a_wrong_key_is_explained_in_full(key: Any, algorithm: str, message: str) -> None:
+    """The whole message; of PyJWT's own error the type only, since its words may hold the key."""
+    with pytest.raises(ConfigurationError) as caught:
+        PrivateKeyJWT(key, algorithm)
+    assert str(caught.value) == message
+
+
+def test_without_pyjwt_the_message_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fix is a command that can be pasted into a shell."""
+    monkeypatch.setitem(sys.modules, "jwt", None)
+    with pytest.raises(ConfigurationError) as caught:
+        PrivateKeyJWT(pem(RSA))
+    assert str(caught.value) == (
+        "private_key_jwt needs the package 'jwt', which is not installed. Fix: pip install 'm2m-auth[jwt]'"
+    )

@@ -22,6 +22,7 @@ HEADER = "auth0-client-quota-limit"
         ("b=per_hour;q=100;r=0;t=60", True),
         ("b=per_hour;q=100;r=99;t=60, b=per_day;q=1000;r=3;t=6000", True),
         ("b=per_hour;q=100;r=99;t=60,b=per_day;q=1000;r=900;t=6000", False),
+        ("b=per_hour;q=100;r=3;t=60,b=per_day;q=1000;r=900;t=6000", True),
         ("q=100; r=5", True),
         ("r=0", False),
         ("q=100", False),

@@ -37,9 +37,12 @@ def test_a_form_by_default() -> None:
     request = build(URL, [("grant_type", "client_credentials")], {"Authorization": "Basic x"}, "form", 7.5)
     assert (request.method, request.url, request.timeout) == ("POST", URL, 7.5)
     assert request.body == b"grant_type=client_credentials"
-    assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
-    assert request.headers["Accept"] == "application/json"
-    assert request.headers["Authorization"] == "Basic x"
+    assert request.headers == {
+        "Content-Type": "application/x-www-form-urlencoded",
+        "Accept": "application/json",
+        "Cache-Control": "no-store",
+        "Authorization": "Basic x",
+    }
 
 
 def test_json_as_an_option() -> None:

@@ -102,6 +102,8 @@ def test_a_token_with_another_status_than_200_is_refused(status: int) -> None:
         ({"X-RateLimit-Reset": "30", "Auth0-Client-Quota-Limit": "b=per_hour;q=10;r=0;t=99"}, 30.0),
         ({"Auth0-Client-Quota-Limit": "b=per_hour;q=10;r=0;t=99"}, 99.0),
         ({"Auth0-Client-Quota-Limit": "b=per_hour;q=10;r=0;t=99, b=per_day;q=100;r=0;t=1200"}, 1200.0),
+        ({"Auth0-Client-Quota-Limit": "b=per_day;t=1200,b=per_hour;t=99"}, 1200.0),
+        ({"Auth0-Client-Quota-Limit": "t=99,t=1200"}, 1200.0),
         ({"Auth0-Organization-Quota-Limit": "b=per_hour;q=10;r=0;t=98"}, 98.0),
         ({"Retry-After": "soon", "X-RateLimit-Reset": "30"}, 30.0),
         ({"Retry-After": "soon"}, None),

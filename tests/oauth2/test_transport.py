@@ -77,6 +77,10 @@ def with_reason(reason: object) -> BaseException:
         (with_reason("s3cr3t"), "Wrapped"),
         (Wrapped(OSError(13, "Permission denied")), "PermissionError: Permission denied"),
         (Wrapped("s3cr3t", OSError(13, "Permission denied")), "Wrapped"),
+        (
+            chained(Wrapped(ValueError("s3cr3t")), OSError(104, "Connection reset")),
+            "ConnectionResetError: Connection reset",
+        ),
         (with_reason(chained(Wrapped("s3cr3t"), Wrapped(ValueError("s3cr3t")))), "ValueError"),
     ],
 )
