@@ -18,7 +18,7 @@ else:
         return lambda cls: cls
 
 
-__all__ = ["Value", "as_dict", "replace"]
+__all__ = ["Value", "as_dict", "field_names", "replace"]
 
 _Value = TypeVar("_Value", bound="Value")
 
@@ -35,18 +35,18 @@ class Value:
     """
 
     if not TYPE_CHECKING:  # type checkers derive both from the declarations
-        field_names = ()
+        _names = ()
         hidden_fields = frozenset()
 
         def __init_subclass__(cls, **options: Any) -> None:
             super().__init_subclass__(**options)
             own = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
-            cls.field_names = (*cls.field_names, *(name for name in own if name not in cls.field_names))
+            cls._names = (*cls._names, *(name for name in own if name not in cls._names))
 
         def __init__(self, **fields: Any) -> None:
             cls = type(self)
             values = self.__dict__
-            for name in cls.field_names:
+            for name in cls._names:
                 if name in fields:
                     values[name] = fields.pop(name)
                 elif hasattr(cls, name):
@@ -94,8 +94,14 @@ def as_dict(value: Value) -> dict[str, Any]:
     return dict(value.__dict__)
 
 
-def _unknown(cls: type, name: str) -> str:
+def field_names(cls: type[Value]) -> tuple[str, ...]:
+    """The names of a class's fields, in the order of their declaration."""
+    names: tuple[str, ...] = getattr(cls, "_names", ())
+    return names
+
+
+def _unknown(cls: type[Value], name: str) -> str:
     from .errors import nearest
 
-    known: tuple[str, ...] = getattr(cls, "field_names", ())
+    known = field_names(cls)
     return f"{cls.__name__} has no field {name!r}{nearest(name, known)}. Known: {', '.join(known)}"

@@ -189,7 +189,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no token cache": (
         cache({"BACKEND": "builtins.list"}),
-        f"{DEFAULT}: list is neither a URL such as 'disk:', nor a client that is known",
+        f"{DEFAULT}: list is neither a URL such as 'disk:', nor a known client",
     ),
     "short encryption key": (
         {**client(), "ENCRYPTION_KEYS": ["short"]},

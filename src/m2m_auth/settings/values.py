@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
+from ..values import Value, field_names
 
 __all__ = [
     "ImportPath",
@@ -55,6 +55,9 @@ def as_texts(value: Any) -> Any:
     return as_text(value)
 
 
+_Record = TypeVar("_Record", bound=Value)
+
+
 def mapping(value: object) -> Mapping[Any, Any] | None:
     """The value if it is a mapping, else None."""
     return value if isinstance(value, Mapping) else None  # pyright: ignore[reportUnknownVariableType]
@@ -65,13 +68,13 @@ def as_several_texts(value: Any) -> Any:
     return as_texts([value] if isinstance(value, (str, int)) else value)
 
 
-def record_of(kind: Callable[..., Any], value: Any) -> Any:
+def record_of(kind: type[_Record], value: Any) -> _Record:
     """A RenewalPolicy or MintBudget: the object itself, or made from a mapping of its fields in either case.
 
     Raises:
         ConfigurationError: the value is no mapping. Unknown fields are the caller's to refuse.
     """
-    if isinstance(value, kind):  # type: ignore[arg-type]
+    if isinstance(value, kind):
         return value
     given = mapping(value)
     if given is None:
@@ -80,9 +83,9 @@ def record_of(kind: Callable[..., Any], value: Any) -> Any:
     return kind(**{name.lower(): fields[name] for name in fields_of(kind) if name in fields})
 
 
-def fields_of(kind: Callable[..., Any]) -> tuple[str, ...]:
+def fields_of(kind: type[Value]) -> tuple[str, ...]:
     """The keys of a record: its fields in capitals."""
-    return tuple(name.upper() for name in inspect.signature(kind).parameters)
+    return tuple(name.upper() for name in field_names(kind))
 
 
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*[.:][A-Za-z_]\w*", re.ASCII)
