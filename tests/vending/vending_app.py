@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import Any
 
 from m2m_auth.serving import Answer, Request, wsgi
-from m2m_auth.values import replace
 from m2m_auth.vending import TokenVendor
 
 
