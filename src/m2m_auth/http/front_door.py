@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from ..caches.protocol import TokenCache
-from ..events import Subscriber
-from ..lifecycle.policy import RenewalPolicy
-from ..oauth2.challenges import RejectionRule
-from ..oauth2.client_authentication.protocol import ClientAuthentication
-from ..oauth2.grants import Grant
-from ..oauth2.secrets import SecretSource, concealed
-from ..runtime.clock import Clock
+from ..oauth2.secrets import concealed
 from ..source.options import refuse_unknown
 from ..source.token_source import TokenSource, engine_of
 from .auth_flow import AuthFlow
@@ -21,7 +14,15 @@ from .transports import as_transport
 if TYPE_CHECKING:
     from typing_extensions import Never, Self
 
+    from ..caches.protocol import TokenCache
+    from ..events import Subscriber
     from ..lifecycle.mint_budget import MintBudget
+    from ..lifecycle.policy import RenewalPolicy
+    from ..oauth2.challenges import RejectionRule
+    from ..oauth2.client_authentication.protocol import ClientAuthentication
+    from ..oauth2.grants import Grant
+    from ..oauth2.secrets import SecretSource
+    from ..runtime.clock import Clock
 
 __all__ = ["FrontDoor"]
 

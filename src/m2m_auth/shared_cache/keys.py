@@ -9,6 +9,7 @@ import base64
 import hashlib
 
 from ..caches.protocol import OPTIONAL_KEY_PREFIX
+from ..lifecycle.utc_periods import utc_period
 
 __all__ = ["ALL", "FAILED", "CacheKeys", "LedgerKeys"]
 
@@ -76,8 +77,6 @@ class LedgerKeys:
 
     def counter(self, period: str, what: str, now: float) -> tuple[str, float]:
         """The key and the time to live of a counter: ``what`` is a reason, :data:`ALL` or :data:`FAILED`."""
-        from ..lifecycle.utc_periods import utc_period
-
         counted = utc_period(period, now)
         return f"{_COUNTER}{self._client}.{counted.key_suffix}.{what}", counted.kept
 

@@ -12,6 +12,9 @@ The public source has few methods; what front doors and tools need beside them i
 
 from __future__ import annotations
 
+# The socket module imports this codec to resolve the first name. A fork during an import on a flight would leave a
+# half-made module in the child, so all that flights need is imported with this module.
+import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -23,18 +26,17 @@ from ..lifecycle.failure import Failure, FailureKind, hold_off
 from ..lifecycle.forced_mint_ban import YOUNG, next_ban
 from ..lifecycle.schedule import state_at
 from ..oauth2.tokens import AccessToken
-from ..runtime.fork_safety import delaying_forks
 from .credentials import CredentialSource
+from .flight import Flight, landing
 from .registry import unregistered_token_state
+from .renewal import Renewal
 from .renewal_context import COLD, FORCED, REJECTED, RENEWAL, Credential, RenewalContext
 from .token_state import HeldToken, TokenState
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .flight import Flight
     from .ledger import LedgerReport
-    from .renewal import Renewal
     from .status import SourceStatus
 
 __all__ = ["Engine", "Waiting"]
@@ -59,7 +61,6 @@ class Engine:
 
     __slots__ = (
         "_asked_for",
-        "_renewal",
         "cache",
         "clock",
         "context",
@@ -77,7 +78,6 @@ class Engine:
         self.cache = cache
         self.clock = context.clock
         self.on_system_clock = on_system_clock
-        self._renewal = _imported_renewal()
         self._asked_for: Pause | None = None
         """The recorded refusal after which the secret was last fetched again."""
         self.credential = credentials.first()
@@ -98,8 +98,6 @@ class Engine:
 
     async def atoken(self) -> AccessToken:
         """The same for asyncio and trio: it awaits the flight, so the event loop is never blocked."""
-        from .flight import landing
-
         give_up = self.clock.monotonic() + self.context.policy.max_wait
         step = self.step(give_up)
         while isinstance(step, Waiting):
@@ -152,7 +150,7 @@ class Engine:
         return self._fly_with(partial(self._run_renewal, credential, reason), reason, seen)
 
     def _run_renewal(self, credential: Credential, reason: str) -> None:
-        self._renewal(self.context, credential, reason, self.changed_secret).run()
+        Renewal(self.context, credential, reason, self.changed_secret).run()
 
     def _fly_with(self, work: Callable[[], object], reason: str, seen: HeldToken | None) -> Flight | None:
         return self.state.fly(work, reason, self.clock.monotonic(), seen, self.context.policy.flight_deadline)
@@ -234,8 +232,6 @@ class Engine:
         before = self.state.held
         flight = self._fly(FORCED, before)
         if flight is not None:
-            from .flight import landing
-
             await landing(flight.future, self.context.policy.max_wait)
         return self._renewed(before) or await self.atoken()
 
@@ -355,18 +351,3 @@ class Engine:
                 credential.store.release_thread()
 
         return on_worker_thread(read)  # the caller's thread may have connections of its own to the same cache
-
-
-def _imported_renewal() -> type[Renewal]:
-    """What flights need, imported when the first source is built.
-
-    Not when the package is imported, which would slow down every program; and not on a flight, because a fork during
-    an import leaves a half-made module in the child (see ``runtime/fork_safety.py``).
-    """
-    with delaying_forks():
-        # The socket module imports this codec to resolve the first name.
-        import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
-
-        from . import flight  # noqa: F401 # pyright: ignore[reportUnusedImport]
-        from .renewal import Renewal
-    return Renewal

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..events import EventEmitter
+from ..lifecycle.mint_budget import MintBudget
 from ..lifecycle.policy import RenewalPolicy
 from ..oauth2.secrets import Secret
 from ..oauth2.token_request import TokenRequest
@@ -12,9 +13,6 @@ from ..oauth2.transport import Transport
 from ..runtime.clock import Clock
 from ..shared_cache.shared_store import SharedStore
 from .token_state import TokenState
-
-if TYPE_CHECKING:
-    from ..lifecycle.mint_budget import MintBudget
 
 __all__ = ["COLD", "FORCED", "REJECTED", "RENEWAL", "Credential", "RenewalContext"]
 

@@ -7,27 +7,23 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..caches.protocol import TokenCache
-from ..events import EventEmitter, Subscriber
-from ..lifecycle.policy import DEFAULT_POLICY, RenewalPolicy
-from ..oauth2.client_authentication.protocol import ClientAuthentication
-from ..oauth2.grants import Grant
-from ..oauth2.secrets import SecretSource, checked_secret_source, concealed
-from ..oauth2.token_request import TokenRequest
-from ..oauth2.tokens import AccessToken
-from ..runtime.clock import SYSTEM_CLOCK, Clock
-from ..shared_cache.opening import checked_cache
-from ..shared_cache.sealing import checked_keys
-from .credentials import CredentialSource
-from .default_transport import transport_for
-from .engine import Engine
-from .options import checked_alias, refuse_unknown
-from .renewal_context import RenewalContext
+from ..oauth2.secrets import concealed
+from ..runtime.fork_safety import delaying_forks
+from .options import refuse_unknown
 
 if TYPE_CHECKING:
     from typing_extensions import Never, Self
 
+    from ..caches.protocol import TokenCache
+    from ..events import Subscriber
     from ..lifecycle.mint_budget import MintBudget
+    from ..lifecycle.policy import RenewalPolicy
+    from ..oauth2.client_authentication.protocol import ClientAuthentication
+    from ..oauth2.grants import Grant
+    from ..oauth2.secrets import SecretSource
+    from ..oauth2.tokens import AccessToken
+    from ..runtime.clock import Clock
+    from .engine import Engine
     from .status import SourceStatus
     from .watcher import TokenWatcher
 
@@ -96,32 +92,27 @@ class TokenSource:
     ) -> None:
         client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
         refuse_unknown(unknown, TokenSource.__init__)
-        request = TokenRequest.checked(
+        with delaying_forks():
+            # All that flights need is imported with the first source: with the package, every program would pay for it.
+            from .construction import construct_engine
+        self._engine = construct_engine(
             token_endpoint,
             client_id,
-            client_authentication=client_authentication,
-            grant=grant,
+            client_secret,
             audience=audience,
             scope=scope,
             resource=resource,
             extra_parameters=extra_parameters,
-        )
-        secret = checked_secret_source(client_secret)
-        keys = checked_keys(encryption_keys)
-        opened = checked_cache(cache)
-        policy = policy or DEFAULT_POLICY
-        self._engine = Engine(
-            RenewalContext(
-                request,
-                policy,
-                transport_for(transport),
-                clock or SYSTEM_CLOCK,
-                EventEmitter(request.client_id, on_event, request.audience, checked_alias(alias)),
-                budget,
-            ),
-            CredentialSource(request, secret, keys, opened, policy, clock),
-            opened,
-            on_system_clock=clock is None,
+            client_authentication=client_authentication,
+            grant=grant,
+            cache=cache,
+            encryption_keys=encryption_keys,
+            policy=policy,
+            budget=budget,
+            transport=transport,
+            clock=clock,
+            on_event=on_event,
+            alias=alias,
         )
 
     # a token

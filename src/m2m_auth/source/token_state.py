@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from ..lifecycle.decision import Pause
 from ..lifecycle.forced_mint_ban import ForcedMintBan
@@ -15,9 +14,7 @@ from ..lifecycle.schedule import Schedule
 from ..oauth2.tokens import AccessToken
 from ..runtime.fork_safety import notice_fork
 from ..shared_cache.entries import RotatedRefreshToken
-
-if TYPE_CHECKING:
-    from .flight import Flight
+from .flight import Flight
 
 __all__ = ["HeldToken", "TokenState"]
 
@@ -130,8 +127,6 @@ class TokenState:
 
         A flight older than ``deadline`` seconds no longer counts: another one starts beside it.
         """
-        from .flight import Flight  # the engine imports it when the first source is built
-
         notice_fork()
         with self.lock:
             flight = self.flight

@@ -1,0 +1,79 @@
+"""From a source's options to its engine: every option is checked here, before any I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..caches.protocol import TokenCache
+from ..events import EventEmitter, Subscriber
+from ..lifecycle.policy import DEFAULT_POLICY, RenewalPolicy
+from ..oauth2.client_authentication.protocol import ClientAuthentication
+from ..oauth2.grants import Grant
+from ..oauth2.secrets import SecretSource, checked_secret_source, concealed
+from ..oauth2.token_request import TokenRequest
+from ..runtime.clock import SYSTEM_CLOCK, Clock
+from ..shared_cache.opening import checked_cache
+from ..shared_cache.sealing import checked_keys
+from .credentials import CredentialSource
+from .default_transport import transport_for
+from .engine import Engine
+from .options import checked_alias
+from .renewal_context import RenewalContext
+
+if TYPE_CHECKING:
+    from ..lifecycle.mint_budget import MintBudget
+
+__all__ = ["construct_engine"]
+
+
+def construct_engine(
+    token_endpoint: str,
+    client_id: str,
+    client_secret: str | SecretSource | None,
+    *,
+    audience: str | None,
+    scope: str | Iterable[str] | None,
+    resource: str | Sequence[str] | None,
+    extra_parameters: Mapping[str, str] | None,
+    client_authentication: str | ClientAuthentication,
+    grant: Grant | None,
+    cache: str | TokenCache | None,
+    encryption_keys: Sequence[str | bytes] | None,
+    policy: RenewalPolicy | None,
+    budget: MintBudget | None,
+    transport: Any,
+    clock: Clock | None,
+    on_event: Subscriber | None,
+    alias: str | None,
+) -> Engine:
+    """The engine for these options, which are those of :class:`~m2m_auth.TokenSource`. It does no I/O.
+
+    Raises:
+        ConfigurationError: an option makes no sense.
+    """
+    client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
+    request = TokenRequest.checked(
+        token_endpoint,
+        client_id,
+        client_authentication=client_authentication,
+        grant=grant,
+        audience=audience,
+        scope=scope,
+        resource=resource,
+        extra_parameters=extra_parameters,
+    )
+    secret = checked_secret_source(client_secret)
+    keys = checked_keys(encryption_keys)
+    opened = checked_cache(cache)
+    policy = policy or DEFAULT_POLICY
+    context = RenewalContext(
+        request,
+        policy,
+        transport_for(transport),
+        clock or SYSTEM_CLOCK,
+        EventEmitter(request.client_id, on_event, request.audience, checked_alias(alias)),
+        budget,
+    )
+    credentials = CredentialSource(request, secret, keys, opened, policy, clock)
+    return Engine(context, credentials, opened, on_system_clock=clock is None)
