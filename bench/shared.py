@@ -47,7 +47,7 @@ def _hits(name: str, opened: Opened, goal: float) -> Iterator[Row]:
     with _source("hit", opened.url) as source:
         source.token()
         engine = engine_of(source)
-        store, events, cache = engine.credential.shared, engine.context.events, engine.cache
+        store, events, cache = engine.credential.store, engine.context.events, engine.cache
         key = store._names.token
         sealed = cache.get(key)
         opened.put(key, sealed)
