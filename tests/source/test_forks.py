@@ -13,7 +13,6 @@ from m2m_auth.testing import FakeAuthorizationServer
 pytestmark = pytest.mark.processes
 
 START = """if True:
-    import concurrent.futures.thread  # it registers hooks for fork, which must not happen while a fork waits
     import faulthandler, os, signal, sys, threading, time, warnings
     faulthandler.register(signal.SIGUSR1)
     from m2m_auth import TokenSource
@@ -143,7 +142,7 @@ from m2m_auth.source.registry import _registry
 from m2m_auth.source.token_source import engine_of
 held, over = threading.Event(), threading.Event()
 def hold():
-    with engine_of(source).state.lock, _registry._lock:
+    with engine_of(source).state.lock, _registry._lock.current:
         held.set()
         over.wait()
 holder = threading.Thread(target=hold)
@@ -232,3 +231,29 @@ def test_gunicorn_preload(server: FakeAuthorizationServer, cache: str, when: str
         answers = [ask(address) for _ in range(8)]
     assert {status for _, status in answers} == {"200"}
     assert server.mints <= (1 if cache else 3)
+
+
+FIRST_SOURCE = """if True:
+    import os, sys, threading, time
+    from m2m_auth import TokenSource
+    from m2m_auth.runtime import fork_safety
+    sys.unraisablehook = lambda args: print("a hook failed:", args.exc_value)
+    def build():
+        TokenSource("https://tenant.example/oauth/token", "client", "secret")
+    builder = threading.Thread(target=build)
+    builder.start()
+    while builder.ident not in fork_safety._delaying and builder.is_alive():
+        time.sleep(0)
+    child = os.fork()
+    if child == 0:
+        build()
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    builder.join()
+    print("done")
+"""
+
+
+def test_fork_while_the_first_source_is_built() -> None:
+    """A thread imports the engine for the first source: a fork waits for it, and no hook fails."""
+    assert run_python(FIRST_SOURCE) == "done"

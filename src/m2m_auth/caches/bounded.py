@@ -125,7 +125,7 @@ class BoundedCache:
         if key.startswith(OPTIONAL_KEY_PREFIX):
             self._in_memory.set(key, value, ttl)
             return
-        with self._lock:
+        with self._lock.current:
             self._in_memory.delete(key)
             done = self._into_store(key, value, ttl, lambda stored, cut: self._store.set(key, stored, cut))
             if not done:
@@ -138,7 +138,7 @@ class BoundedCache:
 
     def delete(self, key: str) -> None:
         """Deletes a key."""
-        with self._lock:
+        with self._lock.current:
             self._in_memory.delete(key)
             self._overflow.delete(key)
             self._remove(key)
@@ -148,7 +148,7 @@ class BoundedCache:
         cache = self._cache
         if cache is None or not self._leases:
             return self._in_memory.add(key, value, ttl)
-        with self._lock:
+        with self._lock.current:
             if self._overflow.get(key) is not None:
                 return False
             won = self._into_store(key, value, ttl, lambda stored, cut: cache.add(key, stored, cut))
@@ -157,7 +157,7 @@ class BoundedCache:
     def delete_if(self, key: str, value: bytes) -> bool:
         """Deletes the key if it still holds this value; False where ``inner`` cannot compare."""
         cache = self._cache
-        with self._lock:
+        with self._lock.current:
             if self._in_memory.delete_if(key, value) or self._overflow.delete_if(key, value):
                 return True
             if cache is None or not self.capabilities.compare_delete or len(key) > self._limits["max_key"]:

@@ -46,23 +46,23 @@ class MemoryTokenCache:
 
     def get(self, key: str) -> bytes | None:
         """The live value, or None."""
-        with self._lock:
+        with self._lock.current:
             entry = self._live(key)
             return None if entry is None else entry[0]
 
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """Stores a value for ``ttl`` seconds."""
-        with self._lock:
+        with self._lock.current:
             self._entries.set(key, (value, time.monotonic() + ttl))
 
     def delete(self, key: str) -> None:
         """Deletes a key."""
-        with self._lock:
+        with self._lock.current:
             self._entries.pop(key)
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
         """Stores the value unless the key has a live one."""
-        with self._lock:
+        with self._lock.current:
             if self._live(key) is not None:
                 return False
             self._entries.set(key, (value, time.monotonic() + ttl))
@@ -70,7 +70,7 @@ class MemoryTokenCache:
 
     def delete_if(self, key: str, value: bytes) -> bool:
         """Deletes the key if it still holds this value."""
-        with self._lock:
+        with self._lock.current:
             entry = self._live(key)
             if entry is None or entry[0] != value:
                 return False
@@ -79,7 +79,7 @@ class MemoryTokenCache:
 
     def increment(self, key: str, ttl: float) -> int:
         """Adds one and returns the count."""
-        with self._lock:
+        with self._lock.current:
             digits, expires_at = self._live(key) or (b"0", time.monotonic() + ttl)
             count = int(digits) + 1
             self._entries.set(key, (str(count).encode(), expires_at))

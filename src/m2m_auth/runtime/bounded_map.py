@@ -32,7 +32,7 @@ class BoundedMap(Generic[_Key, _Value]):
 
     def get(self, key: _Key) -> _Value | None:
         """The value, which is now the one used latest; None if the key is not there."""
-        with self._lock:
+        with self._lock.current:
             value = self._entries.get(key)
             if value is not None:
                 self._entries.move_to_end(key)
@@ -40,7 +40,7 @@ class BoundedMap(Generic[_Key, _Value]):
 
     def set(self, key: _Key, value: _Value) -> None:
         """Stores the value."""
-        with self._lock:
+        with self._lock.current:
             self._entries[key] = value
             self._entries.move_to_end(key)
             evicted = self._excess()
@@ -52,7 +52,7 @@ class BoundedMap(Generic[_Key, _Value]):
         if found is not None:
             return found
         built = build()  # outside of the lock: it may take a while, or come back here
-        with self._lock:
+        with self._lock.current:
             value = self._entries.setdefault(key, built)
             self._entries.move_to_end(key)
             evicted = self._excess()
@@ -61,17 +61,17 @@ class BoundedMap(Generic[_Key, _Value]):
 
     def pop(self, key: _Key) -> _Value | None:
         """Removes the entry and returns its value; None if the key is not there."""
-        with self._lock:
+        with self._lock.current:
             return self._entries.pop(key, None)
 
     def clear(self) -> None:
         """Removes everything."""
-        with self._lock:
+        with self._lock.current:
             self._entries.clear()
 
     def values(self) -> list[_Value]:
         """A copy of the values, the least recently used first."""
-        with self._lock:
+        with self._lock.current:
             return list(self._entries.values())
 
     def __len__(self) -> int:

@@ -15,6 +15,11 @@ flight or cache operation of the child notices the fork by its pid, and the chil
 
 from __future__ import annotations
 
+# These two register hooks for fork when they are imported. That must not happen while a fork waits for an import, such
+# as the first source's: their hook after the fork would release a lock that no hook before it has taken.
+import concurrent.futures.thread  # noqa: F401 # pyright: ignore[reportUnusedImport]
+import logging  # noqa: F401 # pyright: ignore[reportUnusedImport]
+import math
 import os
 import sys
 import threading
@@ -35,8 +40,11 @@ MOMENT = 2.0
 _gate = threading.Condition()
 _delaying: list[int] = []
 """The threads in :func:`delaying_forks`; one that has entered twice is there twice."""
-_forking = 0
-"""How many threads are about to fork. Meanwhile only flights enter, or the fork might wait for ever."""
+_forking: list[int] = []
+"""The threads that are about to fork. Meanwhile only they and the flights that they wait for enter."""
+_flights_enter_until = 0.0
+"""Until when flights enter although a thread is about to fork, on the monotonic clock. Flights that take turns would
+otherwise keep the fork waiting for all of ``PATIENCE``, and it would then happen while one of them is inside."""
 _waited_until: weakref.WeakKeyDictionary[threading.Thread, float] = weakref.WeakKeyDictionary()
 """Until when forks wait for each flight that a fork has met; on the monotonic clock."""
 _targets: weakref.WeakSet[ForkAware] = weakref.WeakSet()
@@ -61,33 +69,23 @@ def on_fork(target: ForkAware, *, last: bool = False) -> None:
 
 
 class ForkSafeLock:
-    """A lock for ``with`` that is free in a forked child, whichever thread of the parent held it.
+    """A lock that is free in a forked child, whichever thread of the parent held it: ``with lock.current:``.
 
-    The forking thread may itself be inside the block: in the child it then releases the lock that it took.
+    The block takes and releases one and the same ``threading.Lock``, even if a fork replaces ``current`` meanwhile.
+    It is not a context manager itself: an exception that a signal handler raises (Ctrl-C, Celery's soft time limit)
+    inside of an ``__enter__`` or ``__exit__`` in Python would leave the lock taken for ever.
     """
 
-    __slots__ = ("__weakref__", "_held", "_lock")
+    __slots__ = ("__weakref__", "current")
 
     def __init__(self) -> None:
-        self._lock = self._held = threading.Lock()
+        self.current = threading.Lock()
+        """The lock of this process."""
         on_fork(self)
 
     def after_fork(self) -> None:
         """In a forked child: a new lock."""
-        self._lock = threading.Lock()
-
-    def __enter__(self) -> None:
-        lock = self._lock
-        lock.acquire()
-        self._held = lock
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:  # noqa: SIM105 - suppress() costs more than the lock
-            self._held.release()
-        except RuntimeError:  # a fork past Python, noticed while another thread was inside: the old lock went with it
-            pass
+        self.current = threading.Lock()
 
 
 class _DelayingForks:
@@ -97,7 +95,7 @@ class _DelayingForks:
         notice_fork()
         me = threading.get_ident()
         with _gate:
-            if _forking and threading.current_thread().name != FLIGHT_THREAD:  # the fork waits for flights to land
+            if _forking and me not in _forking and not _is_waited_for(threading.current_thread()):
                 _gate.wait_for(lambda: not _forking or me in _delaying)
             _delaying.append(me)
 
@@ -122,10 +120,12 @@ importing = delaying_forks
 
 
 def _before() -> None:
-    global _forking
+    global _flights_enter_until
     _gate.acquire()
-    _forking += 1
     start = now = time.monotonic()
+    if not _forking:
+        _flights_enter_until = start + MOMENT
+    _forking.append(threading.get_ident())
     while (_is_delayed() and now < start + PATIENCE) or (_is_in_flight(now) and now < start + MOMENT):
         _gate.wait(0.002)
         now = time.monotonic()
@@ -154,9 +154,14 @@ def _is_in_flight(now: float) -> bool:
     return any(now < _waited_until.setdefault(thread, now + MOMENT) for thread in _flights())
 
 
+def _is_waited_for(thread: threading.Thread) -> bool:
+    """True for a flight that a fork still waits for: it has to get on in order to land."""
+    now = time.monotonic()
+    return thread.name == FLIGHT_THREAD and now < min(_flights_enter_until, _waited_until.get(thread, math.inf))
+
+
 def _after_in_parent() -> None:
-    global _forking
-    _forking -= 1
+    _forking.remove(threading.get_ident())
     _gate.notify_all()
     _gate.release()
 
@@ -170,8 +175,9 @@ def notice_fork() -> None:
 
 
 def _after_in_child() -> None:
-    global _gate, _forking, _pid
-    _gate, _forking = threading.Condition(), 0
+    global _gate, _pid
+    _gate = threading.Condition()
+    _forking.clear()
     _delaying[:] = [thread for thread in _delaying if thread == threading.get_ident()]
     for target in list(_targets):
         target.after_fork()

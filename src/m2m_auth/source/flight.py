@@ -7,9 +7,6 @@ its outcome wait for ``future``.
 from __future__ import annotations
 
 import atexit
-
-# concurrent.futures.thread registers fork hooks when it is imported: before a fork is under way, not during it.
-import concurrent.futures.thread  # noqa: F401 # pyright: ignore[reportUnusedImport]
 import contextlib
 import contextvars
 import logging

@@ -30,7 +30,7 @@ class _Registry:
 
     def find(self, key: Hashable, build: Callable[[], TokenState]) -> TokenState:
         """The state of the key; ``build`` makes it if there is none."""
-        with self._lock:
+        with self._lock.current:
             state = self._in_use.get(key)
             if state is None:
                 state = self._in_use[key] = build()
@@ -39,7 +39,7 @@ class _Registry:
 
     def forget(self) -> None:
         """Forgets the states and the counts."""
-        with self._lock:
+        with self._lock.current:
             self._in_use.clear()
             self._recent.clear()
             self.own_counts = MemoryTokenCache()
