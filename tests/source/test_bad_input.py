@@ -88,6 +88,10 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
     ({"encryption_keys": []}, ["encryption_keys is empty", "Fix: leave it out"]),
     ({"encryption_keys": ["short-s3cr3t"]}, ["shorter than 16 bytes", "Fix: secrets.token_urlsafe(32)"]),
     ({"encryption_keys": ["0123456789abcdef", None]}, ["a key that is neither text nor bytes", "Fix: secrets."]),
+    ({"policy": 30}, ["policy=int must be a RenewalPolicy", "Fix: RenewalPolicy(…)"]),
+    ({"policy": {}}, ["policy=dict must be a RenewalPolicy"]),
+    ({"budget": 1000}, ["budget=int must be a MintBudget", "Fix: MintBudget(…)"]),
+    ({"clock": 5}, ["clock=int has no monotonic()", "Fix: subclass m2m_auth.Clock"]),
     ({"transport": 5}, ["transport=int is neither a callable", "requests.Session"]),
 ]
 

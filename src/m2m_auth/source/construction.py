@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..caches.protocol import TokenCache
 from ..events import EventEmitter, Subscriber
+from ..lifecycle.mint_budget import MintBudget
 from ..lifecycle.policy import DEFAULT_POLICY, RenewalPolicy
 from ..oauth2.client_authentication.protocol import ClientAuthentication
 from ..oauth2.grants import Grant
@@ -18,11 +19,8 @@ from ..shared_cache.sealing import checked_keys
 from .credentials import CredentialSource
 from .default_transport import transport_for
 from .engine import Engine
-from .options import checked_alias
+from .options import checked_alias, checked_class, checked_clock
 from .renewal_context import RenewalContext
-
-if TYPE_CHECKING:
-    from ..lifecycle.mint_budget import MintBudget
 
 __all__ = ["construct_engine"]
 
@@ -66,7 +64,8 @@ def construct_engine(
     secret = checked_secret_source(client_secret)
     keys = checked_keys(encryption_keys)
     opened = checked_cache(cache)
-    policy = policy or DEFAULT_POLICY
+    policy = checked_class("policy", policy, RenewalPolicy) or DEFAULT_POLICY
+    budget, clock = checked_class("budget", budget, MintBudget), checked_clock(clock)
     context = RenewalContext(
         request,
         policy,
