@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
+from unittest.mock import ANY
 
 import pytest
 from hypothesis import given
@@ -90,8 +92,22 @@ def test_mistakes_are_named(fields: dict[str, Any], words: str) -> None:
     """A missing field, a misspelt one, and a class variable, which is no field."""
     with pytest.raises(TypeError, match=words):
         Point(**fields)
-    with pytest.raises(TypeError):
+    with pytest.raises(TypeError, match=r"^Point takes its fields by keyword only. Known: x, y, secret, labels$"):
         Point(1)  # type: ignore[misc]
+
+
+def test_the_signature_shows_the_fields() -> None:
+    """``help()`` and notebooks show every field with its default, in the order of declaration."""
+    assert str(inspect.signature(Even)) == "(*, number: 'int')"
+    assert list(inspect.signature(Pixel).parameters) == ["x", "y", "secret", "labels", "colour"]
+    assert "window: 'float' = 0.25" in str(inspect.signature(RenewalPolicy))
+
+
+def test_a_value_lets_the_other_side_compare() -> None:
+    """A test may compare an event with ``mock.ANY``; nothing else equals a value."""
+    assert Point(x=1) == ANY
+    assert [Point(x=1)] == [ANY]
+    assert Point(x=1) != (1, 0.0, "s3cr3t", {})
 
 
 def test_a_policy_names_its_nearest_field() -> None:

@@ -23,6 +23,22 @@ __all__ = ["Value", "as_dict", "field_names", "replace"]
 _Value = TypeVar("_Value", bound="Value")
 
 
+class _Signature:
+    """The signature of a value's class, for ``help()``, notebooks and ``inspect``: it shows the fields."""
+
+    def __get__(self, value: object, cls: type[Value]) -> Any:
+        from inspect import Parameter, Signature
+
+        annotations: dict[str, Any] = getattr(cls, "_annotations", {})
+        kind, empty = Parameter.KEYWORD_ONLY, Parameter.empty
+        return Signature(
+            [
+                Parameter(name, kind, default=getattr(cls, name, empty), annotation=annotation)
+                for name, annotation in annotations.items()
+            ]
+        )
+
+
 @dataclass_transform(kw_only_default=True, frozen_default=True)
 class Value:
     """A frozen, keyword-only record. A subclass declares its fields with annotations; a value there is the default.
@@ -36,15 +52,20 @@ class Value:
 
     if not TYPE_CHECKING:  # type checkers derive both from the declarations
         _names = ()
+        _annotations = {}
         hidden_fields = frozenset()
+        __signature__ = _Signature()
 
         def __init_subclass__(cls, **options: Any) -> None:
             super().__init_subclass__(**options)
-            own = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
-            cls._names = (*cls._names, *(name for name in own if name not in cls._names))
+            own = {name: kind for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)}
+            cls._annotations = {**cls._annotations, **own}
+            cls._names = tuple(cls._annotations)
 
-        def __init__(self, **fields: Any) -> None:
+        def __init__(self, *positional: Any, **fields: Any) -> None:
             cls = type(self)
+            if positional:
+                raise TypeError(f"{cls.__name__} takes its fields by keyword only. Known: {', '.join(cls._names)}")
             values = self.__dict__
             for name in cls._names:
                 if name in fields:
@@ -66,14 +87,16 @@ class Value:
         return f"{type(self).__name__}({shown})"
 
     def __eq__(self, other: object) -> bool:
-        return type(other) is type(self) and other.__dict__ == self.__dict__
+        if type(other) is not type(self):
+            return NotImplemented  # unittest.mock.ANY and the like then compare
+        return other.__dict__ == self.__dict__
 
     def __hash__(self) -> int:
         return hash((type(self), *self.__dict__.values()))
 
     def __setattr__(self, name: str, value: Any) -> NoReturn:
         raise AttributeError(
-            f"a {type(self).__name__} cannot be changed: {name}. Fix: copy.replace(), or build another"
+            f"a {type(self).__name__} cannot be changed: {name}. Fix: build another, or copy.replace() of Python 3.13"
         )
 
     def __delattr__(self, name: str) -> NoReturn:
