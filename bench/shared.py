@@ -48,7 +48,7 @@ def _hits(name: str, opened: Opened, goal: float) -> Iterator[Row]:
         source.token()
         engine = engine_of(source)
         store, events, cache = engine.credential.store, engine.context.events, engine.cache
-        key = store._names.token
+        key = store._keys.token
         sealed = cache.get(key)
         opened.put(key, sealed)
         if opened.get(key) != sealed or store.read(events) is None:
