@@ -259,6 +259,23 @@ def test_a_refused_replay_is_judged_and_not_replayed() -> None:
     assert (len(statuses), world.minted) == (3, 2)
 
 
+def test_a_slow_replay_that_is_refused_ends_the_call_too() -> None:
+    """The API takes 6 s to refuse the second token, so no ban stops a third one: the next call gets it."""
+    world = World()
+    world.held()
+    sent: list[str] = []
+
+    def send(request: Request) -> Response:
+        sent.append(request.headers["Authorization"])
+        world.clock.advance(6)
+        return Response(request, 401)
+
+    answer = run(world.flow.steps(Request()), send)
+    assert (answer.status, sent, world.minted) == (401, ["Bearer t1", "Bearer t2"], 2)
+    run(world.flow.steps(Request()), send)
+    assert sent[2] == "Bearer t3"
+
+
 @pytest.mark.parametrize("recent", [0, 1, 2])
 def test_a_hook_finds_the_token_by_its_header(recent: int) -> None:
     """``answer`` without the token: the held one and the one before it are known; older ones are not."""
