@@ -1,6 +1,6 @@
 """Every error of m2m-auth. Each carries its facts as attributes, and none carries a secret.
 
-A :class:`TokenUnavailable` that is raised through a plugin is also an instance of that HTTP library's own
+A :class:`TokenUnavailable` that is raised through a front door is also an instance of that HTTP library's own
 base error, so ``except requests.RequestException`` around a call goes on working: see :func:`also_a`.
 """
 
@@ -67,7 +67,7 @@ class TokenUnavailable(M2MAuthError):
     """There is no usable token, so the API call was not sent.
 
     Attributes:
-        retry_after: seconds until another attempt makes sense, or None if nobody knows.
+        retry_after: seconds until another attempt makes sense, or None if that is not known.
         cause_code: a short, stable word for logs and metrics, e.g. ``timeout``, ``http_503``, ``invalid_client``;
             ``unknown`` where a task queue has rebuilt the error from its message.
     """
@@ -151,7 +151,7 @@ def also_a(error: TokenUnavailable, library_error: type[Exception], **attributes
     plain = type(error)
     cls = _combined.get((plain, library_error))
     if cls is None:
-        body = {"__doc__": plain.__doc__, "__module__": plain.__module__}
+        body = {"__doc__": plain.__doc__, "__module__": plain.__module__, "__str__": plain.__str__}
         cls = _combined[plain, library_error] = type(plain.__name__, (plain, library_error), body)
     combined = cls.__new__(cls, *error.args)
     combined.args = error.args
