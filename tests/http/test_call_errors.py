@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from callers import SYNC, Caller, clients
+from front_doors import FRONT_DOORS
 
 from m2m_auth import (
     ConfigurationError,
@@ -135,7 +136,7 @@ def test_an_auth_is_not_pickled(caller: Caller, server: FakeAuthorizationServer)
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("name", ["requests", "httpx", "httpx2"])
+@pytest.mark.parametrize("name", FRONT_DOORS)
 def test_a_missing_library_is_named_with_its_extra(name: str) -> None:
     """Importing a front door without its library says what to install, as an ImportError that names the module."""
     script = f"""
