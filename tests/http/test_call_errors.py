@@ -12,6 +12,7 @@ import pytest
 from callers import SYNC, Caller, clients
 from front_doors import FRONT_DOORS
 
+import m2m_auth.requests
 from m2m_auth import (
     ConfigurationError,
     MalformedTokenResponse,
@@ -120,6 +121,16 @@ def test_a_bad_secret_raises_before_any_io(caller: Caller, server: FakeAuthoriza
         caller.front_door.M2MAuth(server.token_endpoint, "client", secret)
     assert "client_secret" in str(caught.value)
     assert "secret\\n" not in str(caught.value)
+    assert server.token_requests == 0
+
+
+@pytest.mark.loopback
+@clients("httpx", "httpx2", "httpx-asyncio")
+def test_an_auth_of_requests_says_which_to_import(caller: Caller, server: FakeAuthorizationServer, api: str) -> None:
+    """httpx takes any callable as its auth, so the front door for requests says itself that it is the wrong one."""
+    auth = m2m_auth.requests.M2MAuth(server.token_endpoint, "client", "secret")
+    with pytest.raises(TypeError, match=r"M2MAuth is for requests, .* Fix: import M2MAuth from m2m_auth.httpx or"):
+        caller.get(api, auth=auth)
     assert server.token_requests == 0
 
 
