@@ -31,7 +31,7 @@ class Value:
     names the fields that ``repr`` leaves out.
 
     Raises:
-        TypeError: a field is missing, or does not exist; the message names the nearest one.
+        TypeError: a field is missing, has no name, or does not exist; the message names the nearest one.
     """
 
     if not TYPE_CHECKING:  # type checkers derive both from the declarations
@@ -43,8 +43,10 @@ class Value:
             own = [name for name, kind in cls.__annotations__.items() if "ClassVar" not in str(kind)]
             cls._names = (*cls._names, *(name for name in own if name not in cls._names))
 
-        def __init__(self, **fields: Any) -> None:
+        def __init__(self, *unnamed: Any, **fields: Any) -> None:
             cls = type(self)
+            if unnamed:
+                raise TypeError(f"{cls.__name__} takes its fields by name. Fix: {cls.__name__}({cls._names[0]}=…)")
             values = self.__dict__
             for name in cls._names:
                 if name in fields:

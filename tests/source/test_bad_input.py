@@ -50,7 +50,7 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
     ({"token_endpoint": "http://localhost.tenant.example/t"}, ["is plain http", "Fix: use https"]),
     ({"scope": "read,write"}, ["scope='read,write' has a comma", "Fix: separate scopes by spaces"]),
     ({"scope": ["read", "a,b"]}, ["scope='a,b' has a comma", "or pass a list"]),
-    ({"scope": ["read write"]}, ["scope='read write' has characters that no scope may have"]),
+    ({"scope": ["read write"]}, ["scope='read write' has a space", "Fix: in a list, each element is one scope"]),
     ({"scope": 'say"hi"'}, ["no scope may have (RFC 6749 §3.3)"]),
     ({"scope": "l\u00e9ger"}, ["no scope may have"]),
     ({"scope": 5}, ["scope must be a string or a list of strings, not int"]),
@@ -80,7 +80,7 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
     ({"client_authentication": "client_secret_pos"}, ["did you mean 'client_secret_post'?", "Known: "]),
     ({"cache": "redys://x"}, ["cache='redys://x'", "Known: memory:, disk:"]),
     ({"cache": "disc:"}, ["cache='disc:'", "did you mean 'disk'?"]),
-    ({"cache": "disk"}, ["cache='disk'", "Known: "]),
+    ({"cache": "disk"}, ["cache='disk'", "did you mean 'disk:'?", "Known: "]),
     ({"cache": object()}, ["cache=object is neither a URL such as 'disk:', nor a known client"]),
     ({"cache": {}}, ["cache=dict is neither"]),
     ({"encryption_keys": "0123456789abcdef"}, ["encryption_keys must be a list", "Fix: [key]"]),
@@ -88,6 +88,10 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
     ({"encryption_keys": []}, ["encryption_keys is empty", "Fix: leave it out"]),
     ({"encryption_keys": ["short-s3cr3t"]}, ["shorter than 16 bytes", "Fix: secrets.token_urlsafe(32)"]),
     ({"encryption_keys": ["0123456789abcdef", None]}, ["a key that is neither text nor bytes", "Fix: secrets."]),
+    ({"policy": {"max_wait": 3}}, ["policy must be a RenewalPolicy, not dict", "Fix: RenewalPolicy(…)"]),
+    ({"policy": 0}, ["policy must be a RenewalPolicy, not int"]),
+    ({"budget": 100}, ["budget must be a MintBudget, not int", "Fix: MintBudget(…)"]),
+    ({"on_event": "print"}, ["on_event=str is not callable", "Fix: a function"]),
     ({"transport": 5}, ["transport=int is neither a callable", "requests.Session"]),
 ]
 

@@ -51,8 +51,9 @@ def from_url(url: str) -> TokenCache:
     scheme, colon, _ = url.partition(":")
     row = _BY_SCHEME.get(scheme.lower())
     if not colon or row is None:
+        near = nearest(scheme, _BY_SCHEME) if row is None else f" (did you mean '{scheme}:'?)"
         raise ConfigurationError(
-            f"cache={without_password(url)!r}: no cache has this URL scheme{nearest(scheme, _BY_SCHEME)}. "
+            f"cache={without_password(url)!r}: no cache has this URL scheme{near}. "
             f"Known: {', '.join(f'{known}:' for known in _BY_SCHEME)}; or pass an object with the TokenCache protocol."
         )
     return _opened(row, "from_url", url, f"cache={without_password(url)!r}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..caches.protocol import TokenCache
 from ..events import EventEmitter, Subscriber
+from ..lifecycle.mint_budget import MintBudget
 from ..lifecycle.policy import DEFAULT_POLICY, RenewalPolicy
 from ..oauth2.client_authentication.protocol import ClientAuthentication
 from ..oauth2.grants import Grant
@@ -18,11 +19,8 @@ from ..shared_cache.sealing import checked_keys
 from .credentials import CredentialSource
 from .default_transport import transport_for
 from .engine import Engine
-from .options import checked_alias
+from .options import checked_alias, checked_record, checked_subscriber
 from .renewal_context import RenewalContext
-
-if TYPE_CHECKING:
-    from ..lifecycle.mint_budget import MintBudget
 
 __all__ = ["construct_engine"]
 
@@ -66,14 +64,14 @@ def construct_engine(
     secret = checked_secret_source(client_secret)
     keys = checked_keys(encryption_keys)
     opened = checked_cache(cache)
-    policy = policy or DEFAULT_POLICY
+    policy = checked_record("policy", policy, RenewalPolicy) or DEFAULT_POLICY
     context = RenewalContext(
         request,
         policy,
         transport_for(transport),
         clock or SYSTEM_CLOCK,
-        EventEmitter(request.client_id, on_event, request.audience, checked_alias(alias)),
-        budget,
+        EventEmitter(request.client_id, checked_subscriber(on_event), request.audience, checked_alias(alias)),
+        checked_record("budget", budget, MintBudget),
     )
     credentials = CredentialSource(request, secret, keys, opened, policy, clock)
     return Engine(context, credentials, opened, on_system_clock=clock is None)

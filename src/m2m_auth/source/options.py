@@ -1,13 +1,17 @@
-"""The keyword arguments of a constructor that do not exist, and the check of an alias."""
+"""Checks of a source's options: names that do not exist, and values of the wrong kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from ..errors import ConfigurationError, nearest
+from ..events import Subscriber
+from ..values import Value
 
-__all__ = ["FRONT_DOOR_OPTIONS", "checked_alias", "refuse_unknown"]
+__all__ = ["FRONT_DOOR_OPTIONS", "checked_alias", "checked_record", "checked_subscriber", "refuse_unknown"]
+
+_Record = TypeVar("_Record", bound=Value)
 
 FRONT_DOOR_OPTIONS = ("allowed_origins", "allow_insecure_http", "is_rejection")
 """What a front door's ``M2MAuth`` takes and ``TokenSource`` does not."""
@@ -30,3 +34,17 @@ def checked_alias(alias: object) -> str:
     if not isinstance(alias, str) or not alias.strip() or not alias.isprintable():
         raise ConfigurationError(f"alias={alias!r} must be a short printable name, such as 'billing'")
     return alias
+
+
+def checked_record(option: str, given: object, kind: type[_Record]) -> _Record | None:
+    """The options in one record, such as a policy. Raises ConfigurationError for a dict or a number instead."""
+    if given is None or isinstance(given, kind):
+        return given
+    raise ConfigurationError(f"{option} must be a {kind.__name__}, not {type(given).__name__}. Fix: {kind.__name__}(…)")
+
+
+def checked_subscriber(on_event: object) -> Subscriber | None:
+    """The callable that gets the events. Raises ConfigurationError for anything else."""
+    if on_event is None or callable(on_event):
+        return on_event
+    raise ConfigurationError(f"on_event={type(on_event).__name__} is not callable. Fix: a function of one Event")
