@@ -6,6 +6,7 @@ import os
 import tempfile
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from sybil import Sybil
 from sybil.parsers.markdown import PythonCodeBlockParser
@@ -45,6 +46,13 @@ def teardown(namespace: dict[str, Any]) -> None:
     namespace["_server"].stop()
     namespace["_valkey"].stop()
     namespace["_folder"].cleanup()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """An example is in the slowest tier: its page has real servers, and an example has no place for a marker."""
+    for item in items:
+        if item.path.suffix == ".md":
+            item.add_marker("processes")
 
 
 pytest_collect_file = Sybil(

@@ -45,7 +45,16 @@ OTHERS: list[M2MAuthError] = [
     InsecureTransport("no", origin="http://a.example"),
     CacheUnavailable("gone"),
 ]
-LIBRARIES: list[type[Exception]] = [requests.RequestException, httpx.HTTPError]
+
+
+class ErrorWithWords(Exception):
+    """A library's base error with words of its own, such as urllib's ``URLError``."""
+
+    def __str__(self) -> str:
+        raise AttributeError("an attribute that only this library sets")
+
+
+LIBRARIES: list[type[Exception]] = [requests.RequestException, httpx.HTTPError, ErrorWithWords]
 
 
 def plain_facts(error: BaseException) -> tuple[Any, ...]:

@@ -6,11 +6,11 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Iterator
-from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 import pytest
+from front_doors import FRONT_DOORS, INSTALLED
 
 import m2m_auth
 from m2m_auth import AccessToken, TokenSource
@@ -66,8 +66,7 @@ SOURCE_OPTIONS = {
     "alias": None,
 }
 FRONT_DOOR_OPTIONS = {"allowed_origins": None, "allow_insecure_http": False, "is_rejection": None}
-FRONT_DOORS = [name for name in ("requests", "httpx", "httpx2") if find_spec(name)]  # httpx2 needs Python 3.11
-MODULES = {name for name in SURFACE if name != "m2m_auth.httpx2" or "httpx2" in FRONT_DOORS}
+MODULES = {*SURFACE} - {f"m2m_auth.{name}" for name in FRONT_DOORS if name not in INSTALLED}
 
 
 def keywords(function: Any) -> dict[str, Any]:
@@ -84,7 +83,7 @@ def positional(function: Any) -> list[str]:
 
 def front_doors() -> list[Any]:
     """``M2MAuth`` of each HTTP library."""
-    return [importlib.import_module(f"m2m_auth.{name}").M2MAuth for name in FRONT_DOORS]
+    return [importlib.import_module(f"m2m_auth.{name}").M2MAuth for name in INSTALLED]
 
 
 def test_exported_names() -> None:
@@ -95,6 +94,11 @@ def test_exported_names() -> None:
     }
     missing = [(name, each) for name, found in modules.items() for each in found.__all__ if not hasattr(found, each)]
     assert missing == []
+
+
+def test_every_front_door_is_public() -> None:
+    """Each file with an ``M2MAuth`` is in the table above."""
+    assert {f"m2m_auth.{name}" for name in FRONT_DOORS} <= set(SURFACE)
 
 
 def test_the_top_level_has_every_error() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import canaries
 import pytest
 import requests
 from canaries import SECRET, TOKEN, Needles, recorded, shown_by, shown_by_error, shown_by_frame
+from front_doors import INSTALLED
 
 from m2m_auth import RenewalPolicy, TokenSource, TokenUnavailable
 from m2m_auth.caches.disk.disk_token_cache import DiskTokenCache
@@ -23,8 +23,7 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
 
 pytestmark = pytest.mark.loopback
 
-LIBRARIES = [name for name in ("requests", "httpx", "httpx2") if importlib.util.find_spec(name)]
-CALLERS = [*LIBRARIES, *(f"{name}-async" for name in LIBRARIES if name != "requests"), "source"]
+CALLERS = [*INSTALLED, *(f"{name}-async" for name in INSTALLED if name != "requests"), "source"]
 POLICY = RenewalPolicy(mint_deadline=0.3, lease=1.0, max_wait=2.0)
 
 
@@ -100,11 +99,11 @@ OF_THE_TRANSPORT = {"redirect", "hang", "slow drip", "reset", "truncated token",
 def failing_calls() -> Iterator[tuple[str, str, str]]:
     """The caller, the client authentication and the failure of each case, where the code that runs differs."""
     for mode in FAILURES:
-        callers = LIBRARIES if mode in OF_THE_TRANSPORT else ["requests"]
+        callers = INSTALLED if mode in OF_THE_TRANSPORT else ["requests"]
         yield from ((caller, "client_secret_basic", mode) for caller in callers)
     for mode in ("wrong secret", "hang"):
-        yield from ((caller, "client_secret_basic", mode) for caller in CALLERS if caller not in LIBRARIES)
-        yield from ((caller, "client_secret_post", mode) for caller in LIBRARIES)
+        yield from ((caller, "client_secret_basic", mode) for caller in CALLERS if caller not in INSTALLED)
+        yield from ((caller, "client_secret_post", mode) for caller in INSTALLED)
 
 
 @pytest.mark.parametrize(("caller", "method", "mode"), list(failing_calls()))
@@ -180,7 +179,7 @@ def test_an_api_that_is_down(server: FakeAuthorizationServer, needles: Needles, 
     assert [text for text in texts if needles.found_in(text)] == []
 
 
-@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("library", INSTALLED)
 def test_stacks_during_a_token_request(server: FakeAuthorizationServer, needles: Needles, library: str) -> None:
     """During a token request, a profiler that prints the locals of m2m_auth's frames sees no secret."""
     transport = as_transport(None, library)

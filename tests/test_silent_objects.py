@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import importlib.util
 import json
 import pickle
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ import pytest
 from canaries import SECRET, TOKEN, Needles, recorded, shown_by, shown_by_error
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from front_doors import INSTALLED
 
 from m2m_auth import ConfigurationError, TokenSource, TokenUnavailable
 from m2m_auth.caches.memory import MemoryTokenCache
@@ -22,8 +22,6 @@ from m2m_auth.oauth2.client_authentication.private_key_jwt import PrivateKeyJWT
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import FakeAuthorizationServer
-
-LIBRARIES = [name for name in ("requests", "httpx", "httpx2") if importlib.util.find_spec(name)]
 
 
 @pytest.fixture
@@ -54,7 +52,7 @@ def build(library: str, **options: Any) -> object:
     return cls("https://tenant.example/oauth/token", "client", **options)
 
 
-@pytest.mark.parametrize("library", [*LIBRARIES, "source"])
+@pytest.mark.parametrize("library", [*INSTALLED, "source"])
 def test_a_half_built_object_has_a_repr(library: str) -> None:
     """An error reporter may print an object whose __init__ has raised: its repr must not raise."""
     with pytest.raises(TypeError) as caught:
@@ -64,7 +62,7 @@ def test_a_half_built_object_has_a_repr(library: str) -> None:
             assert repr(frame.f_locals["self"]).startswith("<")
 
 
-@pytest.mark.parametrize("library", [*LIBRARIES, "source"])
+@pytest.mark.parametrize("library", [*INSTALLED, "source"])
 @pytest.mark.parametrize(
     "options",
     [
@@ -113,7 +111,7 @@ def objects(server: FakeAuthorizationServer) -> Iterator[object]:
     source = source_of(server, cache=MemoryTokenCache())
     yield source.token()
     yield source
-    yield from (importlib.import_module(f"m2m_auth.{name}").M2MAuth.from_source(source) for name in LIBRARIES)
+    yield from (importlib.import_module(f"m2m_auth.{name}").M2MAuth.from_source(source) for name in INSTALLED)
     with source.watch() as watcher:
         yield watcher
     yield engine_of(source).state

@@ -151,7 +151,7 @@ def also_a(error: TokenUnavailable, library_error: type[Exception], **attributes
     plain = type(error)
     cls = _combined.get((plain, library_error))
     if cls is None:
-        body = {"__doc__": plain.__doc__, "__module__": plain.__module__}
+        body = {"__doc__": plain.__doc__, "__module__": plain.__module__, "__str__": plain.__str__}
         cls = _combined[plain, library_error] = type(plain.__name__, (plain, library_error), body)
     combined = cls.__new__(cls, *error.args)
     combined.args = error.args

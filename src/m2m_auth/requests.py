@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 __all__ = ["M2MAuth"]
 
+_WRONG_LIBRARY = (
+    "m2m_auth.requests.M2MAuth is for requests, and this is a request of another library. "
+    "Fix: import M2MAuth from m2m_auth.httpx or m2m_auth.httpx2"
+)
+
 
 class M2MAuth(FrontDoor, AuthBase):
     """Attaches a bearer token to every request of a session, and once replaces a token that the API refused."""
@@ -59,6 +64,8 @@ class M2MAuth(FrontDoor, AuthBase):
         ):
             request.headers["Authorization"] = held.authorization
         else:
+            if not isinstance(getattr(request, "url", None), (str, type(None))):
+                raise TypeError(_WRONG_LIBRARY)
             sent: Sent = run(self._flow.attach(request))
             hook = partial(self._on_response, sent.origin)
             site, origin = self._flow.latest

@@ -47,7 +47,7 @@ class Value:
     names the fields that ``repr`` leaves out.
 
     Raises:
-        TypeError: a field is missing, or does not exist; the message names the nearest one.
+        TypeError: a field is missing, has no name, or does not exist; the message names the nearest one.
     """
 
     if not TYPE_CHECKING:  # type checkers derive both from the declarations
@@ -62,10 +62,10 @@ class Value:
             cls._annotations = {**cls._annotations, **own}
             cls._names = tuple(cls._annotations)
 
-        def __init__(self, *positional: Any, **fields: Any) -> None:
+        def __init__(self, *unnamed: Any, **fields: Any) -> None:
             cls = type(self)
-            if positional:
-                raise TypeError(f"{cls.__name__} takes its fields by keyword only. Known: {', '.join(cls._names)}")
+            if unnamed:
+                raise TypeError(f"{cls.__name__} takes its fields by name. Fix: {cls.__name__}({cls._names[0]}=…)")
             values = self.__dict__
             for name in cls._names:
                 if name in fields:

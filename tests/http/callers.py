@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
+from front_doors import FRONT_DOORS
 
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
@@ -189,7 +190,7 @@ class AsyncHttpxCaller(Caller):
         self._client.event_hooks = {"response": [*self._client.event_hooks["response"], each]}
 
 
-SYNC = ("requests", "httpx", "httpx2")
+SYNC = FRONT_DOORS
 ASYNC = ("httpx-asyncio", "httpx-trio", "httpx2-asyncio", "httpx2-trio")
 CALLERS = (*SYNC, *ASYNC)
 DRIVERS = ("requests", "httpx", "httpx-asyncio")

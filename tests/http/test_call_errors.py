@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from callers import SYNC, Caller, clients
+from front_doors import FRONT_DOORS
 
+import m2m_auth.requests
 from m2m_auth import (
     ConfigurationError,
     MalformedTokenResponse,
@@ -123,6 +125,16 @@ def test_a_bad_secret_raises_before_any_io(caller: Caller, server: FakeAuthoriza
 
 
 @pytest.mark.loopback
+@clients("httpx", "httpx2", "httpx-asyncio")
+def test_an_auth_of_requests_says_which_to_import(caller: Caller, server: FakeAuthorizationServer, api: str) -> None:
+    """httpx takes any callable as its auth, so the front door for requests says itself that it is the wrong one."""
+    auth = m2m_auth.requests.M2MAuth(server.token_endpoint, "client", "secret")
+    with pytest.raises(TypeError, match=r"M2MAuth is for requests, .* Fix: import M2MAuth from m2m_auth.httpx or"):
+        caller.get(api, auth=auth)
+    assert server.token_requests == 0
+
+
+@pytest.mark.loopback
 @clients(*SYNC)
 def test_an_auth_is_not_pickled(caller: Caller, server: FakeAuthorizationServer) -> None:
     """It holds a secret: the error of pickling it names the fix; its repr shows neither secret nor token."""
@@ -135,7 +147,7 @@ def test_an_auth_is_not_pickled(caller: Caller, server: FakeAuthorizationServer)
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("name", ["requests", "httpx", "httpx2"])
+@pytest.mark.parametrize("name", FRONT_DOORS)
 def test_a_missing_library_is_named_with_its_extra(name: str) -> None:
     """Importing a front door without its library says what to install, as an ImportError that names the module."""
     script = f"""

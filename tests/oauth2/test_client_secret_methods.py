@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import importlib
+import pkgutil
 from typing import Any
 from urllib.parse import unquote
 
@@ -10,11 +12,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import m2m_auth
 from m2m_auth import ConfigurationError, TokenSource
+from m2m_auth.oauth2 import client_authentication
 from m2m_auth.oauth2.client_authentication.client_secret_basic import ClientSecretBasic
 from m2m_auth.oauth2.client_authentication.client_secret_post import ClientSecretPost
 from m2m_auth.oauth2.client_authentication.protocol import ClientAuthentication, RequestCredentials
-from m2m_auth.oauth2.client_authentication.registry import by_name
+from m2m_auth.oauth2.client_authentication.registry import METHODS, by_name
 from m2m_auth.oauth2.secrets import Secret
 
 URL = "https://tenant.example/oauth/token"
@@ -154,3 +158,14 @@ def test_an_unknown_encoding_is_refused() -> None:
     wrong: Any = "form"
     with pytest.raises(ConfigurationError, match="encoding='form' must be 'percent' or 'raw'"):
         ClientSecretBasic(wrong)
+
+
+FILES = {each.name for each in pkgutil.iter_modules(client_authentication.__path__)} - {"protocol", "registry"}
+
+
+@pytest.mark.parametrize("file", sorted(FILES))
+def test_every_file_is_a_method_that_users_can_name(file: str) -> None:
+    """A method's file bears its registered name; the registry has a row, and ``m2m_auth`` exports the class."""
+    assert file in METHODS
+    classes = set(importlib.import_module(f"{client_authentication.__name__}.{file}").__all__)
+    assert classes <= set(client_authentication.__all__) & set(m2m_auth.__all__)

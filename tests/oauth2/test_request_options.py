@@ -51,7 +51,7 @@ MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"grant": ClientCredentials}, "grant=type is not a grant. Fix: leave it out, or pass ClientCredentials()"),
     ({"scope": "read,write"}, f"scope='read,write' {COMMA}"),
     ({"scope": ["read", "a,b"]}, f"scope='a,b' {COMMA}"),
-    ({"scope": ["read write"]}, f"scope='read write' {NO_SCOPE}"),
+    ({"scope": ["read write"]}, "scope='read write' has a space. Fix: in a list, each element is one scope"),
     *(({"scope": f"a{each}b"}, f"scope={f'a{each}b'!r} {NO_SCOPE}") for each in '"\\\x7f\u00e9\x00'),
     ({"scope": 5}, "scope must be a string or a list of strings, not int"),
     ({"scope": [5]}, "scope must be a string, not int"),

@@ -1,8 +1,7 @@
 """From a URL or a native client to its token cache. One table lists the caches.
 
-A new cache is one more file beside this one, one more row in the table, and a subclass of ``CacheContract`` in its
-tests. If it needs a client library: an extra in pyproject.toml, and the library's name in ``tests/test_rooms.py``. The
-file may import the library at its top, since it is imported only when its cache is opened.
+``docs/design.md`` has the recipe for a new one. Its file may import a client library at its top, since the file is
+imported only when its cache is opened.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from ..errors import ConfigurationError, missing_extra, nearest
 from .protocol import TokenCache
 from .urls import without_password
 
-__all__ = ["from_client", "from_url"]
+__all__ = ["CACHES", "KnownCache", "from_client", "from_url"]
 
 
-class _KnownCache(NamedTuple):
+class KnownCache(NamedTuple):
     """One cache. Its class has ``from_url`` if the cache has schemes, ``from_client`` if it has client packages."""
 
     module: str
@@ -31,16 +30,16 @@ class _KnownCache(NamedTuple):
     """The packages that classes of native clients, or their base classes, come from; separated by blanks."""
 
 
-_CACHES = (  # module, class, extra, URL schemes, client packages
-    _KnownCache("memory", "MemoryTokenCache", "", "memory"),
-    _KnownCache("disk", "DiskTokenCache", "disk", "disk", "diskcache"),
-    _KnownCache("redis", "RedisTokenCache", "redis", "redis rediss valkey valkeys", "redis valkey"),
-    _KnownCache("memcached", "MemcachedTokenCache", "memcached", "memcached", "pymemcache"),
-    _KnownCache("dynamodb", "DynamoDBTokenCache", "dynamodb", "dynamodb", "boto3"),
-    _KnownCache("cachelib", "CachelibTokenCache", "cachelib", "", "cachelib"),
+CACHES = (  # module, class, extra, URL schemes, client packages
+    KnownCache("memory", "MemoryTokenCache", "", "memory"),
+    KnownCache("disk", "DiskTokenCache", "disk", "disk", "diskcache"),
+    KnownCache("redis", "RedisTokenCache", "redis", "redis rediss valkey valkeys", "redis valkey"),
+    KnownCache("memcached", "MemcachedTokenCache", "memcached", "memcached", "pymemcache"),
+    KnownCache("dynamodb", "DynamoDBTokenCache", "dynamodb", "dynamodb", "boto3"),
+    KnownCache("cachelib", "CachelibTokenCache", "cachelib", "", "cachelib"),
 )
-_BY_SCHEME = {scheme: row for row in _CACHES for scheme in row.schemes.split()}
-_BY_PACKAGE = {package: row for row in _CACHES for package in row.client_packages.split()}
+_BY_SCHEME = {scheme: row for row in CACHES for scheme in row.schemes.split()}
+_BY_PACKAGE = {package: row for row in CACHES for package in row.client_packages.split()}
 
 
 def from_url(url: str) -> TokenCache:
@@ -52,8 +51,9 @@ def from_url(url: str) -> TokenCache:
     scheme, colon, _ = url.partition(":")
     row = _BY_SCHEME.get(scheme.lower())
     if not colon or row is None:
+        near = nearest(scheme, _BY_SCHEME) if row is None else f" (did you mean '{scheme}:'?)"
         raise ConfigurationError(
-            f"cache={without_password(url)!r}: no cache has this URL scheme{nearest(scheme, _BY_SCHEME)}. "
+            f"cache={without_password(url)!r}: no cache has this URL scheme{near}. "
             f"Known: {', '.join(f'{known}:' for known in _BY_SCHEME)}; or pass an object with the TokenCache protocol."
         )
     return _opened(row, "from_url", url, f"cache={without_password(url)!r}")
@@ -72,7 +72,7 @@ def from_client(client: object) -> TokenCache | None:
     return _opened(row, "from_client", client, f"cache={type(client).__name__}(…)")
 
 
-def _opened(row: _KnownCache, constructor: str, given: object, setting: str) -> TokenCache:
+def _opened(row: KnownCache, constructor: str, given: object, setting: str) -> TokenCache:
     try:
         cache_class = getattr(importlib.import_module(f"{__package__}.{row.module}"), row.class_name)
         cache: TokenCache = getattr(cache_class, constructor)(given)

@@ -15,11 +15,11 @@ __all__ = ["HttpLibrary"]
 class HttpLibrary(ABC):
     """How to read the requests and responses of an HTTP library, and how to send a request again.
 
-    The requests have ``method``, ``url`` and ``headers``, as those of every library do.
+    The requests have ``method``, ``url`` and ``headers``. A driver wraps those of a library with other names.
     """
 
     name: str
-    """The package's name."""
+    """The package's name, which has a row in ``transports.py``."""
 
     @abstractmethod
     def own_error(self, error: TokenUnavailable, request: Any) -> TokenUnavailable:

@@ -25,7 +25,7 @@ def _no_auth(request: PreparedRequest) -> PreparedRequest:
     return request
 
 
-def transport_over(session: Session | None) -> Transport:
+def transport_over(library: object, session: Session | None) -> Transport:  # noqa: ARG001
     """A transport over the user's session, or over a new private one for each token request.
 
     Token requests are rare, and a connection kept between them would not survive a fork.

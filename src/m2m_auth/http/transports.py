@@ -16,7 +16,8 @@ from ..source.default_transport import register_transports
 
 __all__ = ["as_transport"]
 
-_LIBRARIES = ("requests", "httpx", "httpx2")
+_TRANSPORTS = {"requests": "requests_transport", "httpx": "httpx_transport", "httpx2": "httpx_transport"}
+"""Each HTTP library, and the file beside this one with the transport over it; the first library is preferred."""
 
 
 def as_transport(given: Any, library: str | None = None) -> Transport:
@@ -33,7 +34,7 @@ def as_transport(given: Any, library: str | None = None) -> Transport:
         return cast("Transport", given)
     for cls in type(given).__mro__:
         name = cls.__module__.partition(".")[0]
-        if name in _LIBRARIES:
+        if name in _TRANSPORTS:
             return _over(name, given)
     raise ConfigurationError(
         f"transport={type(given).__name__} is neither a callable(HttpRequest) nor a requests.Session, "
@@ -42,21 +43,16 @@ def as_transport(given: Any, library: str | None = None) -> Transport:
 
 
 def _installed() -> str:
-    names = [name for name in _LIBRARIES if sys.modules.get(name) is not None]
-    names += [name for name in _LIBRARIES if importlib.util.find_spec(name) is not None]
+    names = [name for name in _TRANSPORTS if sys.modules.get(name) is not None]
+    names += [name for name in _TRANSPORTS if importlib.util.find_spec(name) is not None]
     if not names:
         raise ConfigurationError("no HTTP library for the token request. Fix: pip install 'm2m-auth[requests]'")
     return names[0]
 
 
 def _over(library: str, given: Any) -> Transport:
-    if library == "requests":
-        from . import requests_transport
-
-        return requests_transport.transport_over(given)
-    from . import httpx_transport
-
-    return httpx_transport.transport_over(importlib.import_module(library), given)
+    file = importlib.import_module(f".{_TRANSPORTS[library]}", __package__)
+    return cast("Transport", file.transport_over(importlib.import_module(library), given))
 
 
 register_transports(as_transport)

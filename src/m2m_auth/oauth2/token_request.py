@@ -166,6 +166,8 @@ def _scopes(scope: str | Iterable[str] | None) -> tuple[str, ...]:
     for name in names:
         if "," in name:
             raise ConfigurationError(f"scope={name!r} has a comma. Fix: separate scopes by spaces, or pass a list")
+        if " " in name:
+            raise ConfigurationError(f"scope={name!r} has a space. Fix: in a list, each element is one scope")
         if not re.fullmatch(r"[\x21\x23-\x5b\x5d-\x7e]+", name):
             raise ConfigurationError(f"scope={name!r} has characters that no scope may have (RFC 6749 §3.3)")
     return tuple(dict.fromkeys(names))

@@ -19,7 +19,7 @@ from ..shared_cache.sealing import checked_keys
 from .credentials import CredentialSource
 from .default_transport import transport_for
 from .engine import Engine
-from .options import checked_alias, checked_class, checked_clock
+from .options import checked_alias, checked_clock, checked_record, checked_subscriber
 from .renewal_context import RenewalContext
 
 __all__ = ["construct_engine"]
@@ -64,15 +64,15 @@ def construct_engine(
     secret = checked_secret_source(client_secret)
     keys = checked_keys(encryption_keys)
     opened = checked_cache(cache)
-    policy = checked_class("policy", policy, RenewalPolicy) or DEFAULT_POLICY
-    budget, clock = checked_class("budget", budget, MintBudget), checked_clock(clock)
+    policy = checked_record("policy", policy, RenewalPolicy) or DEFAULT_POLICY
+    clock = checked_clock(clock)
     context = RenewalContext(
         request,
         policy,
         transport_for(transport),
         clock or SYSTEM_CLOCK,
-        EventEmitter(request.client_id, on_event, request.audience, checked_alias(alias)),
-        budget,
+        EventEmitter(request.client_id, checked_subscriber(on_event), request.audience, checked_alias(alias)),
+        checked_record("budget", budget, MintBudget),
     )
     credentials = CredentialSource(request, secret, keys, opened, policy, clock)
     return Engine(context, credentials, opened, on_system_clock=clock is None)

@@ -1,4 +1,4 @@
-"""The keyword arguments of a constructor that do not exist, and the checks of those that no other file checks."""
+"""Checks of a source's options: names that do not exist, and values of the wrong kind."""
 
 from __future__ import annotations
 
@@ -6,11 +6,20 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError, nearest
+from ..events import Subscriber
 from ..runtime.clock import Clock
+from ..values import Value
 
-__all__ = ["FRONT_DOOR_OPTIONS", "checked_alias", "checked_class", "checked_clock", "refuse_unknown"]
+__all__ = [
+    "FRONT_DOOR_OPTIONS",
+    "checked_alias",
+    "checked_clock",
+    "checked_record",
+    "checked_subscriber",
+    "refuse_unknown",
+]
 
-_T = TypeVar("_T")
+_Record = TypeVar("_Record", bound=Value)
 _CLOCKS = ("monotonic", "wall", "sleep", "uniform")
 
 FRONT_DOOR_OPTIONS = ("allowed_origins", "allow_insecure_http", "is_rejection")
@@ -41,16 +50,23 @@ def checked_alias(alias: object) -> str:
     return alias
 
 
-def checked_class(name: str, given: _T | None, cls: type[_T]) -> _T | None:
-    """What a user passed as ``name``. Raises ConfigurationError for anything but None and an instance of ``cls``."""
-    if given is not None and not isinstance(given, cls):
-        raise ConfigurationError(f"{name}={type(given).__name__} must be a {cls.__name__}. Fix: {cls.__name__}(…)")
-    return given
-
-
 def checked_clock(clock: Clock | None) -> Clock | None:
     """The user's clock. Raises ConfigurationError for an object that lacks one of the four callables."""
     missing = [name for name in _CLOCKS if clock is not None and not callable(getattr(clock, name, None))]
     if missing:
         raise ConfigurationError(f"clock={type(clock).__name__} has no {missing[0]}(). Fix: subclass m2m_auth.Clock")
     return clock
+
+
+def checked_record(option: str, given: object, kind: type[_Record]) -> _Record | None:
+    """The options in one record, such as a policy. Raises ConfigurationError for a dict or a number instead."""
+    if given is None or isinstance(given, kind):
+        return given
+    raise ConfigurationError(f"{option} must be a {kind.__name__}, not {type(given).__name__}. Fix: {kind.__name__}(…)")
+
+
+def checked_subscriber(on_event: object) -> Subscriber | None:
+    """The callable that gets the events. Raises ConfigurationError for anything else."""
+    if on_event is None or callable(on_event):
+        return on_event
+    raise ConfigurationError(f"on_event={type(on_event).__name__} is not callable. Fix: a function of one Event")

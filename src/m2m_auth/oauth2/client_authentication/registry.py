@@ -1,4 +1,7 @@
-"""The methods by the names that RFC 7591's registry gives them. A new method is a file beside this one, and a row."""
+"""The methods by the names that RFC 7591's registry gives them. A new method is a file beside this one, and a row here.
+
+``docs/design.md`` has the recipe.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from .client_secret_basic import ClientSecretBasic
 from .client_secret_post import ClientSecretPost
 from .protocol import ClientAuthentication
 
-__all__ = ["by_name"]
+__all__ = ["METHODS", "by_name"]
 
-_METHODS: dict[str, ClientAuthentication | str] = {
+METHODS: dict[str, ClientAuthentication | str] = {
     "client_secret_basic": ClientSecretBasic(),
     "client_secret_post": ClientSecretPost(),
     "private_key_jwt": "PrivateKeyJWT(key)",
@@ -24,16 +27,16 @@ def by_name(method: object) -> ClientAuthentication:
         ConfigurationError: the name is unknown, the method needs arguments, or the object is no method.
     """
     if isinstance(method, str):
-        found = _METHODS.get(method)
+        found = METHODS.get(method)
         if isinstance(found, str):
             raise ConfigurationError(
                 f"client_authentication={method!r} needs arguments. Fix: client_authentication={found}, from m2m_auth"
             )
         if found is not None:
             return found
-        names = ", ".join(row if isinstance(row, str) else name for name, row in _METHODS.items())
+        names = ", ".join(row if isinstance(row, str) else name for name, row in METHODS.items())
         raise ConfigurationError(
-            f"client_authentication={method!r} is not known{nearest(method, _METHODS)}. "
+            f"client_authentication={method!r} is not known{nearest(method, METHODS)}. "
             f"Known: {names}, or an object of your own"
         )
     if isinstance(method, type) or not isinstance(method, ClientAuthentication):
