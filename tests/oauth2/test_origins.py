@@ -180,7 +180,7 @@ def test_any_text_is_an_origin_or_refused(url: str) -> None:
         (
             "http://[2001:db8::1]:8080/",
             None,
-            "no token was sent to http://[2001:db8::1]:8080: plain http shows it to everyone on the way. "
+            "no token was sent to http://[2001:db8::1]:8080: every machine on the way can read plain http. "
             "Fix: use https, or pass allow_insecure_http=True if the network itself is trusted",
         ),
     ],
