@@ -37,7 +37,7 @@ class RequestsLibrary(HttpLibrary):
         return request.url or ""
 
     def start_of_body(self, request: PreparedRequest) -> int | None:
-        """As requests has noted it while it prepared the request."""
+        """The position that requests recorded when it prepared the request."""
         start = getattr(request, "_body_position", None)
         return start if isinstance(start, int) else None
 
