@@ -100,7 +100,7 @@ class Settings:
                 on_event=on_event,
                 transport=transport,
             )
-        except ConfigurationError as error:  # what no check can know, such as that no HTTP library is installed
+        except ConfigurationError as error:  # an error that no check can find, such as a missing HTTP library
             problem = f"{client.setting}: {error}"
         raise ConfigurationError(problem)
 
