@@ -47,7 +47,7 @@ class Settings:
         self.caches = caches
         """Each cache without an error, by alias."""
         self.problems = tuple(problems)
-        """Everything that is wrong, and what may surprise."""
+        """Every mistake and every warning."""
         self._encryption_keys = encryption_keys
         self._spelling = spelling
 
