@@ -1,4 +1,4 @@
-"""The token proxy: its hits against a constant answer of the same server, its memory, and what its times give away."""
+"""The token proxy: its hits against a constant answer of the same server, its memory, and what its times reveal."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def times() -> Iterator[Row]:
 
 
 def compared(what: str, wrong: list[float], unknown: list[float], *, judge: bool) -> Iterator[Row]:
-    """How far two distributions are apart; 99 of 100 pairs of equal ones are nearer than the goal."""
+    """The distance of two distributions; 99 of 100 pairs of equal ones are nearer than the goal."""
     wrong, unknown = sorted(wrong), sorted(unknown)
     bound = 1.63 * math.sqrt((len(wrong) + len(unknown)) / (len(wrong) * len(unknown)))
     cuts = [[quantiles(values, n=100)[at] * 1e6 for at in (9, 49, 89)] for values in (wrong, unknown)]
@@ -116,7 +116,7 @@ def guesses(port: int) -> tuple[list[float], list[float]]:
 
 
 def distance(one: list[float], other: list[float]) -> float:
-    """Kolmogorov and Smirnov's statistic of two sorted samples: how far their distributions are apart, 0 to 1."""
+    """Kolmogorov and Smirnov's statistic of two sorted samples: the distance of their distributions, 0 to 1."""
     return max(
         abs(bisect_right(one, value) / len(one) - bisect_right(other, value) / len(other)) for value in one + other
     )
@@ -143,7 +143,7 @@ def serving(what: str) -> Iterator[Running]:
 
 
 def ask(what: str) -> Any:
-    """What a process of proxy_child.py found out."""
+    """The result of a process of proxy_child.py."""
     done = subprocess.run(command(what), stdout=subprocess.PIPE, env=child_environment(), cwd=HERE, check=True)
     return json.loads(done.stdout)
 
@@ -153,7 +153,7 @@ def command(*words: str) -> list[str]:
 
 
 def load(server: Running) -> Load:
-    """Hits as fast as they come, for a while."""
+    """Sends requests that are hits, as fast as possible, for a while."""
     before = spent(server.pid)
     found = by_wrk(server.port) if shutil.which("wrk") else by_loop(server.port)
     return found._replace(cost=(spent(server.pid) - before) / (found.rate * SECONDS) * 1e6)

@@ -1,4 +1,4 @@
-"""Renewal under steady calls: does anybody wait for it, and how many mints does it take?"""
+"""Renewal under steady calls: does a call wait for it, and how many mints does it cost?"""
 
 from __future__ import annotations
 
