@@ -17,7 +17,7 @@ from m2m_auth.shared_cache.circuit_breaker import OPEN_FOR
 pytestmark = pytest.mark.processes
 
 STEPS = (("get", 1), ("add", 1), ("get", 3), ("increment", 1), ("get", 4), ("set", 1), ("delete_if", 1))
-"""An operation of a cold mint, and the how manieth of its name."""
+"""An operation of a cold mint, and its number among those with the same name."""
 STRIKES = [
     *(("refuses", step) for step in STEPS),
     *(("never replies", step) for step in STEPS if step[0] in ("add", "increment", "set", "delete_if")),
