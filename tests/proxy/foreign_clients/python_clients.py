@@ -82,7 +82,7 @@ def httpx_auth_client(ask: Ask) -> str:
 
 
 def curl(ask: Ask) -> str:
-    """curl; the secret is on stdin, as in argv everybody would see it."""
+    """curl; the secret is on stdin, because every user of the machine can read argv."""
     form = {"grant_type": "client_credentials", "scope": ask.scope}
     settings = [f'url = "{ask.endpoint}"', "silent", "show-error", "fail", "max-time = 30"]
     if ask.post:
