@@ -1,4 +1,4 @@
-"""``ForkSafeLock``: excludes threads, and is free in a forked child whoever held it."""
+"""``ForkSafeLock``: excludes threads, and is free in a forked child, whichever thread held it."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_a_forked_child_finds_it_free() -> None:
     assert done.stdout.split() == ["0", "0"], done.stderr
 
 
-def test_it_is_let_go_with_its_owner() -> None:
+def test_a_lock_is_freed_with_its_owner() -> None:
     """The list of what a fork renews keeps no lock alive."""
     import weakref
 

@@ -75,7 +75,7 @@ class HostClock(FakeClock):
 
 
 class Issued(NamedTuple):
-    """What the server knows of a token."""
+    """The server's record of a token."""
 
     audience: str
     secret: str

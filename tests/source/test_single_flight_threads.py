@@ -250,9 +250,7 @@ def test_a_token_at_interpreter_shutdown(server: FakeAuthorizationServer, cache:
 
 @pytest.mark.loopback
 @pytest.mark.parametrize("wild", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_a_transport_that_raises_what_nobody_catches(
-    server: FakeAuthorizationServer, wild: type[BaseException]
-) -> None:
+def test_a_transport_that_raises_a_base_exception(server: FakeAuthorizationServer, wild: type[BaseException]) -> None:
     """SystemExit, gevent's Timeout and the like are a failed attempt, recorded as such: not a storm of flights."""
     calls: list[HttpRequest] = []
 

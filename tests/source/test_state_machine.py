@@ -5,7 +5,7 @@ server. Each call is held to its promises in ``machine_caller.py``, against what
 
 - never an expired token, nor one of another audience; what may pass unnoticed between clocks that differ is computed
   in ``Caller._tolerance``;
-- a good token in hand is always served: ``token()`` does not raise;
+- a good held token is always served: ``token()`` does not raise;
 - mints: a call causes one at most, and only where the process holds no good token or is in the last quarter of its
   life (``W = L/4``); ``renew()`` allows one more. So a process mints at most ``1 + t/(0.75 L)`` tokens in ``t``
   seconds, plus one per restart, forced renewal and accepted rejection; a server that renews nothing is asked at E-W,
@@ -100,7 +100,7 @@ class Fleet(Faults):
         if caller.reject(token):
             self.out.add(token.value)
             assert not young, "its API refuses new tokens"
-            assert now >= self.banned_until.get(state, now), "an API that refuses every token burns the quota"
+            assert now >= self.banned_until.get(state, now), "an API that refuses every token uses up the quota"
         elif young and free:
             self.banned_until[state] = now + 60 - 1e-3
 
@@ -173,7 +173,7 @@ class Fleet(Faults):
         self.world.advance(4000)
         for caller in self.callers:
             token = caller.call()
-            assert token is not None or self.budget is not None, "it has stopped for good"
+            assert token is not None or self.budget is not None, "it has stopped for ever"
         self.promises()
         forget_everything()
 
