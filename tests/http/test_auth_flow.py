@@ -277,7 +277,7 @@ def test_a_hook_finds_the_token_by_its_header(recent: int) -> None:
     assert world.minted == {0: 2, 1: 2, 2: 3}[recent], "a token that was replaced meanwhile costs no mint"
 
 
-def test_where_the_token_may_not_go_nothing_is_asked_for() -> None:
+def test_a_forbidden_origin_causes_no_token_request() -> None:
     """The origin is checked before a token is needed, at every call."""
     world = World(allowed_origins=["https://api.example"])
     run(world.flow.attach(Request()))

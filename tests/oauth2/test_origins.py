@@ -113,7 +113,7 @@ def test_listed_origins_in_any_spelling() -> None:
     assert policy.check("http://10.0.0.1/") == ("http", "10.0.0.1", 80)
 
 
-def test_a_listed_http_origin_still_needs_the_second_word() -> None:
+def test_a_listed_http_origin_still_needs_allow_insecure_http() -> None:
     """allowed_origins says where, allow_insecure_http says how."""
     with pytest.raises(InsecureTransport):
         OriginPolicy(["http://api.example.com"], False).check("http://api.example.com/")

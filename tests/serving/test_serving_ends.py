@@ -190,7 +190,7 @@ def test_a_length_that_is_no_number_reads_nothing() -> None:
     assert answered == ["200 OK"] * len(lengths)
 
 
-def test_neither_request_nor_answer_show_themselves() -> None:
+def test_reprs_show_no_content() -> None:
     """Their reprs land in logs and error reports: no header, no body, no query."""
     request = Request(
         method="POST",
