@@ -101,7 +101,7 @@ def guesses(port: int) -> tuple[list[float], list[float]]:
     took: tuple[list[float], list[float]] = [], []
     for number in range(200 + 2 * GUESSES):
         unknown = secrets.randbelow(2)
-        client = "nobody" if unknown else "vendor"
+        client = "stranger" if unknown else "vendor"
         form = f"grant_type=client_credentials&client_id={client}&client_secret={secrets.token_hex(16)}"
         begin = time.perf_counter()
         connection.request("POST", "/oauth/token", form, {"Content-Type": "application/x-www-form-urlencoded"})
@@ -174,11 +174,11 @@ def by_wrk(port: int) -> Load:
         script.flush()
         url = f"http://127.0.0.1:{port}/oauth/token"
         arguments = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", "-s", script.name, url]
-        told = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in told or "Socket errors" in told:
-        raise RuntimeError(told)
-    number, unit = re.findall(r"99%\s+([\d.]+)(us|ms|s)\b", told)[0]
-    rate = float(re.findall(r"Requests/sec:\s+([\d.]+)", told)[0])
+        printed = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in printed or "Socket errors" in printed:
+        raise RuntimeError(printed)
+    number, unit = re.findall(r"99%\s+([\d.]+)(us|ms|s)\b", printed)[0]
+    rate = float(re.findall(r"Requests/sec:\s+([\d.]+)", printed)[0])
     return Load(rate, float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit])
 
 

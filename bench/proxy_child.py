@@ -153,7 +153,7 @@ def times() -> None:
     wrong: list[float] = []
     unknown: list[float] = []
     for number in range(2 * ATTEMPTS + 200):
-        client, kind = ("nobody", unknown) if secrets.randbelow(2) else ("vendor", wrong)
+        client, kind = ("stranger", unknown) if secrets.randbelow(2) else ("vendor", wrong)
         form = f"grant_type=client_credentials&client_id={client}&client_secret={secrets.token_hex(16)}"
         request = token_request(form.encode())
         begin = time.perf_counter()

@@ -151,8 +151,8 @@ def test_a_foreign_page_gets_no_token_from_the_person_who_opens_it(pizza: Addres
         before = mints(pizza)["shop"]
         driver.get(f"{pizza.authorization_server}/mints")  # another port is another origin
         for headers in ({"X-Requested-With": "fetch"}, {}):
-            told = driver.execute_async_script(fetching, pizza.shop, headers)
-            assert told == "blocked: Failed to fetch"
+            outcome = driver.execute_async_script(fetching, pizza.shop, headers)
+            assert outcome == "blocked: Failed to fetch"
         driver.execute_script(
             "const form = document.createElement('form'); form.method = 'POST'; form.action = arguments[0] + '/token';"
             "document.body.append(form); form.submit();",
