@@ -181,7 +181,7 @@ def test_only_a_401_is_judged(status: int) -> None:
 
 
 def test_the_users_rule_sees_every_status() -> None:
-    """A rule of the user is asked about every response, and its word counts."""
+    """The user's rule is called for every response, and its result counts."""
     seen: list[int] = []
     world = World(lambda status, headers: bool(seen.append(status)) or headers.get("X-Bad") == "yes")
     world.held()

@@ -35,7 +35,7 @@ class TestWsgi(ServingContract):
 
     @pytest.fixture
     def base_url(self, on_waitress: str) -> str:
-        """Where it is."""
+        """The service's URL."""
         return on_waitress
 
 
@@ -53,7 +53,7 @@ class TestGunicorn(ServingContract):
 
     @pytest.fixture
     def base_url(self, on_gunicorn: str) -> str:
-        """Where it is."""
+        """The service's URL."""
         return on_gunicorn
 
 
@@ -78,7 +78,7 @@ class TestAsgi(ServingContract):
 
     @pytest.fixture
     def base_url(self, on_uvicorn: str) -> str:
-        """Where it is."""
+        """The service's URL."""
         return on_uvicorn
 
 

@@ -155,7 +155,7 @@ class Caller:
         assert overrun < self._tolerance(token) + 1e-3, f"a token that expired {overrun} s ago"
 
     def _tolerance(self, token: AccessToken) -> float:
-        """For how long an expired token may pass for a good one, by what no process on this host can know.
+        """How long a process on this host may take an expired token for a good one, since it cannot know better.
 
         A token from a host whose clock was ahead looks younger than it is, by the difference; if it seems to come
         from the future, it is trusted for M at a time. A host that was suspended notices by its wall clock alone.

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.loopback
 
 
 def hosts(server: FakeAuthorizationServer, *clocks: FakeClock) -> list[TokenSource]:
-    """One source per clock, on one shared cache that lives by the first one's monotonic clock."""
+    """One source per clock, on one shared cache that uses the first one's monotonic clock."""
     store = ClockedStore(clocks[0].monotonic)
     return [source(server, clock=clock, cache=store.beside()) for clock in clocks]
 

@@ -20,7 +20,7 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
 
 @pytest.fixture
 def store(clock: FakeClock) -> ClockedStore:
-    """A shared cache that lives by the fake clock."""
+    """A shared cache on the fake clock."""
     return ClockedStore(clock.monotonic)
 
 

@@ -1,4 +1,4 @@
-"""One process, many threads: one mint; and one key's trouble is not another's."""
+"""One process, many threads: one mint; and a problem with one key does not affect another."""
 
 from __future__ import annotations
 

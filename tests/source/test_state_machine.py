@@ -1,7 +1,7 @@
 """Any interleaving of calls, expiries, clock jumps, cache loss, outages, rotations and rejections.
 
 Three processes on three hosts, and a fourth that asks for another audience, share one store and one authorization
-server. Each call is held to its promises in ``machine_caller.py``, against what the server knows, by true time:
+server. Each call is checked in ``machine_caller.py``, against what the server knows, by true time:
 
 - never an expired token, nor one of another audience; what may pass unnoticed between clocks that differ is computed
   in ``Caller._tolerance``;
@@ -193,7 +193,7 @@ class TestFleet(Fleet.TestCase):
 
 
 def test_a_suspended_host_fails_fast_in_an_outage() -> None:
-    """The machine found it: pauses are monotonic, so a host that slept saw no pause and sent request after request."""
+    """Found by the state machine: pauses are monotonic, so a suspended host saw no pause and kept sending requests."""
     clock, server = FakeClock(), ScriptedServer()
     source = source_on(server, clock)
     source.token()

@@ -176,7 +176,7 @@ def test_a_hold_that_is_shared_ends_in_time(fleet: Fleet, clock: FakeClock) -> N
 
 
 def test_a_rejected_token_is_replaced_by_the_far_one(fleet: Fleet, clock: FakeClock) -> None:
-    """A 401 on one host: the tombstone and the new token are far; another host with the old copy near adopts it."""
+    """After a 401 on one host, another one with the old token near by adopts the new token from the far tier."""
     first, second = fleet.process("a"), fleet.process("b")
     old = first.token()
     assert second.token() == old
@@ -203,7 +203,7 @@ def test_a_failure_is_known_from_the_far_tier_only(fleet: Fleet, clock: FakeCloc
 
 
 def test_every_tier_is_sealed(fleet: Fleet) -> None:
-    """The token is in clear in neither."""
+    """Neither tier has the token in the clear."""
     value = fleet.process("a").token().value
     inner: Any = fleet.far._inner
     stored = [*inner.entries.values(), *fleet.nears["a"].entries.values()]
