@@ -122,7 +122,7 @@ def test_a_fault_between_two_steps_of_a_mint(world: World, fault: str, step: tup
 
 
 def test_a_server_that_was_killed_and_forgot_everything(world: World) -> None:
-    """Two processes keep the token; the first of three new ones mints for all three. The renewal is one mint for all."""
+    """Two processes keep the token; the first of three new ones mints for all three. The renewal is one mint."""
     old = [world.source(world.connected_cache()) for _ in range(2)]
     first = {world.token(source).value for source in old}
     assert len(first) == world.server.mints == 1
