@@ -83,7 +83,7 @@ _log = logging.getLogger("m2m_auth")
 
 
 class _LogLine(NamedTuple):
-    """How the log says one kind of event."""
+    """The log line of one kind of event."""
 
     level: int
     topic: str

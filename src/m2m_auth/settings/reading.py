@@ -120,7 +120,7 @@ class Settings:
 def read_settings(
     given: object, spelling: Spelling, *, forms: Sequence[FrameworkCache] = (), eager: bool = False
 ) -> Settings:
-    """The settings of this moment. It does no I/O and raises nothing: what is wrong is in ``problems``.
+    """The current settings. It does no I/O and raises nothing: what is wrong is in ``problems``.
 
     Args:
         given: a mapping with :data:`SETTING_KEYS`.
