@@ -50,7 +50,7 @@ def taking_turns(ours: Callable[[], Any], theirs: Callable[[], Any], rounds: int
 
 
 def batch(attach: Callable[[Any], Any], requests: list[Any]) -> Callable[[], float]:
-    """Seconds for a token on each of these requests in turn; they are left as they were."""
+    """Seconds for a token on each of these requests in turn; the requests stay unchanged."""
 
     def seconds() -> float:
         gc.collect(0)

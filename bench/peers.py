@@ -35,7 +35,7 @@ def table(server: Server) -> Iterator[tuple[str, ...]]:
             f"{warm(server, name, peer.LIBRARY, 7).cpu:.2f} x" if peer.PERSISTS else "-",
             _mints(_threads(server, name)),
             _mints(_processes(server, name, peer.PERSISTS)),
-            _after_401(server, client),  # last: ours thinks twice before it replaces a token of under 5 s
+            _after_401(server, client),  # last: ours does not replace a token that is younger than 5 s
         )
 
 

@@ -1,4 +1,4 @@
-"""The token proxy: its hits against a constant answer of the same server, its memory, and what its times give away."""
+"""The token proxy: its hits against a constant answer of the same server, its memory, and what its times reveal."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def times() -> Iterator[Row]:
 
 
 def compared(what: str, wrong: list[float], unknown: list[float], *, judge: bool) -> Iterator[Row]:
-    """How far two distributions are apart; 99 of 100 pairs of equal ones are nearer than the goal."""
+    """The distance of two distributions; 99 of 100 pairs of equal ones are nearer than the goal."""
     wrong, unknown = sorted(wrong), sorted(unknown)
     bound = 1.63 * math.sqrt((len(wrong) + len(unknown)) / (len(wrong) * len(unknown)))
     cuts = [[quantiles(values, n=100)[at] * 1e6 for at in (9, 49, 89)] for values in (wrong, unknown)]
@@ -101,7 +101,7 @@ def guesses(port: int) -> tuple[list[float], list[float]]:
     took: tuple[list[float], list[float]] = [], []
     for number in range(200 + 2 * GUESSES):
         unknown = secrets.randbelow(2)
-        client = "nobody" if unknown else "vendor"
+        client = "stranger" if unknown else "vendor"
         form = f"grant_type=client_credentials&client_id={client}&client_secret={secrets.token_hex(16)}"
         begin = time.perf_counter()
         connection.request("POST", "/oauth/token", form, {"Content-Type": "application/x-www-form-urlencoded"})
@@ -116,7 +116,7 @@ def guesses(port: int) -> tuple[list[float], list[float]]:
 
 
 def distance(one: list[float], other: list[float]) -> float:
-    """Kolmogorov and Smirnov's statistic of two sorted samples: how far their distributions are apart, 0 to 1."""
+    """Kolmogorov and Smirnov's statistic of two sorted samples: the distance of their distributions, 0 to 1."""
     return max(
         abs(bisect_right(one, value) / len(one) - bisect_right(other, value) / len(other)) for value in one + other
     )
@@ -143,7 +143,7 @@ def serving(what: str) -> Iterator[Running]:
 
 
 def ask(what: str) -> Any:
-    """What a process of proxy_child.py found out."""
+    """The result of a process of proxy_child.py."""
     done = subprocess.run(command(what), stdout=subprocess.PIPE, env=child_environment(), cwd=HERE, check=True)
     return json.loads(done.stdout)
 
@@ -153,7 +153,7 @@ def command(*words: str) -> list[str]:
 
 
 def load(server: Running) -> Load:
-    """Hits as fast as they come, for a while."""
+    """Sends requests that are hits, as fast as possible, for a while."""
     before = spent(server.pid)
     found = by_wrk(server.port) if shutil.which("wrk") else by_loop(server.port)
     return found._replace(cost=(spent(server.pid) - before) / (found.rate * SECONDS) * 1e6)
@@ -174,11 +174,11 @@ def by_wrk(port: int) -> Load:
         script.flush()
         url = f"http://127.0.0.1:{port}/oauth/token"
         arguments = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{SECONDS}s", "--latency", "-s", script.name, url]
-        told = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
-    if "Non-2xx" in told or "Socket errors" in told:
-        raise RuntimeError(told)
-    number, unit = re.findall(r"99%\s+([\d.]+)(us|ms|s)\b", told)[0]
-    rate = float(re.findall(r"Requests/sec:\s+([\d.]+)", told)[0])
+        printed = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+    if "Non-2xx" in printed or "Socket errors" in printed:
+        raise RuntimeError(printed)
+    number, unit = re.findall(r"99%\s+([\d.]+)(us|ms|s)\b", printed)[0]
+    rate = float(re.findall(r"Requests/sec:\s+([\d.]+)", printed)[0])
     return Load(rate, float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit])
 
 

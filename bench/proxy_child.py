@@ -66,13 +66,13 @@ def token_request(form: bytes) -> Request:
 
 
 def app(what: str, folder: str) -> Any:
-    """``proxy``, ``guessed`` at for as long as one likes, or the ``constant`` that the proxy has answered."""
+    """``proxy``; ``guessed``, a proxy without limits on guesses; or ``constant``, the proxy's answer each time."""
     real = wsgi(proxy(f"disk:{folder}/cache", **(GUESSED if what == "guessed" else {})))
     return constant(*answered(real, body())) if what == "constant" else real
 
 
 def serve(what: str, folder: str) -> None:
-    """One of them on waitress, until stdin ends."""
+    """Serves one of them on waitress, until stdin ends."""
     from waitress.server import create_server
 
     logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # as the command does
@@ -111,7 +111,7 @@ def answered(application: Any, form: bytes) -> tuple[str, list[tuple[str, str]],
 
 
 def constant(status: str, headers: list[tuple[str, str]], content: bytes) -> Callable[..., Iterable[bytes]]:
-    """What the proxy has answered, always."""
+    """An application that always gives the proxy's answer."""
 
     def application(environ: Any, start_response: Any) -> Iterable[bytes]:
         start_response(status, headers)
@@ -131,7 +131,7 @@ def memory() -> None:
         application = wsgi(service)
         found = []
         for number in range(REQUESTS):
-            # The first pass takes each once; then 95 of 100 requests are for the first 500, as it is in real life.
+            # The first pass takes each once; then 95 of 100 requests are for the first 500, as in production.
             few = number >= BODIES and chance.random() < 0.95
             answered(application, body(names[chance.randrange(500) if few else number % BODIES]))
             if number % 20_000 == 19_999:
@@ -153,7 +153,7 @@ def times() -> None:
     wrong: list[float] = []
     unknown: list[float] = []
     for number in range(2 * ATTEMPTS + 200):
-        client, kind = ("nobody", unknown) if secrets.randbelow(2) else ("vendor", wrong)
+        client, kind = ("stranger", unknown) if secrets.randbelow(2) else ("vendor", wrong)
         form = f"grant_type=client_credentials&client_id={client}&client_secret={secrets.token_hex(16)}"
         request = token_request(form.encode())
         begin = time.perf_counter()
@@ -167,5 +167,5 @@ def times() -> None:
 
 
 if __name__ == "__main__":
-    logging.getLogger("m2m_auth").addHandler(logging.NullHandler())  # it tells of the secrets refused here
+    logging.getLogger("m2m_auth").addHandler(logging.NullHandler())  # it logs the secrets that are refused here
     {"serve": serve, "memory": memory, "times": times}[sys.argv[1]](*sys.argv[2:])

@@ -22,7 +22,7 @@ PARTS = {
     "processes": "Whole processes, one API call each, against a hard-coded header",
     "shared": "A hit in a shared cache, opened and parsed, against the native client's bare get; memory",
     "steady": "Steady calls through several token lifetimes, against a hard-coded header in the same run",
-    "proxy": "The token proxy: hits against a constant answer on the same server; memory; what times give away",
+    "proxy": "The token proxy: hits against a constant answer on the same server; memory; what response times reveal",
     "peers": "Side by side, each against a hard-coded header on its own HTTP library",
 }
 PEERS_LEGEND = """
@@ -36,7 +36,7 @@ def main(names: list[str]) -> int:
     unknown = set(names) - set(PARTS)
     if unknown:
         raise SystemExit(f"there is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}")
-    logging.getLogger("m2m_auth").addHandler(logging.NullHandler())  # it tells of the tokens revoked here
+    logging.getLogger("m2m_auth").addHandler(logging.NullHandler())  # it logs the tokens that are revoked here
     begin = time.monotonic()
     judged: list[Row] = []
     with running() as server:

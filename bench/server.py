@@ -50,7 +50,7 @@ def _serve() -> None:
     from m2m_auth.testing.fake_server.http_server import ReceivedRequest, Reply, Wire
 
     class BenchServer(FakeAuthorizationServer):
-        told = 0
+        reported = 0
 
         def _serve(self, request: ReceivedRequest, wire: Wire) -> None:
             if request.path == "/bench":
@@ -75,7 +75,7 @@ def _serve() -> None:
             self.latency = float(query["latency"][0])
             self.lifetime = float(query["lifetime"][0])
             self.token_format = query["format"][0]  # type: ignore[assignment]
-            since, self.told = self.mints - self.told, self.mints
+            since, self.reported = self.mints - self.reported, self.mints
             self.requests.clear()
             self.api_calls.clear()
             return _json({"mints": since})

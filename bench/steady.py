@@ -1,4 +1,4 @@
-"""Renewal under steady calls: does anybody wait for it, and how many mints does it take?"""
+"""Renewal under steady calls: does a call wait for it, and how many mints does it cost?"""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def rows(server: Server) -> Iterator[Row]:
 
 
 def _steady(server: Server) -> tuple[float, list[float], list[float]]:
-    """The first call's seconds, then those of ours and of the fixed header's, call by call in turn."""
+    """The first call's seconds, then those of each call in turn: with m2m-auth, and with the fixed header."""
     auth = M2MAuth(f"{server.url}/oauth/token", "client", "secret", scope="steady")
     begin = time.perf_counter()
     requests.get(f"{server.url}/api/x", auth=auth, timeout=10).raise_for_status()

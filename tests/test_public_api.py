@@ -57,7 +57,7 @@ SURFACE = {
     "m2m_auth.testing": """ApiCall CacheContract FailureMode FakeAuthorizationServer FakeClock FaultyCache
         RecordedRequest forget_tokens""",
 }
-"""The public modules and their names. Every other module is ours to change."""
+"""The public modules and their names. Every other module may change without notice."""
 FIRST = ["token_endpoint", "client_id", "client_secret"]
 SOURCE_OPTIONS = {
     **dict.fromkeys(["audience", "scope", "resource", "extra_parameters"]),

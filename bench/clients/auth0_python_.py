@@ -28,7 +28,7 @@ class _ToLoopback(httpx.HTTPTransport):
 
 def connect(server: str, folder: str | None) -> Client:
     url = httpx.URL(server)
-    # It insists on https and on a client of its own: that client's last step is led to the loopback server.
+    # It requires https and its own client, so that client's last step is redirected to the loopback server.
     token_provider.httpx = SimpleNamespace(Client=lambda: httpx.Client(transport=_ToLoopback(url)))
     provider = token_provider.TokenProvider(domain=_HOST, client_id="client", client_secret="secret")
     client = httpx.Client()

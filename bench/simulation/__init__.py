@@ -1,6 +1,6 @@
 """A discrete-event simulation of a fleet on one shared cache: ``make sim``, read in docs/simulation.md.
 
-Every simulated host runs the library itself: a :class:`~m2m_auth.TokenSource`, its slot, its flights and their seven
-steps, its life-cycle arithmetic. Simulated are only the things around it: time, threads, calls, the shared cache, the
-authorization server, crashes and wrong clocks.
+Every simulated host runs the library itself: a :class:`~m2m_auth.TokenSource`, its token state, its flights and their
+seven steps, its life-cycle arithmetic. Only the things around it are simulated: time, threads, calls, the shared cache,
+the authorization server, crashes and wrong clocks.
 """

@@ -99,8 +99,8 @@ class Host:
         flight lands it may have moved the edges, and this is called again.
         """
         self._plan += 1
-        slot, now = engine_of(self._source).state, self._hub.now
-        held, pause, flight = slot.held, slot.pause, slot.flight
+        state, now = engine_of(self._source).state, self._hub.now
+        held, pause, flight = state.held, state.pause, state.flight
         edges = held.edges if held is not None else None
         decision = decide(edges, now, POLICY, pause, flight.started if flight is not None else None)
         since = now

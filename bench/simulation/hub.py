@@ -1,7 +1,7 @@
 """Virtual time: a queue of events, and greenlets in place of threads.
 
-The library's code blocks: it waits for a cache, for a server, for another thread's flight. Here whatever would block
-a thread parks a greenlet, and the clock jumps to the next event. IdentityKey seed, same run.
+The library's code blocks: it waits for a cache, for a server, for another thread's flight. In the simulation every
+blocking call parks a greenlet, and the clock jumps to the next event. The same seed gives the same run.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Process:
         self.park()
 
     def park(self) -> None:
-        """Blocks the calling thread until somebody resumes it."""
+        """Blocks the calling thread until another one resumes it."""
         self.hub.loop.switch()
         self.must_live()
 

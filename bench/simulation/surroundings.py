@@ -96,7 +96,7 @@ class Link:
         return count
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Does nothing: there is no connection."""
 
     def _travel(self) -> None:
         """The way to the store and back, all of it before the store is reached.

@@ -47,7 +47,7 @@ def fetch_order(self: Task, number: str) -> dict[str, Any]:
     """Call the protected API."""
     try:
         response = requests.get(f"{API_URL}/{number}", auth=auth, timeout=10)
-    except TokenUnavailable as error:  # nothing was sent; retry_after says when there may be a token again
+    except TokenUnavailable as error:  # nothing was sent; retry_after is the time to the next attempt
         raise self.retry(exc=error, countdown=(error.retry_after or 0) + 1) from error
     response.raise_for_status()
     return {"order": number, "status": response.status_code, "process": f"{self.request.hostname}:{os.getpid()}"}
@@ -55,7 +55,7 @@ def fetch_order(self: Task, number: str) -> dict[str, Any]:
 
 @app.task(ignore_result=True, throws=(TokenUnavailable,))  # in an outage m2m_auth has logged it, once
 def keep_the_token_fresh() -> None:
-    """Ask for the token, so that it is renewed in its stale window though no other task runs.
+    """Ask for the token, so that it is renewed in its stale window even if no other task runs.
 
     ``token()`` mints nothing while the token is fresh, however often it is asked. ``renew()`` would cost a mint each
     time: 2,880 a day instead of about 30 with tokens of one hour. The result is thrown away: a token is never returned.

@@ -1,4 +1,4 @@
-"""The example as it runs in earnest: Valkey, two workers with two processes each, and beat, all real processes."""
+"""The example as it runs in production: Valkey, two workers with two processes each, and beat, all real processes."""
 
 from __future__ import annotations
 

@@ -22,8 +22,8 @@ RUN = HERE / "run.py"
 def test_one_mint_for_four_workers(start: Any, session: requests.Session) -> None:
     """300 calls over four workers are all answered, with one mint by the server's own count.
 
-    The inventory refuses a call without a token; the operator's page and command tell of the token and mint none; a
-    worker that gunicorn starts for a killed one finds the token; and Ctrl-C ends every process and leaves no file.
+    The inventory refuses a call without a token; the operator's page and command show the token's state and mint none;
+    a worker that gunicorn starts for a killed one finds the token; and Ctrl-C ends every process and leaves no file.
     """
     example = start(RUN)
     answers = example.load(example.printed["shop"], workers=4)
@@ -53,7 +53,7 @@ def operators_page(printed: dict[str, str], session: requests.Session) -> str:
     """The admin's page "Service tokens", after a login as the operator."""
     url = printed["service tokens"]
     form = session.get(url, timeout=60)
-    assert form.url != url, "nobody is let in without a login"
+    assert form.url != url, "the page needs a login"
     name, password = printed["user, password"].split()
     given = {"username": name, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]}
     page = session.post(form.url, given, timeout=60)

@@ -17,7 +17,7 @@ INVENTORY_URL = os.environ["INVENTORY_URL"]
 
 @asynccontextmanager
 async def lifespan(_app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    """One client per process, with its connections kept; the token is everybody's."""
+    """One client per process, with its connections kept. All processes share the token."""
     auth = M2MAuth(
         os.environ["TOKEN_ENDPOINT"],
         client_id="orders",
@@ -36,21 +36,21 @@ app = FastAPI(lifespan=lifespan)
 
 @app.get("/articles/{article}")
 async def article(request: Request, article: str) -> dict[str, Any]:
-    """How many pieces could be ordered, and which process has asked."""
+    """The number of pieces in stock, and the process that asked."""
     return {**await ask_inventory(request, "GET", f"/stock/{article}"), "worker": os.getpid()}
 
 
 @app.post("/orders/{article}")
 async def order(request: Request, article: str) -> dict[str, Any]:
-    """One piece, put aside in the inventory."""
+    """Reserves one piece in the inventory."""
     return await ask_inventory(request, "POST", f"/stock/{article}/reservations")
 
 
 async def ask_inventory(request: Request, method: str, path: str) -> dict[str, Any]:
-    """What the inventory says."""
+    """The inventory's answer."""
     try:
         answer = await request.state.inventory.request(method, path)
         answer.raise_for_status()
-    except httpx.HTTPError as error:  # that there is no token is one, too
+    except httpx.HTTPError as error:  # also raised when there is no token
         raise HTTPException(503, "The inventory does not answer.") from error
     return answer.json()  # type: ignore[no-any-return]

@@ -1,7 +1,7 @@
 """Measures the cost of the shared token: each request of the real handler processes, in DynamoDB's capacity units.
 
-Between the processes and ministack stands an edge that asks for ReturnConsumedCapacity with every request. A refused
-condition is not told there; it costs what a write of the item would (1 unit here, for a lease).
+Between the processes and ministack stands an edge that asks for ReturnConsumedCapacity with every request. DynamoDB
+does not report a refused condition; it costs as much as a write of the item (1 unit for a lease).
 """
 
 from __future__ import annotations

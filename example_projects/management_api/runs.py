@@ -53,7 +53,7 @@ class FileRecords:
 
 
 def one_process(path: str, runs: int) -> None:
-    """All that one process does."""
+    """The work of one process."""
     warnings: list[str] = []
     log = logging.Handler(logging.WARNING)
     log.emit = lambda record: warnings.append(record.getMessage())  # type: ignore[method-assign]
@@ -72,7 +72,7 @@ def warm_up() -> None:
     assert handler.ManagementClient(domain=handler.DOMAIN, token="none").users
     for name in ("m2m_auth.httpx", "m2m_auth.requests", "cryptography.hazmat.primitives.ciphers.aead"):
         importlib.import_module(name)
-    gc.freeze()  # what is here stays shared with the runs' processes
+    gc.freeze()  # objects in memory now stay shared with the runs' processes
 
 
 def main() -> None:

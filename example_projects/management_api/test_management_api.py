@@ -30,7 +30,7 @@ NO_COUNTERS = "BoundedCache(Shelf) has no atomic_increment"
 
 
 def problems(run: dict[str, Any]) -> list[str]:
-    """What a run has warned of, beside the two things that every run says of such a store."""
+    """A run's warnings, without the two that every run logs for such a store."""
     return [warning for warning in run["warnings"] if not warning.startswith((NO_LEASE, NO_COUNTERS))]
 
 
@@ -46,7 +46,7 @@ class World:
         self.tenant.trust(self.server.token_endpoint, self.server.jwks_url, self.server.base_url)
 
     def runs(self, processes: int, each: int = 1) -> list[dict[str, Any]]:
-        """What the runs answer, one after the other: so many in each of so many cold processes."""
+        """The answers of all runs, in order: ``each`` runs in each of ``processes`` cold processes."""
         quiet = {"PYTHONWARNINGS": "", "PYTHONDEVMODE": "", "PYTHONDONTWRITEBYTECODE": "", "no_proxy": "127.0.0.1"}
         settings = {"DOMAIN": self.tenant.domain, "CLIENT_ID": "action", "CLIENT_SECRET": "s3cr3t"}
         trusted = str(self.tenant.authorities)
@@ -60,11 +60,11 @@ class World:
         return [json.loads(line) for line in done.stdout.splitlines()]
 
     def store_is_full(self) -> None:
-        """From now on no write is taken."""
+        """Makes every later write fail."""
         (self._folder / "full").mkdir()
 
     def stored(self) -> bytes:
-        """All that is in the platform's store."""
+        """The content of the platform's store."""
         return (self._folder / "records").read_bytes()
 
 

@@ -31,7 +31,7 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def pizza(clock: FakeClock) -> Iterator[Addresses]:
-    """Everything at once; the pizzas are quick."""
+    """All servers, with a kitchen that bakes quickly."""
     with running(pause=0.2, clock=clock) as at:
         yield at
 
@@ -43,35 +43,35 @@ class Page:
         self._driver, self._at = driver, at
 
     def text(self, element: str) -> str:
-        """What is written there."""
+        """The text of this element."""
         return str(self._driver.find_element("id", element).text)
 
     def until(self, condition: Callable[[], object]) -> None:
-        """Waits, a little at a time."""
+        """Waits until the condition is true."""
         deadline = time.monotonic() + PATIENCE
         while not condition():
             assert time.monotonic() < deadline, self._driver.find_element("tag name", "body").text
             time.sleep(0.05)
 
     def load(self) -> str:
-        """Loads the page and waits until it is live; the fingerprint of its token."""
+        """Loads the page, waits until it is live, and returns the fingerprint of its token."""
         self._driver.get(self._at.shop)
         self.until(lambda: self.text("state") == "live" and self._driver.find_elements("css selector", "#orders tr"))
         return self.text("fingerprint")
 
     def sign_in(self, person: str) -> str:
-        """A click on a name; the fingerprint of that person's token."""
+        """Clicks a name; returns the fingerprint of that person's token."""
         self._driver.find_element("css selector", f"button[value={person}]").click()
         return self.load()
 
     def publish(self) -> str:
-        """A click on the button that tries more than the token may; what comes of it."""
+        """Clicks the button that asks for more than the token allows; returns the result."""
         self._driver.find_element("id", "publish").click()
         self.until(lambda: self.text("published"))
         return self.text("published")
 
     def problems(self) -> list[str]:
-        """What the browser complains of, besides the refusal that was asked for."""
+        """The browser's errors, without the refusal that the test causes."""
         log = [entry["message"] for entry in self._driver.get_log("browser")]
         return [message for message in log if "403 (FORBIDDEN)" not in message]
 
@@ -84,7 +84,7 @@ def mints(at: Addresses) -> dict[str, int]:
         return found
 
 
-def test_a_page_watches_with_a_token_that_can_do_nothing_else(pizza: Addresses, clock: FakeClock) -> None:
+def test_a_page_watches_with_a_token_that_allows_nothing_else(pizza: Addresses, clock: FakeClock) -> None:
     """Updates arrive; a reload reuses the token for 55 of 60 minutes; Bob has another; publishing is refused."""
     with browser() as driver:
         page = Page(driver, pizza)
@@ -138,7 +138,7 @@ def test_a_connection_that_breaks_costs_no_token(pizza: Addresses) -> None:
 
 
 def test_a_foreign_page_gets_no_token_from_the_person_who_opens_it(pizza: Addresses) -> None:
-    """Signed in at the shop, on a page of another origin: neither a fetch nor a form gets a token out."""
+    """Signed in at the shop, on a page of another origin: neither a fetch nor a form gets a token."""
     fetching = """
         const [shop, headers, done] = arguments;
         fetch(shop + "/token", { method: "POST", credentials: "include", headers })
@@ -151,8 +151,8 @@ def test_a_foreign_page_gets_no_token_from_the_person_who_opens_it(pizza: Addres
         before = mints(pizza)["shop"]
         driver.get(f"{pizza.authorization_server}/mints")  # another port is another origin
         for headers in ({"X-Requested-With": "fetch"}, {}):
-            told = driver.execute_async_script(fetching, pizza.shop, headers)
-            assert told == "blocked: Failed to fetch"
+            outcome = driver.execute_async_script(fetching, pizza.shop, headers)
+            assert outcome == "blocked: Failed to fetch"
         driver.execute_script(
             "const form = document.createElement('form'); form.method = 'POST'; form.action = arguments[0] + '/token';"
             "document.body.append(form); form.submit();",

@@ -1,7 +1,7 @@
 """Every error of m2m-auth. Each carries its facts as attributes, and none carries a secret.
 
-A :class:`TokenUnavailable` that a front door raises is also an instance of that HTTP library's own
-base error, so ``except requests.RequestException`` around a call goes on working: see :func:`also_a`.
+A :class:`TokenUnavailable` that a front door raises is also an instance of its HTTP library's base error. So
+``except requests.RequestException`` around a call still works: see :func:`also_a`.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ class TokenRequestRejected(TokenUnavailable):
 
 
 class TokenEndpointUnavailable(TokenUnavailable):
-    """The token endpoint could not be reached or is not itself: timeout, connection, 5xx, 429.
+    """The token endpoint cannot be reached or does not work: timeout, connection, 5xx, 429.
 
     Attributes:
         status: the HTTP status, or None when no response came.
@@ -129,7 +129,7 @@ class MintBudgetExhausted(TokenUnavailable):
 
 
 class CacheUnavailable(M2MAuthError):
-    """A shared cache could not do what it was asked. The engine goes on without it; calls do not fail."""
+    """An operation on a shared cache failed. The engine continues without the cache; calls do not fail."""
 
 
 _combined: dict[tuple[type, type], type[TokenUnavailable]] = {}

@@ -83,13 +83,13 @@ _log = logging.getLogger("m2m_auth")
 
 
 class _LogLine(NamedTuple):
-    """How the log says one kind of event."""
+    """The log line of one kind of event."""
 
     level: int
     topic: str
-    """Lines of one topic follow each other, such as "fails" and "works again". None of a topic is repeated."""
+    """Lines of one topic replace each other, such as "fails" and "works again". The log repeats none of them."""
     detail: str
-    """The event's field that makes another line of the same kind news."""
+    """The event's field whose change makes the log write another line of the same kind."""
     text: str
 
 
@@ -148,13 +148,13 @@ _LOG_LINES: dict[EventKind, _LogLine] = {
 
 
 class _ClientLog:
-    """What the log says of one client and audience, so that it says it once while it stays so."""
+    """The latest log lines of one client and audience, so that an unchanged state is logged once."""
 
     __slots__ = ("tokens", "topics")
 
     def __init__(self) -> None:
         self.tokens = 0
-        """How many tokens came so far."""
+        """How many tokens the client has received so far."""
         self.topics: dict[str, tuple[str, tuple[str, ...], int]] = {}
         """By topic: the kind of the latest line, its latest details, and ``tokens`` at that time."""
 
@@ -169,7 +169,7 @@ class _ClientLog:
 
 
 _client_logs: BoundedMap[tuple[str, str], _ClientLog] = BoundedMap(1024)
-"""Of the clients that are forgotten, at worst, a line is repeated."""
+"""If a client is forgotten, the log may repeat a line at worst."""
 
 
 def _client_log(event: Event) -> _ClientLog:

@@ -123,7 +123,7 @@ def test_deleted_and_expired_entries_free_their_room(store: DictStore, clock: Cl
     assert keys_of(store) == ["b", "d"]
 
 
-def test_what_outgrows_the_store_leaves_no_old_value_behind(store: DictStore) -> None:
+def test_a_value_too_large_for_the_store_leaves_no_old_value(store: DictStore) -> None:
     """A value that does not fit replaces an older one in the store, and a value that fits replaces one in memory."""
     cache = BoundedCache(store, max_value=10)
     cache.set("key", b"old", 60)
@@ -135,7 +135,7 @@ def test_what_outgrows_the_store_leaves_no_old_value_behind(store: DictStore) ->
     assert cache.get("key") is None
 
 
-def test_a_store_that_says_no_loses_nothing(store: DictStore, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_refused_set_loses_nothing(store: DictStore, caplog: pytest.LogCaptureFixture) -> None:
     """If the store's set returns False, the value is in memory, the old one is deleted, and one warning says so."""
     cache = BoundedCache(store)
     cache.set("key", b"old", 60)
@@ -156,7 +156,7 @@ def test_times_to_live_are_cut_and_whole(store: DictStore) -> None:
     assert all(isinstance(ttl, int) for _, ttl in store.sets)
 
 
-def test_text_is_what_counts_in_a_store_of_text(store: DictStore) -> None:
+def test_a_store_of_text_counts_the_text(store: DictStore) -> None:
     """max_value counts the base64 text, which is a third longer; a text that is not base64 reads as a miss."""
     cache = BoundedCache(store, max_value=8, text=True)
     cache.set("fits", b"\x00\xff" * 3, 60)
@@ -184,7 +184,7 @@ def test_ledger_and_lease_take_no_room(store: DictStore) -> None:
     assert keys_of(store) == ["token"]
 
 
-def test_a_lease_of_a_real_cache_counts_and_is_given_back() -> None:
+def test_a_lease_of_a_real_cache_counts_and_is_released() -> None:
     """Over a TokenCache the lease is in the inner cache. It takes room until its release."""
     inner = MemoryTokenCache()
     cache = BoundedCache(inner, max_entries=1)
@@ -208,7 +208,7 @@ def test_a_lease_that_was_lost_takes_no_room() -> None:
     assert inner.get("token") == b"value"
 
 
-def test_faults_of_the_store_are_told_without_its_words(store: DictStore) -> None:
+def test_faults_of_the_store_hide_its_message(store: DictStore) -> None:
     """CacheUnavailable names the store and the error's type. Entries in memory can still be read."""
     cache = BoundedCache(store, max_value=10)
     store.fault = RuntimeError("token=hunter2")
@@ -240,7 +240,7 @@ def test_limits_are_above_0(name: str) -> None:
         BoundedCache(DictStore(), **{name: 0})  # type: ignore[arg-type]
 
 
-def test_what_is_no_store_is_refused() -> None:
+def test_an_object_that_is_no_store_is_refused() -> None:
     """The message names the missing method."""
     nothing: Any = object()
     with pytest.raises(ConfigurationError, match=r"BoundedCache\(object\): it has no get\(\)\. Fix: "):

@@ -22,7 +22,7 @@ from m2m_auth.testing import CacheContract
 
 pytestmark = pytest.mark.processes
 
-ANYBODY = {"region_name": "eu-central-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+ANY_CREDENTIALS = {"region_name": "eu-central-1", "aws_access_key_id": "key", "aws_secret_access_key": "secret"}
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def memcached_port() -> Iterator[int]:
 def endpoint() -> Iterator[str]:
     """A server of DynamoDB's protocol, with a table that cachelib made."""
     with start_dynamodb() as store:
-        with_table = cachelib.DynamoDbCache("python-cache", endpoint_url=f"http://{store.address}", **ANYBODY)
+        with_table = cachelib.DynamoDbCache("python-cache", endpoint_url=f"http://{store.address}", **ANY_CREDENTIALS)
         with_table._table.meta.client.close()
         yield f"http://{store.address}"
 
@@ -96,7 +96,7 @@ class ClosingDynamoDb(CachelibTokenCache):
     """The token cache over a DynamoDbCache of one test; it closes the sockets of that DynamoDbCache."""
 
     def __init__(self, endpoint: str) -> None:
-        self._users_cache = cachelib.DynamoDbCache("python-cache", endpoint_url=endpoint, **ANYBODY)
+        self._users_cache = cachelib.DynamoDbCache("python-cache", endpoint_url=endpoint, **ANY_CREDENTIALS)
         super().__init__(self._users_cache)
 
     def close(self) -> None:

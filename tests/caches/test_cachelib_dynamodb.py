@@ -15,7 +15,7 @@ from m2m_auth.errors import CacheUnavailable
 
 pytestmark = pytest.mark.processes
 
-ANYBODY = {"region_name": "eu-central-1", "aws_access_key_id": "key", "aws_secret_access_key": "hunter2"}
+ANY_CREDENTIALS = {"region_name": "eu-central-1", "aws_access_key_id": "key", "aws_secret_access_key": "hunter2"}
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def store() -> Iterator[Store]:
 def theirs(store: Store) -> Iterator[Any]:
     """The user's cache, with a new table."""
     cache: Any = cachelib.DynamoDbCache(
-        f"table-{secrets.token_hex(4)}", endpoint_url=f"http://{store.address}", **ANYBODY
+        f"table-{secrets.token_hex(4)}", endpoint_url=f"http://{store.address}", **ANY_CREDENTIALS
     )
     yield cache
     cache._table.meta.client.close()

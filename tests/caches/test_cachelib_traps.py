@@ -59,9 +59,7 @@ def users_cache(tmp_path: Path) -> cachelib.FileSystemCache:
     return cachelib.FileSystemCache(str(tmp_path / "cache"), hash_method=hashlib.sha256)
 
 
-def test_a_planted_pickle_does_run_in_the_users_own_hands(
-    users_cache: cachelib.FileSystemCache, tmp_path: Path
-) -> None:
+def test_cachelib_itself_runs_a_planted_pickle(users_cache: cachelib.FileSystemCache, tmp_path: Path) -> None:
     """With cachelib itself the payload runs, so the next test can fail."""
     plant(tmp_path / "cache", "key", pickle.dumps(Canary(tmp_path / "canary")))
     users_cache.get("key")
@@ -137,7 +135,7 @@ def test_what_is_no_cache_is_refused() -> None:
 
 
 @pytest.mark.processes
-def test_redis_goes_round_cachelib() -> None:
+def test_redis_bypasses_cachelib() -> None:
     """A RedisCache becomes a RedisTokenCache, whose add is one command, with any prefix and client."""
     with start_valkey() as store, redis.Redis(port=store.port) as client:
         users_cache = cachelib.RedisCache(client, key_prefix="app.")
@@ -154,7 +152,7 @@ def test_a_memcached_client_that_unpickles_is_refused() -> None:
     """Clients that unpickle (pylibmc, python-memcached, libmc) are refused; the message has a URL to use instead."""
 
     class Client:
-        """A stand-in for them."""
+        """A client like these."""
 
     with pytest.raises(
         ConfigurationError, match=r"MemcachedCache\(…\).*Client.*unpickles.*Fix: .*memcached://host:port"
@@ -217,7 +215,7 @@ def test_a_counter_keeps_its_time_to_live() -> None:
     assert cache.get("count") == b"2"
 
 
-def test_faults_are_told_without_their_words() -> None:
+def test_faults_hide_their_messages() -> None:
     """Every operation raises CacheUnavailable with the cache's name and the error's type, without a secret."""
     cache = CachelibTokenCache(Broken())
     operations: list[Any] = [
@@ -234,7 +232,7 @@ def test_faults_are_told_without_their_words() -> None:
         assert caught.value.__context__ is None
 
 
-def test_swallowed_failures_are_told(users_cache: cachelib.FileSystemCache, tmp_path: Path) -> None:
+def test_swallowed_failures_are_raised(users_cache: cachelib.FileSystemCache, tmp_path: Path) -> None:
     """False from FileSystemCache, for a full or missing folder, becomes CacheUnavailable."""
     cache = CachelibTokenCache(users_cache)
     os.rename(tmp_path / "cache", tmp_path / "elsewhere")

@@ -99,7 +99,7 @@ def test_one_process_does_not_undo_anothers_fresh_start(folder: Path) -> None:
 
 @pytest.mark.processes
 @pytest.mark.loopback
-@pytest.mark.skipif(sys.version_info < (3, 13), reason="sqlite3 tells of unclosed connections since Python 3.13")
+@pytest.mark.skipif(sys.version_info < (3, 13), reason="sqlite3 warns about unclosed connections since Python 3.13")
 @pytest.mark.parametrize("fault", FAULTS)
 def test_no_connection_is_left_open(
     folder: Path, server: FakeAuthorizationServer, fault: Callable[[Path], None]

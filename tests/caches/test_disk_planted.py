@@ -227,7 +227,7 @@ def test_a_value_of_another_client_does_not_open(folder: Path) -> None:
 
 
 @pytest.mark.processes
-def test_nothing_imports_a_pickle_reader_of_ours(folder: Path) -> None:
+def test_the_disk_cache_works_without_pickle(folder: Path) -> None:
     """The disk cache works in a process in which pickle cannot load anything."""
     code = """if True:
         import pickle, sys

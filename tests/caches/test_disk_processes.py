@@ -43,7 +43,7 @@ def test_fork_with_a_used_cache(tmp_path: Path) -> None:
 
 
 @pytest.mark.processes
-def test_a_cache_that_nobody_closed(tmp_path: Path) -> None:
+def test_a_cache_that_was_never_closed(tmp_path: Path) -> None:
     """Garbage collection closes the idle connections, also of a cycle; Python 3.13 warns of open ones."""
     code = """if True:
         import gc, os, sys

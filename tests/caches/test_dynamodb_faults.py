@@ -95,7 +95,7 @@ def test_throttling_in_the_middle_of_an_increment(cache_at_edge: DynamoDBTokenCa
 
 @pytest.mark.processes
 @pytest.mark.parametrize("operation", ["get", "set", "delete"])
-def test_a_condition_that_nobody_made(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: str) -> None:
+def test_a_failed_condition_that_was_not_sent(cache_at_edge: DynamoDBTokenCache, edge: Edge, operation: str) -> None:
     """A failed condition without a condition in the request raises CacheUnavailable."""
     edge.fail("ConditionalCheckFailedException")
     with pytest.raises(CacheUnavailable, match="ConditionalCheckFailedException"):
@@ -132,7 +132,7 @@ def test_other_errors(cache_at_edge: DynamoDBTokenCache, edge: Edge, code: str, 
 
 
 @pytest.mark.processes
-def test_the_servers_words_stay_out(cache_at_edge: DynamoDBTokenCache, edge: Edge) -> None:
+def test_the_servers_message_is_not_repeated(cache_at_edge: DynamoDBTokenCache, edge: Edge) -> None:
     """A signature error quotes the session token; neither the error nor its traceback contains it."""
     quoted = f"The Canonical String should have been 'x-amz-security-token:{SECRETS['AWS_SESSION_TOKEN']}'"
     edge.fail("InvalidSignatureException", quoted)

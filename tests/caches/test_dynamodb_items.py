@@ -212,7 +212,7 @@ def test_a_table_with_another_key(endpoint: str, raw: Any, keys: list[tuple[str,
     foreign.close()
 
 
-def test_nothing_makes_a_table_unasked(endpoint: str, raw: Any) -> None:
+def test_only_create_table_makes_a_table(endpoint: str, raw: Any) -> None:
     """Without the table an operation says how to make it, and does not make it."""
     name = f"missing-{secrets.token_hex(4)}"
     missing = open_cache(endpoint, name)

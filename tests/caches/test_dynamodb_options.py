@@ -65,7 +65,7 @@ def test_a_tables_name_keeps_its_case() -> None:
         ("dynamodb://tokens?endpoint_url=http://user:secret-key@localhost", "not a URL"),
     ],
 )
-def test_a_url_that_will_not_do(url: str, said: str) -> None:
+def test_a_wrong_url(url: str, said: str) -> None:
     """A wrong URL is refused at once, with the fix and without repeating a secret."""
     with pytest.raises(ConfigurationError, match=said) as caught:
         from_url(url)
@@ -84,7 +84,7 @@ def test_a_url_that_will_not_do(url: str, said: str) -> None:
         ("tokens", {"client": object(), "region": "eu-west-1"}, "Fix: leave out region="),
     ],
 )
-def test_arguments_that_will_not_do(table: Any, options: dict[str, Any], said: str) -> None:
+def test_wrong_arguments(table: Any, options: dict[str, Any], said: str) -> None:
     """The constructor refuses wrong arguments in the same way."""
     with pytest.raises(ConfigurationError, match=said):
         DynamoDBTokenCache(table, **options)
@@ -110,7 +110,7 @@ def test_a_native_table(endpoint: str, cache: DynamoDBTokenCache) -> None:
 
 
 @pytest.mark.processes
-def test_a_resources_client_is_told_apart(endpoint: str) -> None:
+def test_a_resources_client_is_refused(endpoint: str) -> None:
     """The client of a boto3 resource is refused, since it encodes values differently; the error says what to pass."""
     table = raw_table(endpoint, TABLE, IMPATIENT)
     with closing(table.meta.client):
@@ -150,7 +150,7 @@ def test_other_boto3_objects(boto3_objects: dict[str, Any], name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("native", ["client", "table"])
-def test_a_patient_client(
+def test_a_client_with_long_timeouts(
     endpoint: str, caplog: pytest.LogCaptureFixture, config: Config | None, said: str, native: str
 ) -> None:
     """A client with long timeouts or retries causes one warning with the fix."""
@@ -170,7 +170,7 @@ def test_a_patient_client(
 
 @pytest.mark.processes
 @pytest.mark.parametrize("retries", [{"total_max_attempts": 1}, {"max_attempts": 0}])
-def test_an_impatient_client(endpoint: str, caplog: pytest.LogCaptureFixture, retries: Any) -> None:
+def test_a_client_with_short_timeouts(endpoint: str, caplog: pytest.LogCaptureFixture, retries: Any) -> None:
     """A client with short timeouts and no retries causes no warning."""
     with closing(raw_client(endpoint, Config(connect_timeout=1, read_timeout=5, retries=retries))) as client:
         DynamoDBTokenCache(TABLE, client=client)

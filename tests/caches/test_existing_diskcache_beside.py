@@ -52,7 +52,7 @@ def settings(folder: Path) -> dict[Any, Any]:
         return found
 
 
-def test_his_settings_schema_and_modes_stay(folder: Path) -> None:
+def test_the_applications_settings_schema_and_modes_stay(folder: Path) -> None:
     """Only diskcache's count of rows changes; the journal stays a write-ahead log, and modes stay the same."""
     with diskcache.Cache(str(folder)) as users_cache:
         users_cache.set("app", {"some": "thing"})
@@ -69,7 +69,7 @@ def test_his_settings_schema_and_modes_stay(folder: Path) -> None:
         assert users_cache.check() == []
 
 
-def test_his_expired_files_are_his_to_remove(folder: Path) -> None:
+def test_the_applications_expired_files_stay(folder: Path) -> None:
     """A set removes expired rows of m2m-auth and keeps the application's, whose values may be in files."""
     with diskcache.Cache(str(folder), cull_limit=0, disk_min_file_size=10) as users_cache:
         users_cache.set("app", b"x" * 1000, expire=0.001)
@@ -157,7 +157,7 @@ def test_a_planted_row_does_not_run(folder: Path, tmp_path: Path, mode: int) -> 
 
 
 @pytest.mark.parametrize("what", ["folder", "database"])
-def test_what_others_may_write_to_is_refused(folder: Path, what: str) -> None:
+def test_a_folder_that_others_may_write_to_is_refused(folder: Path, what: str) -> None:
     """A ConfigurationError with the fix; if the folder is opened up later, CacheUnavailable."""
     with diskcache.Cache(str(folder)) as users_cache:
         target = folder if what == "folder" else folder / DATABASE
@@ -169,7 +169,7 @@ def test_what_others_may_write_to_is_refused(folder: Path, what: str) -> None:
             cache.get("key")
 
 
-def test_a_spoilt_database_is_left_where_it_is(folder: Path) -> None:
+def test_a_damaged_database_is_not_moved(folder: Path) -> None:
     """No operation renames, replaces or repairs the database; each raises CacheUnavailable."""
     with diskcache.Cache(str(folder)) as users_cache:
         cache = DiskTokenCache.from_client(users_cache)

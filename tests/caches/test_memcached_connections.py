@@ -91,7 +91,7 @@ def test_an_idle_connection_is_not_trusted_for_long(lone_store: Store) -> None:
 
 
 @pytest.mark.processes
-def test_close_lets_go_of_everything(lone_store: Store) -> None:
+def test_close_closes_every_connection(lone_store: Store) -> None:
     """close() closes every connection, and the next operation opens one."""
     cache = cache_on(lone_store.port)
     with raw_client(lone_store) as client:

@@ -60,7 +60,7 @@ def use_many_connections(cache: MemcachedTokenCache, store: Store) -> None:
 
 @pytest.mark.loopback
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=OPERATIONS)
-def test_nobody_listens(operation: Callable[[MemcachedTokenCache], object]) -> None:
+def test_a_closed_port_is_an_error(operation: Callable[[MemcachedTokenCache], object]) -> None:
     """A refused connection raises CacheUnavailable: it is neither a miss nor a held lease."""
     with closing(cache_on(free_port(), timeout=0.1)) as cache:
         fails_in_time(operation, cache)
@@ -180,7 +180,7 @@ def test_a_reply_that_is_damaged(reply: bytes) -> None:
 
 
 @pytest.mark.loopback
-def test_a_reply_that_nobody_asked_for() -> None:
+def test_a_reply_without_a_request() -> None:
     """A surplus STORED is not read as the answer to the next add: the connection is closed."""
     read, spare_sent = threading.Event(), threading.Event()
     connections: list[int] = []

@@ -206,7 +206,7 @@ def test_counting_does_not_prolong_a_counter(cache: MemcachedTokenCache, store: 
     assert 90 < seconds_left(store, key) <= 101
 
 
-def test_what_is_no_counter_is_not_counted(cache: MemcachedTokenCache, key: str) -> None:
+def test_a_value_that_is_no_counter_is_not_counted(cache: MemcachedTokenCache, key: str) -> None:
     """increment raises CacheUnavailable for a value that is not a counter, and does not change it."""
     cache.set(key, b"token", 60)
     with pytest.raises(CacheUnavailable, match="non-numeric"):

@@ -84,7 +84,7 @@ class World:
         return opened
 
     def connected_cache(self, timeout: float = 0.5) -> TokenCache:
-        """One that has a connection already."""
+        """A cache object that has a connection already."""
         opened = self.cache(timeout)
         assert opened.get("m2m1.nothing") is None
         return opened

@@ -14,7 +14,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 
 @pytest.fixture(autouse=True)
 def cold_registry() -> None:
-    """A port, and with it a key, may come again: each test starts without the tokens of another."""
+    """The system may use a port, and so a key, again: each test starts without the tokens of another."""
     forget_everything()
 
 

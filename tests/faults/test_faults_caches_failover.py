@@ -46,7 +46,7 @@ class Pair:
             time.sleep(0.02)
 
     def fail_over(self, clients: FaultProxy) -> None:
-        """The primary dies, the replica is promoted, and clients are led to it."""
+        """The primary dies, the replica is promoted, and clients are directed to it."""
         self.primary.stop()
         with closing(client_of(self.replica)) as client:
             client.execute_command("REPLICAOF", "NO", "ONE")

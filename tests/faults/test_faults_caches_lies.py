@@ -69,7 +69,7 @@ def test_no_token_of_another_key_is_accepted(world: World, stored: bool) -> None
 
 
 def test_nothing_is_left_of_swapped_replies(world: World) -> None:
-    """A connection that got another's answer in the middle of a renewal does not go on one answer late."""
+    """After another's answer in the middle of a renewal, a connection does not return answers one request late."""
     caches = [world.connected_cache() for _ in AUDIENCES]
     for number in range(2 if world.kind.name == "dynamodb" else 5):
         sources = [world.source(cache, audience=name) for cache, name in zip(caches, AUDIENCES, strict=True)]

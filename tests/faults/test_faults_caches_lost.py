@@ -17,13 +17,13 @@ from m2m_auth.shared_cache.circuit_breaker import OPEN_FOR
 pytestmark = pytest.mark.processes
 
 STEPS = (("get", 1), ("add", 1), ("get", 3), ("increment", 1), ("get", 4), ("set", 1), ("delete_if", 1))
-"""An operation of a cold mint, and the how manieth of its name."""
+"""An operation of a cold mint, and its number among those with the same name."""
 STRIKES = [
     *(("refuses", step) for step in STEPS),
     *(("never replies", step) for step in STEPS if step[0] in ("add", "increment", "set", "delete_if")),
     *(("swallows all", step) for step in STEPS if step[0] in ("add", "set")),
 ]
-"""Refused, it was not carried out; without a reply it was, unknown to the caller; swallowed, it is later."""
+"""A refused operation is not carried out; one without a reply is, unknown to the caller; a swallowed one is, later."""
 
 
 class Striking:
@@ -122,7 +122,7 @@ def test_a_fault_between_two_steps_of_a_mint(world: World, fault: str, step: tup
 
 
 def test_a_server_that_was_killed_and_forgot_everything(world: World) -> None:
-    """Two processes keep the token; of three new ones the first mints, the others find its token; so at the renewal."""
+    """Two processes keep the token; the first of three new ones mints for all three. The renewal is one mint."""
     old = [world.source(world.connected_cache()) for _ in range(2)]
     first = {world.token(source).value for source in old}
     assert len(first) == world.server.mints == 1

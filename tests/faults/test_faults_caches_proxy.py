@@ -182,7 +182,7 @@ def test_swaps_the_replies_of_two_connections(proxy: FaultProxy, client: socket.
         assert proxy.swapped == 2
 
 
-def test_leads_to_another_server(proxy: FaultProxy, client: socket.socket) -> None:
+def test_redirects_to_another_server(proxy: FaultProxy, client: socket.socket) -> None:
     """Connections to the old server end; new ones lead to the new one, and are reset where there is none."""
     with EchoServer() as other:
         proxy.point_at(other.port)

@@ -129,7 +129,7 @@ def test_wait_until_ready_gives_up() -> None:
 
 
 def test_a_flight_that_never_lands() -> None:
-    """A transport hangs for good: after the flight's deadline the watcher starts another; it does not wait for ever."""
+    """A transport hangs for ever: after the flight's deadline the watcher starts another; it does not wait for ever."""
     asked, over = threading.Semaphore(0), threading.Event()
 
     def answer(request: HttpRequest) -> HttpResponse:
@@ -181,7 +181,7 @@ class HeldUp(Clock):
 
 @pytest.mark.processes
 @pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
-def test_fork_in_the_middle_of_a_look() -> None:
+def test_fork_in_the_middle_of_a_check() -> None:
     """The timer thread checks its source while another thread forks: the child watches that source too."""
     clock = HeldUp()
     source = TokenSource(

@@ -25,7 +25,7 @@ def caller(request: pytest.FixtureRequest) -> Iterator[Caller]:
 
 @pytest.fixture
 def clock() -> FakeClock:
-    """The time of client and server."""
+    """The clock of client and server."""
     return FakeClock()
 
 

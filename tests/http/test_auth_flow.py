@@ -181,7 +181,7 @@ def test_only_a_401_is_judged(status: int) -> None:
 
 
 def test_the_users_rule_sees_every_status() -> None:
-    """A rule of the user is asked about every response, and its word counts."""
+    """The user's rule is called for every response, and its result counts."""
     seen: list[int] = []
     world = World(lambda status, headers: bool(seen.append(status)) or headers.get("X-Bad") == "yes")
     world.held()
@@ -294,7 +294,7 @@ def test_a_hook_finds_the_token_by_its_header(recent: int) -> None:
     assert world.minted == {0: 2, 1: 2, 2: 3}[recent], "a token that was replaced meanwhile costs no mint"
 
 
-def test_where_the_token_may_not_go_nothing_is_asked_for() -> None:
+def test_a_forbidden_origin_causes_no_token_request() -> None:
     """The origin is checked before a token is needed, at every call."""
     world = World(allowed_origins=["https://api.example"])
     run(world.flow.attach(Request()))

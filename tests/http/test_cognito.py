@@ -139,7 +139,7 @@ def test_a_wrong_secret(caller: Caller, cognito: Cognito, api: FakeAuthorization
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        ({"client_id": "nobody"}, "invalid_client"),
+        ({"client_id": "stranger"}, "invalid_client"),
         ({"scope": "orders/admin"}, "invalid_grant"),
         ({"scope": "orders/delete"}, "invalid_scope"),
         ({"scope": "openid"}, "invalid_scope"),

@@ -94,7 +94,7 @@ def test_a_body_is_sent_again_whole(
 def test_without_a_token_no_call_goes_out(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
 ) -> None:
-    """The error is ours and the HTTP library's; each call raises a new one with its own request; it heals."""
+    """The error is ours and the HTTP library's; each call raises a new one with its own request; later it works."""
     caller.attach(caller.auth(server, clock))
     server.fail("500")
     errors = []

@@ -48,7 +48,7 @@ def test_the_parsed_url_is_there(library: Any, url: str) -> None:
     )
 
 
-def test_the_public_way_tells_the_same_origins_apart(library: Any) -> None:
+def test_the_fallback_distinguishes_the_same_origins(library: Any) -> None:
     """Without ``_uri_reference`` the public properties give a value that is equal for the same pairs of URLs."""
     parsed = [library.URL(url) for url in [*URLS, *URLS]]
     fast = [parts_of(url) for url in parsed]

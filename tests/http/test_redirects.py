@@ -87,7 +87,7 @@ def test_another_name_of_the_same_host_is_another_origin(
     assert server.mints == 1
 
 
-def test_there_and_back_again(
+def test_a_redirect_to_a_foreign_host_and_back(
     caller: Caller, server: FakeAuthorizationServer, elsewhere: FakeAuthorizationServer, api: str, auth: Any
 ) -> None:
     """After a foreign host redirects back, the call carries no token, and nothing is minted."""

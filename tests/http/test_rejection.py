@@ -46,7 +46,7 @@ def test_challenges_that_force_a_mint(
     ],
     ids=str,
 )
-def test_answers_that_do_not(
+def test_answers_that_force_no_mint(
     caller: Caller,
     server: FakeAuthorizationServer,
     api: str,

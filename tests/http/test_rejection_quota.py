@@ -12,7 +12,7 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 pytestmark = pytest.mark.loopback
 
 
-def test_an_api_that_always_says_401_does_not_burn_the_quota(
+def test_an_api_that_always_says_401_does_not_use_up_the_quota(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str, auth: Any
 ) -> None:
     """100 calls in a minute of refusals cost one forced mint; each call gets its 401."""

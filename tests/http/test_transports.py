@@ -217,7 +217,7 @@ def test_a_callable_that_fails(caller: Caller, server: FakeAuthorizationServer, 
     assert server.api_calls == []
 
 
-def test_what_is_no_transport(caller: Caller, server: FakeAuthorizationServer) -> None:
+def test_an_object_that_is_no_transport(caller: Caller, server: FakeAuthorizationServer) -> None:
     """An async client, an adapter, a string: refused when the auth is built; the message names what is accepted."""
     import httpx
 

@@ -25,7 +25,7 @@ def test_a_ban_that_follows_another_one_lasts_twice_as_long(level: int, lasts: f
 @pytest.mark.parametrize(
     ("now", "level"), [(500.0, 4), (1000.0, 4), (math.nextafter(1300.0, 0), 4), (1300.0, 0), (9999.0, 0)]
 )
-def test_five_minutes_of_peace_end_a_row(now: float, level: int) -> None:
+def test_five_minutes_without_a_ban_end_a_row(now: float, level: int) -> None:
     """At that instant, and later, the next ban is a first one again."""
     assert next_ban(ForcedMintBan(1000.0, 3), now).level == level
 

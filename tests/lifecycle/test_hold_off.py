@@ -47,12 +47,12 @@ def test_a_429_is_obeyed_with_up_to_5_s_of_jitter(asked: float, fraction: float,
     assert hold_off(failure(FailureKind.THROTTLED, 1, asked), 75.0, fraction) == hold
 
 
-def test_the_server_of_a_5xx_has_no_say() -> None:
+def test_a_5xx_does_not_set_the_pause() -> None:
     """Callers see the Retry-After of a 503, but backoff decides: only a 429 sets the time."""
     assert hold_off(failure(FailureKind.UNAVAILABLE, 1, 900.0), 75.0, 1.0) == 1.0
 
 
 @pytest.mark.parametrize(("renews_in", "hold"), [(None, 0.0), (0.0, 0.0), (30.0, 30.0), (60.0, 60.0), (86400.0, 60.0)])
-def test_our_own_budget_is_looked_at_every_minute(renews_in: float | None, hold: float) -> None:
+def test_the_clients_own_budget_is_checked_every_minute(renews_in: float | None, hold: float) -> None:
     """Until it renews, but a minute at most: an operator may raise it before."""
     assert hold_off(failure(FailureKind.BUDGET, 7, renews_in), 75.0, 1.0) == hold

@@ -119,7 +119,7 @@ LIMITS = st.none() | st.integers(1, 10_000)
 @settings(max_examples=300, deadline=None)
 @given(LIMITS, st.integers(1, 10_000), st.floats(0, 0.99), st.integers(0, 12_000), st.integers(0, 12_000))
 def test_more_mints_never_allow_more(month: int | None, hour: int, reserve: float, by_month: int, by_hour: int) -> None:
-    """Spending goes one way, and it ends exactly where a limit is reached."""
+    """After more mints never more is allowed, and exactly at a limit nothing is."""
     budget = MintBudget(per_month=month, per_hour=hour, reserve=reserve)
     order = [*Spending]
     now = budget.spending(MintCounts(month=by_month, hour=by_hour))

@@ -83,7 +83,7 @@ def test_a_method_that_needs_a_secret_says_so(method: ClientAuthentication) -> N
     assert method.credential(Secret("s")) == b"s"
 
 
-def test_methods_are_told_apart_by_name() -> None:
+def test_methods_are_distinct_by_name() -> None:
     """The method is a part of the cache key, its encoding included."""
     assert ClientSecretBasic().method == "client_secret_basic"
     assert ClientSecretBasic("raw").method == "client_secret_basic:raw"

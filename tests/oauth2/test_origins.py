@@ -113,7 +113,7 @@ def test_listed_origins_in_any_spelling() -> None:
     assert policy.check("http://10.0.0.1/") == ("http", "10.0.0.1", 80)
 
 
-def test_a_listed_http_origin_still_needs_the_second_word() -> None:
+def test_a_listed_http_origin_still_needs_allow_insecure_http() -> None:
     """allowed_origins says where, allow_insecure_http says how."""
     with pytest.raises(InsecureTransport):
         OriginPolicy(["http://api.example.com"], False).check("http://api.example.com/")
@@ -180,7 +180,7 @@ def test_any_text_is_an_origin_or_refused(url: str) -> None:
         (
             "http://[2001:db8::1]:8080/",
             None,
-            "no token was sent to http://[2001:db8::1]:8080: plain http shows it to everyone on the way. "
+            "no token was sent to http://[2001:db8::1]:8080: every machine on the way can read plain http. "
             "Fix: use https, or pass allow_insecure_http=True if the network itself is trusted",
         ),
     ],

@@ -66,7 +66,7 @@ def test_the_assertion_is_signed_and_complete(key: Any, algorithm: str) -> None:
 
 
 def test_each_assertion_is_fresh() -> None:
-    """Servers remember each jti, so that nobody can replay an assertion."""
+    """Servers remember each jti, so that an assertion cannot be replayed."""
     method = PrivateKeyJWT(pem(EC), "ES256")
     claims = [jwt.decode(assertion(method), options={"verify_signature": False}) for _ in range(50)]
     assert len({claim["jti"] for claim in claims}) == 50
@@ -100,7 +100,7 @@ def test_the_key_may_be_text_bytes_or_a_path(tmp_path: Path) -> None:
     assert by_name(methods[0]) is methods[0]
 
 
-def test_keys_algorithms_and_audiences_are_told_apart() -> None:
+def test_keys_algorithms_and_audiences_are_distinct() -> None:
     """The cache key knows the method, its algorithm and audience; the credential is the key's digest."""
     one, other = PrivateKeyJWT(pem(RSA)), PrivateKeyJWT(pem(RSA), "PS256")
     third = PrivateKeyJWT(pem(RSA), audience="https://a.example")

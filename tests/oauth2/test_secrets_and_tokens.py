@@ -74,7 +74,7 @@ def test_the_authorization_header_is_a_str_with_a_silent_repr() -> None:
     assert repr({"Authorization": header}) == "{'Authorization': 'Bearer …'}"
 
 
-def test_a_token_tells_what_it_is() -> None:
+def test_the_attributes_of_a_token() -> None:
     """Every public attribute."""
     one = token()
     assert (one.value, one.token_type, one.scope) == (CANARY, "Bearer", "a b")

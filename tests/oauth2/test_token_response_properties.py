@@ -87,7 +87,7 @@ def test_retry_after_is_never_negative_nor_longer_than_an_hour(headers: dict[str
 @settings(max_examples=300, deadline=None)
 @given(st.text(alphabet="0123456789 ,:;+-.GMTWedOct\u0660\x00\n", max_size=40))
 def test_any_date_like_text_is_a_time_or_nothing(text: str) -> None:
-    """The standard library's date parser raises many things for many texts; none gets out."""
+    """The standard library's date parser raises many exceptions for many texts; none of them reaches the caller."""
     for name in ("retry-after", "x-ratelimit-reset", "auth0-client-quota-limit"):
         wait = retry_after({name: text}, 1.7e9)
         assert wait is None or 0 <= wait <= 3600

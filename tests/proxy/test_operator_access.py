@@ -205,7 +205,7 @@ def test_a_body_that_is_no_form(operator: Operator, body: bytes) -> None:
 @pytest.mark.parametrize(
     ("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 303), ("none", 303)]
 )
-def test_a_form_from_elsewhere(operator: Operator, site: str, status: int) -> None:
+def test_a_form_of_another_site(operator: Operator, site: str, status: int) -> None:
     """A form that the browser marks as sent by another site is refused, even with the right token."""
     assert log_in(operator, headers={"Sec-Fetch-Site": site}).status == status
 

@@ -170,7 +170,7 @@ def test_a_body_beyond_the_cap(server: FakeAuthorizationServer) -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "status", "told"),
+    ("error", "status", "expected"),
     [
         ("invalid_scope", 400, "invalid_scope"),
         ("invalid_target", 400, "invalid_target"),
@@ -179,12 +179,12 @@ def test_a_body_beyond_the_cap(server: FakeAuthorizationServer) -> None:
     ],
 )
 def test_the_upstream_s_own_errors(
-    ask: Asking, server: FakeAuthorizationServer, error: str, status: int, told: str
+    ask: Asking, server: FakeAuthorizationServer, error: str, status: int, expected: str
 ) -> None:
     """§5.2's codes are passed on with the proxy's own words; any other code becomes a 503."""
     server.fail("oauth_error", error=error, description="internal words of the upstream's")
     got = ask.token()
-    assert (got.status, got.error) == (status, told)
+    assert (got.status, got.error) == (status, expected)
     assert b"internal words" not in got.body
 
 

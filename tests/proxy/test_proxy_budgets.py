@@ -146,7 +146,7 @@ def test_a_transport_that_fails(server: FakeAuthorizationServer) -> None:
     """If the transport fails, the answer is 503, no mint is counted, and the place among the calls is free again."""
 
     def transport(request: HttpRequest) -> HttpResponse:
-        raise TransportError("nobody listens")
+        raise TransportError("no server listens")
 
     config = own_secrets(server, max_upstream_calls=1, vendors={ACME: vendor(scopes=("a", "b", "c"))})
     with running(config, transport=transport) as (proxy, ask):
@@ -155,7 +155,7 @@ def test_a_transport_that_fails(server: FakeAuthorizationServer) -> None:
 
 
 @pytest.mark.loopback
-def test_the_ledger_tells_periods_apart(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+def test_the_ledger_separates_periods(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """Hour, day and month by UTC, the last 24 hours hour by hour, and a projection once the month is old enough."""
     server.lifetime = 600
     with running(own_secrets(server), clock=clock) as (proxy, ask):
@@ -225,12 +225,12 @@ def test_the_shared_cache_holds_no_names(server: FakeAuthorizationServer) -> Non
     cache = RecordingCache()
     with running(kept_secrets(server, cache=cache)) as (proxy, ask):
         token = ask.token().token
-        assert ask.token("nobody", "guessed").status == 401
+        assert ask.token("stranger", "guessed").status == 401
         assert proxy.ledger.report()
     seen = repr(cache.written)
     assert "m2m1.pv." in seen
     assert "m2m1.pt." in seen
-    for clear in (ACME, "bolt", "nobody", "127.0.0.1", "guessed", RIGHT, token):
+    for clear in (ACME, "bolt", "stranger", "127.0.0.1", "guessed", RIGHT, token):
         assert clear not in seen
 
 
@@ -322,7 +322,7 @@ def test_an_allowance_is_exact_among_threads() -> None:
 
 
 @pytest.mark.loopback
-def test_nothing_of_it_shows_a_secret(server: FakeAuthorizationServer) -> None:
+def test_no_repr_shows_a_secret(server: FakeAuthorizationServer) -> None:
     """No repr of the proxy, its configuration or a report shows the pepper, a verifier or a secret."""
     with running(own_secrets(server)) as (proxy, ask):
         assert ask.token().status == 200
@@ -373,7 +373,7 @@ class CountingCache(MemoryTokenCache):
 
 @pytest.mark.loopback
 @pytest.mark.parametrize("planted", [b"9" * 5000, b"{", b'{"a": [Infinity]}', b"[" * 50_000, b"\xff", b"-1"])
-def test_what_others_plant_in_the_cache(server: FakeAuthorizationServer, planted: bytes) -> None:
+def test_foreign_values_in_the_cache(server: FakeAuthorizationServer, planted: bytes) -> None:
     """Foreign values under the keys of counts and totals count as nothing, and break no request and no report."""
     cache = Planted(planted)
     with running(own_secrets(server, cache=cache)) as (proxy, ask):

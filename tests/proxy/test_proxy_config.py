@@ -96,7 +96,7 @@ def test_a_whole_file(folder: Path) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-def test_a_mistake_is_told_with_its_line(folder: Path) -> None:
+def test_a_mistake_is_reported_with_its_line(folder: Path) -> None:
     """File, line, key and fix; and never a secret."""
     for old, new, line, words in [
         ("max_entries", "max_entrys", 5, ["'max_entrys'", "did you mean 'max_entries'"]),
@@ -235,7 +235,7 @@ def test_a_vendor_s_name(folder: Path) -> None:
         assert not (folder / "vendors.json").exists()
 
 
-def test_a_vendors_file_that_is_not_ours(folder: Path) -> None:
+def test_an_invalid_vendors_file(folder: Path) -> None:
     """Another pepper, another format or missing permissions are errors at the start."""
     file = write(folder, 'pepper = { file = "pepper" }')
     add_vendor(file, "acme")
@@ -323,7 +323,7 @@ def test_the_application(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         assert [status[:3] for status in statuses] == ["200", "413", "200", "413"]
 
 
-def test_paths_of_ones_own(folder: Path) -> None:
+def test_other_paths(folder: Path) -> None:
     """The operator's page and the metrics are at the configured paths only."""
     file = write(
         folder, GOOD.replace("trusted_proxies = 1", 'operator_path = "/in/page"\nmetrics_path = "/in/metrics"')

@@ -65,7 +65,7 @@ def test_a_vended_token_is_good_for_min_validity(
 
 
 @pytest.mark.loopback
-def test_when_nothing_is_left_and_nobody_renews(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+def test_when_nothing_is_left_and_no_renewal_succeeds(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """In an outage the token is served while enough of it is left; after that the answer is 503."""
     with running(own_secrets(server), clock=clock) as (_, ask):
         assert ask.token().status == 200
@@ -115,7 +115,7 @@ def test_tokens_too_short_for_the_promise(server: FakeAuthorizationServer, clock
 
 
 @pytest.mark.loopback
-def test_min_validity_of_ones_own(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+def test_a_larger_min_validity(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """A larger ``min_validity`` serves clients with a larger margin."""
     with running(own_secrets(server, min_validity=600.0), clock=clock) as (_, ask):
         first = ask.token().token

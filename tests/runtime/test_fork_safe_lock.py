@@ -1,4 +1,4 @@
-"""``ForkSafeLock``: excludes threads, and is free in a forked child whoever held it."""
+"""``ForkSafeLock``: excludes threads, and is free in a forked child, whichever thread held it."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_a_program_with_fork_hooks_may_use_a_cache_in_them() -> None:
     assert done.stdout.split() == ["used", "used"]
 
 
-def test_it_is_let_go_with_its_owner() -> None:
+def test_a_lock_is_freed_with_its_owner() -> None:
     """The list of what a fork renews keeps no lock alive."""
     import weakref
 

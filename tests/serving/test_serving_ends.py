@@ -35,7 +35,7 @@ class TestWsgi(ServingContract):
 
     @pytest.fixture
     def base_url(self, on_waitress: str) -> str:
-        """Where it is."""
+        """The service's URL."""
         return on_waitress
 
 
@@ -53,7 +53,7 @@ class TestGunicorn(ServingContract):
 
     @pytest.fixture
     def base_url(self, on_gunicorn: str) -> str:
-        """Where it is."""
+        """The service's URL."""
         return on_gunicorn
 
 
@@ -78,7 +78,7 @@ class TestAsgi(ServingContract):
 
     @pytest.fixture
     def base_url(self, on_uvicorn: str) -> str:
-        """Where it is."""
+        """The service's URL."""
         return on_uvicorn
 
 
@@ -190,7 +190,7 @@ def test_a_length_that_is_no_number_reads_nothing() -> None:
     assert answered == ["200 OK"] * len(lengths)
 
 
-def test_neither_request_nor_answer_show_themselves() -> None:
+def test_reprs_show_no_content() -> None:
     """Their reprs land in logs and error reports: no header, no body, no query."""
     request = Request(
         method="POST",

@@ -71,7 +71,7 @@ def test_objects_show_aliases_only() -> None:
 
 
 def test_the_kind_of_a_problem() -> None:
-    """Programs tell problems apart by their kind; each kind that a reader may find is here."""
+    """Programs distinguish problems by their kind; this test has an example of each kind."""
     kinds = {
         "shape": {"CLIENTS": []},
         "unknown_key": client(SCOPES="a"),

@@ -12,7 +12,7 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
 @pytest.fixture(autouse=True)
 def cold_registry() -> None:
-    """A port, and with it a key, may come again: each test starts without the tokens of another."""
+    """The system may use a port, and so a key, again: each test starts without the tokens of another."""
     forget_everything()
 
 
@@ -33,6 +33,6 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def timed_server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
-    """A fake authorization server that lives by ``clock``; its tokens live 3600 s."""
+    """A fake authorization server on ``clock``; its tokens live 3600 s."""
     with FakeAuthorizationServer(clock=clock) as running:
         yield running

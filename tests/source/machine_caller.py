@@ -23,7 +23,7 @@ WHOLE = 10.0
 
 
 class Taken(NamedTuple):
-    """How wrong the host's clocks were when it took a token in hand."""
+    """How wrong the host's clocks were when it took a token over."""
 
     held: HeldToken
     at: float
@@ -143,7 +143,7 @@ class Caller:
                 if flight is not None:
                     flight.wait(30)
 
-    # what it is held to
+    # the checks
 
     def _good(self, token: AccessToken, began: float) -> None:
         """The token is not expired and of this caller's key. ``began``: a flight's waits do not count."""
@@ -155,7 +155,7 @@ class Caller:
         assert overrun < self._tolerance(token) + 1e-3, f"a token that expired {overrun} s ago"
 
     def _tolerance(self, token: AccessToken) -> float:
-        """For how long an expired token may pass for a good one, by what no process on this host can know.
+        """How long a process on this host may take an expired token for a good one, since it cannot know better.
 
         A token from a host whose clock was ahead looks younger than it is, by the difference; if it seems to come
         from the future, it is trusted for M at a time. A host that was suspended notices by its wall clock alone.
@@ -171,7 +171,7 @@ class Caller:
         return by_skew * (ahead > 0) + unnoticed
 
     def _left(self) -> float:
-        """Seconds that the token in hand is good for, at least; negative where nothing can be said."""
+        """Seconds that the held token is good for, at least; negative where nothing can be said."""
         taken = self.taken
         if taken is None or self._engine.state.held is not taken.held:
             return -1.0
@@ -182,7 +182,7 @@ class Caller:
         return issued.expires - self.world.now - behind
 
     def _due(self) -> int:
-        """How many mints the next call may cause: one, if the token in hand is in its last quarter or gone."""
+        """How many mints the next call may cause: one, if the held token is in its last quarter or missing."""
         taken = self.taken
         if taken is None or self._engine.state.held is not taken.held or self._left() < 0:
             return 1

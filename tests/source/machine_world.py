@@ -1,7 +1,7 @@
 """A small world for the state machine: true time, hosts with clocks of their own, and one authorization server.
 
 Nothing in it runs by itself. Time passes when a rule says so, when a flight polls for a lease, while the server takes
-its time, and with each operation of a slow cache; so every run can be had again.
+its time, and with each operation of a slow cache; so every run can be repeated.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class HostClock(FakeClock):
 
 
 class Issued(NamedTuple):
-    """What the server knows of a token."""
+    """The server's record of a token."""
 
     audience: str
     secret: str
@@ -99,7 +99,7 @@ HOLDS = {"429": RETRY_AFTER, "invalid_client": 30.0}
 
 
 class Server:
-    """The authorization server. It lives by true time, and keeps the record that the checks compare with."""
+    """The authorization server. It uses true time, and keeps the record that the checks compare with."""
 
     def __init__(self, world: World, lifetime: float) -> None:
         self.world, self.lifetime = world, lifetime
@@ -109,7 +109,7 @@ class Server:
         """It gives the same token again while half of its life is left."""
         self.accepted = {"secret-0"}
         self.watchful = False
-        """It holds the whole fleet, as one, to the pause after each failure."""
+        """True: a request of any process during the pause after a failure is a broken promise."""
         self.pauses: dict[tuple[str, str], float] = {}
         self.tokens: dict[str, Issued] = {}
         self.latest: dict[tuple[str, str], str] = {}

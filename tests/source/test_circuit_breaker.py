@@ -32,7 +32,7 @@ class NoLease(SharedMemory):
     capabilities = Capabilities(atomic_add=False, atomic_increment=False)
 
 
-def test_what_a_cache_lacks_is_said_once(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_missing_capability_is_logged_once(clock: FakeClock, caplog: pytest.LogCaptureFixture) -> None:
     """One warning per gap and cache, however many sources use it."""
     cache, server = NoLease(), ScriptedServer()
     with caplog.at_level("WARNING", "m2m_auth"):

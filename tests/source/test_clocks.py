@@ -15,7 +15,7 @@ pytestmark = pytest.mark.loopback
 
 
 def hosts(server: FakeAuthorizationServer, *clocks: FakeClock) -> list[TokenSource]:
-    """One source per clock, on one shared cache that lives by the first one's monotonic clock."""
+    """One source per clock, on one shared cache that uses the first one's monotonic clock."""
     store = ClockedStore(clocks[0].monotonic)
     return [source(server, clock=clock, cache=store.beside()) for clock in clocks]
 
@@ -61,7 +61,7 @@ def test_a_skewed_clock_changes_nothing_inside_a_process(
     assert timed_server.token_requests == 1
 
 
-def test_a_token_from_the_future_is_told(timed_server: FakeAuthorizationServer, clock: FakeClock) -> None:
+def test_a_token_from_the_future_is_reported(timed_server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """A host whose clock is behind sees a token minted in its future: it uses it, and says so."""
     events: list[Event] = []
     store = ClockedStore(clock.monotonic)

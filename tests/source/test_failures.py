@@ -327,7 +327,7 @@ def test_narrower_scope_is_an_event_or_an_error(clock: FakeClock) -> None:
         source_on(server, clock, scope="a b", policy=RenewalPolicy(require_scope=True)).token()
 
 
-def test_a_transport_gone_wild_is_an_error_without_its_words(clock: FakeClock) -> None:
+def test_any_exception_of_a_transport_is_an_error_without_its_message(clock: FakeClock) -> None:
     """Any exception of a user's transport becomes TokenUnavailable; its message might hold a secret."""
     server = ScriptedServer()
     server.down = RuntimeError("leaks s3cr3t-s3cr3t")

@@ -74,7 +74,7 @@ def test_another_token_is_not_touched(
     assert [event.kind for event in events].count("rejected") == 1
 
 
-def test_a_young_token_causes_no_mint_and_a_bar_that_doubles(
+def test_a_young_token_causes_no_mint_and_a_ban_that_doubles(
     it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock, events: list[Event]
 ) -> None:
     """An API that refuses every new token: 60 s without a forced mint, then 120, 240, 300 and 300 s."""

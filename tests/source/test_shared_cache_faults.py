@@ -20,7 +20,7 @@ from m2m_auth.testing import FakeAuthorizationServer, FakeClock, FaultyCache
 
 @pytest.fixture
 def store(clock: FakeClock) -> ClockedStore:
-    """A shared cache that lives by the fake clock."""
+    """A shared cache on the fake clock."""
     return ClockedStore(clock.monotonic)
 
 
@@ -151,7 +151,7 @@ def test_a_rounded_lease_is_no_lie(
 
 
 @pytest.mark.loopback
-def test_our_lease_is_given_back(timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore) -> None:
+def test_the_lease_is_released(timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore) -> None:
     """After a mint, and after a failed one, the next process need not wait."""
     it = source(timed_server, clock=clock, cache=store)
     it.token()
@@ -232,7 +232,7 @@ def test_a_dead_cache_is_left_alone(
 
 
 @pytest.mark.loopback
-def test_without_a_lease_a_process_mints_seldom(
+def test_without_a_lease_a_process_mints_rarely(
     timed_server: FakeAuthorizationServer, clock: FakeClock, store: ClockedStore
 ) -> None:
     """The cache is down for a day: a process renews about once per lifetime all the same, not once per call."""

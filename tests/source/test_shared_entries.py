@@ -19,7 +19,7 @@ pytestmark = pytest.mark.loopback
 
 @pytest.fixture
 def store(clock: FakeClock) -> ClockedStore:
-    """A shared cache that lives by the fake clock."""
+    """A shared cache on the fake clock."""
     return ClockedStore(clock.monotonic)
 
 

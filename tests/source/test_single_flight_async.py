@@ -228,7 +228,7 @@ def test_the_held_token_without_a_task_switch(server: FakeAuthorizationServer, b
 
 
 @pytest.mark.loopback
-def test_gather_without_anyio_in_the_callers_hands(server: FakeAuthorizationServer, backend: str) -> None:
+def test_callers_need_no_anyio(server: FakeAuthorizationServer, backend: str) -> None:
     """Callers use plain asyncio or plain trio, without anyio."""
     it = source(server)
     run: Callable[..., Any]

@@ -1,4 +1,4 @@
-"""One process, many threads: one mint; and one key's trouble is not another's."""
+"""One process, many threads: one mint; and a problem with one key does not affect another."""
 
 from __future__ import annotations
 
@@ -250,9 +250,7 @@ def test_a_token_at_interpreter_shutdown(server: FakeAuthorizationServer, cache:
 
 @pytest.mark.loopback
 @pytest.mark.parametrize("wild", [SystemExit, KeyboardInterrupt, GeneratorExit])
-def test_a_transport_that_raises_what_nobody_catches(
-    server: FakeAuthorizationServer, wild: type[BaseException]
-) -> None:
+def test_a_transport_that_raises_a_base_exception(server: FakeAuthorizationServer, wild: type[BaseException]) -> None:
     """SystemExit, gevent's Timeout and the like are a failed attempt, recorded as such: not a storm of flights."""
     calls: list[HttpRequest] = []
 

@@ -1,11 +1,11 @@
 """Any interleaving of calls, expiries, clock jumps, cache loss, outages, rotations and rejections.
 
 Three processes on three hosts, and a fourth that asks for another audience, share one store and one authorization
-server. Each call is held to its promises in ``machine_caller.py``, against what the server knows, by true time:
+server. Each call is checked in ``machine_caller.py``, against what the server knows, by true time:
 
 - never an expired token, nor one of another audience; what may pass unnoticed between clocks that differ is computed
   in ``Caller._tolerance``;
-- a good token in hand is always served: ``token()`` does not raise;
+- a good held token is always served: ``token()`` does not raise;
 - mints: a call causes one at most, and only where the process holds no good token or is in the last quarter of its
   life (``W = L/4``); ``renew()`` allows one more. So a process mints at most ``1 + t/(0.75 L)`` tokens in ``t``
   seconds, plus one per restart, forced renewal and accepted rejection; a server that renews nothing is asked at E-W,
@@ -100,7 +100,7 @@ class Fleet(Faults):
         if caller.reject(token):
             self.out.add(token.value)
             assert not young, "its API refuses new tokens"
-            assert now >= self.banned_until.get(state, now), "an API that refuses every token burns the quota"
+            assert now >= self.banned_until.get(state, now), "an API that refuses every token uses up the quota"
         elif young and free:
             self.banned_until[state] = now + 60 - 1e-3
 
@@ -173,7 +173,7 @@ class Fleet(Faults):
         self.world.advance(4000)
         for caller in self.callers:
             token = caller.call()
-            assert token is not None or self.budget is not None, "it has stopped for good"
+            assert token is not None or self.budget is not None, "it has stopped for ever"
         self.promises()
         forget_everything()
 
@@ -193,7 +193,7 @@ class TestFleet(Fleet.TestCase):
 
 
 def test_a_suspended_host_fails_fast_in_an_outage() -> None:
-    """The machine found it: pauses are monotonic, so a host that slept saw no pause and sent request after request."""
+    """Found by the state machine: pauses are monotonic, so a suspended host saw no pause and kept sending requests."""
     clock, server = FakeClock(), ScriptedServer()
     source = source_on(server, clock)
     source.token()

@@ -53,11 +53,11 @@ def test_a_hit_in_the_far_tier_is_put_into_the_nearer(fleet: Fleet) -> None:
     token = fleet.process("b").token()
     reads = fleet.far_reads()
     assert fleet.process("b").token() == token
-    assert fleet.far_reads() == reads, "the network was asked though the disk knows"
+    assert fleet.far_reads() == reads, "the far cache was read though the near one has the token"
     assert len(fleet.server.minted) == 1
 
 
-def test_what_is_near_lives_as_long_as_the_token(fleet: Fleet, clock: FakeClock) -> None:
+def test_a_near_copy_lives_as_long_as_the_token(fleet: Fleet, clock: FakeClock) -> None:
     """The copy's time to live is what is left of the token's life, so an expired one is never found there."""
     fleet.process("a").token()
     clock.advance(600)
@@ -83,7 +83,7 @@ def test_a_renewal_by_another_host_is_adopted(fleet: Fleet, clock: FakeClock) ->
     assert len(fleet.server.minted) == 2
 
 
-def test_while_it_is_fresh_nothing_is_asked(fleet: Fleet, clock: FakeClock) -> None:
+def test_a_fresh_token_reads_no_tier(fleet: Fleet, clock: FakeClock) -> None:
     """No polling: a fleet of fresh tokens does nothing."""
     source = fleet.process("a")
     source.token()
@@ -94,7 +94,7 @@ def test_while_it_is_fresh_nothing_is_asked(fleet: Fleet, clock: FakeClock) -> N
     assert len(fleet.far.calls) == calls
 
 
-def test_the_near_tier_stands_in_for_the_far_one(fleet: Fleet, clock: FakeClock) -> None:
+def test_the_near_tier_replaces_a_failed_far_one(fleet: Fleet, clock: FakeClock) -> None:
     """With the far cache down a host's processes still share one mint, and its counts; later the fleet is one again."""
     fleet.far.down = True
     sources = [fleet.process("a") for _ in range(5)]
@@ -176,7 +176,7 @@ def test_a_hold_that_is_shared_ends_in_time(fleet: Fleet, clock: FakeClock) -> N
 
 
 def test_a_rejected_token_is_replaced_by_the_far_one(fleet: Fleet, clock: FakeClock) -> None:
-    """A 401 on one host: the tombstone and the new token are far; another host with the old copy near adopts it."""
+    """After a 401 on one host, another one with the old token near by adopts the new token from the far tier."""
     first, second = fleet.process("a"), fleet.process("b")
     old = first.token()
     assert second.token() == old
@@ -203,7 +203,7 @@ def test_a_failure_is_known_from_the_far_tier_only(fleet: Fleet, clock: FakeCloc
 
 
 def test_every_tier_is_sealed(fleet: Fleet) -> None:
-    """The token is in clear in neither."""
+    """Neither tier has the token in the clear."""
     value = fleet.process("a").token().value
     inner: Any = fleet.far._inner
     stored = [*inner.entries.values(), *fleet.nears["a"].entries.values()]
@@ -222,7 +222,7 @@ def test_every_tier_is_sealed(fleet: Fleet) -> None:
         (("redis://127.0.0.1:1", "memory:"), "name the nearest tier first"),
     ],
 )
-def test_what_is_no_tier_is_explained(tiers: tuple[object, ...], words: str) -> None:
+def test_a_wrong_tier_is_explained(tiers: tuple[object, ...], words: str) -> None:
     """Bad input is an error at once."""
     with pytest.raises(ConfigurationError, match=words):
         TieredCache(*tiers)

@@ -36,7 +36,7 @@ class CommandsContract:
         raise NotImplementedError
 
     def forget(self) -> None:
-        """From now on this process knows what a new one knows."""
+        """Makes this process forget everything that a new one does not know."""
         raise NotImplementedError
 
     @pytest.fixture

@@ -14,7 +14,7 @@ from m2m_auth.serving import Answer, Request, wsgi
 from m2m_auth.values import as_dict, replace
 
 MAX_BODY = 1000
-"""With which the ends under test are made."""
+"""The limit with which the applications under test are made."""
 
 
 class Echo:

@@ -66,7 +66,7 @@ def test_an_hour_of_outage_with_short_tokens(name: str, log: pytest.LogCaptureFi
     assert shown(log) == ["no new", "serving token", "minted token"]
 
 
-def test_an_outage_that_changes_its_face(name: str, log: pytest.LogCaptureFixture) -> None:
+def test_an_outage_with_alternating_causes(name: str, log: pytest.LogCaptureFixture) -> None:
     """Two causes by turns are two lines, not a line at each turn."""
     emitter = EventEmitter(name, None)
     for number in range(10_000):

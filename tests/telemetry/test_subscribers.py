@@ -27,7 +27,7 @@ def test_all_of_calls_each_one() -> None:
 
 
 def test_all_of_serves_a_source() -> None:
-    """Two lists hear the same events of a real source."""
+    """Two lists receive the same events of a real source."""
     first: list[Event] = []
     second: list[Event] = []
     source_on(SlowServer(FakeClock()), all_of(first.append, second.append)).token()

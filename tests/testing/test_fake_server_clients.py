@@ -50,7 +50,7 @@ def test_client_authentication_and_body_forms(server: FakeAuthorizationServer, s
     ("auth", "parameters", "status", "error"),
     [
         (("client", "wrong"), {}, 401, "invalid_client"),
-        (("nobody", "secret"), {}, 401, "invalid_client"),
+        (("stranger", "secret"), {}, 401, "invalid_client"),
         (None, {}, 401, "invalid_client"),
         (None, {"client_id": "client"}, 401, "invalid_client"),
         (CLIENT, {"client_secret": "secret"}, 400, "invalid_request"),

@@ -118,9 +118,9 @@ def test_expiry_and_revocation() -> None:
         assert not server.is_active("foreign")
         four = ask(server).json()["access_token"]
         clock.jump_wall(3600)
-        assert server.is_active(four), "the server is another machine: our wrongly set clock is not its"
+        assert server.is_active(four), "the server is another machine: the client's wrong clock does not affect it"
         clock.suspend(10)
-        assert not server.is_active(four), "time goes on at the server while we are suspended"
+        assert not server.is_active(four), "time goes on at the server while the client is suspended"
         with pytest.raises(ValueError, match="not issued by this server") as caught:
             server.revoke("foreign")
         assert "foreign" not in str(caught.value)

@@ -41,7 +41,7 @@ def cors(answer: Answer) -> dict[str, str]:
 
 @pytest.mark.loopback
 def test_a_page_of_a_listed_origin_reads_its_token(shop: Shop) -> None:
-    """The exact origin comes back, with credentials allowed, and caches are told that answers differ by origin."""
+    """The exact origin comes back, with credentials allowed; ``Vary`` says that answers differ by origin."""
     answer = shop.ask()
     token_of(answer)
     assert cors(answer)["Access-Control-Allow-Origin"] == SHOP
@@ -74,7 +74,7 @@ FOREIGN = {
     "two of them": f"{SHOP}, {SHOP}",
     "one of two": f"{SHOP}, https://evil.example",
     "a list": f"{SHOP} https://evil.example",
-    "everybody": "*",
+    "every origin": "*",
     "nothing": "",
     "a dot at the end": f"{SHOP}.",
 }

@@ -32,13 +32,13 @@ def server(clock: FakeClock) -> Iterator[FakeAuthorizationServer]:
 
 
 @pytest.mark.loopback
-def test_nobody_known_gets_nothing(server: FakeAuthorizationServer, clock: FakeClock) -> None:
+def test_an_unknown_caller_gets_nothing(server: FakeAuthorizationServer, clock: FakeClock) -> None:
     """401 with a challenge that makes no browser ask for a password; the page of a listed origin may read it.
 
     ``str`` of an anonymous user's key is the same for all anonymous users, so it names no caller.
     """
-    for nobody in [None, "", Caller(""), " ", "None", "AnonymousUser", Caller("None", "token")]:
-        answer = Shop(server, clock, caller=lambda _, name=nobody: name).ask()
+    for unknown in [None, "", Caller(""), " ", "None", "AnonymousUser", Caller("None", "token")]:
+        answer = Shop(server, clock, caller=lambda _, name=unknown: name).ask()
         assert error_of(answer) == (401, "access_denied")
         headers = dict(answer.headers)
         assert headers["WWW-Authenticate"] == "Session"
@@ -98,7 +98,7 @@ def test_scopes_may_depend_on_the_caller(server: FakeAuthorizationServer, clock:
     shop = Shop(server, clock, scopes=allowed.get)
     assert document(shop.ask("cook", PUBLISH))["scope"] == PUBLISH
     assert error_of(shop.ask("ada", PUBLISH)) == (400, "invalid_scope")
-    assert error_of(shop.ask("somebody", SUBSCRIBE)) == error_of(shop.ask("somebody", None)) == (403, "access_denied")
+    assert error_of(shop.ask("guest", SUBSCRIBE)) == error_of(shop.ask("guest", None)) == (403, "access_denied")
     with pytest.raises(ConfigurationError, match=r"scopes is empty.*check\(caller\)"):
         shop.vendor.check()
     shop.vendor.check("cook")
@@ -109,7 +109,7 @@ def test_scopes_may_depend_on_the_caller(server: FakeAuthorizationServer, clock:
 
 ADDRESSES: dict[str, tuple[int, str, str | None, str | None]] = {
     "the peer": (0, "192.0.2.7", None, "address 192.0.2.7"),
-    "a header that nobody asked for": (0, "192.0.2.7", "10.0.0.1", "address 192.0.2.7"),
+    "an unexpected header": (0, "192.0.2.7", "10.0.0.1", "address 192.0.2.7"),
     "one proxy": (1, "10.0.0.1", "192.0.2.7", "address 192.0.2.7"),
     "what the client wrote is further left": (1, "10.0.0.1", "6.6.6.6, 192.0.2.7", "address 192.0.2.7"),
     "two proxies": (2, "10.0.0.1", "6.6.6.6, 192.0.2.7, 10.0.0.2", "address 192.0.2.7"),
@@ -317,7 +317,7 @@ def test_workers_that_share_a_cache_count_together(
 
 
 @pytest.mark.loopback
-def test_a_closed_vendor_lets_go_of_the_caps_cache_and_may_be_used_again(
+def test_a_closed_vendor_closes_the_caps_cache_and_works_again(
     server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path
 ) -> None:
     """``close()`` leaves no connection; a later request is counted as before."""
@@ -342,7 +342,7 @@ def test_a_closed_vendor_lets_go_of_the_caps_cache_and_may_be_used_again(
 def test_two_vendors_with_functions_for_scopes_do_not_count_together(
     server: FakeAuthorizationServer, clock: FakeClock, tmp_path: Path
 ) -> None:
-    """Two vendors with different names count apart, and a new allow-list does not reset a count."""
+    """Two vendors with different names count separately, and a new allow-list does not reset a count."""
     cache = f"disk:{tmp_path}/counts"
     shops = [Shop(server, clock, per_hour=1, cache=cache, name=name, scopes=lambda _: SUBSCRIBE) for name in "ab"]
     assert [shop.ask().status for shop in shops] == [200, 200]

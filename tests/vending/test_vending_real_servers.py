@@ -12,7 +12,7 @@ from m2m_auth.vending import TokenVendor
 pytestmark = pytest.mark.processes
 
 
-def test_real_servers_narrow_and_keep_callers_apart(real_server: AuthorizationServer) -> None:
+def test_real_servers_narrow_and_separate_callers(real_server: AuthorizationServer) -> None:
     """A client with read and write: a vended token is for read alone, the server says; two callers, two mints."""
     vendor = TokenVendor(
         lambda narrowed: narrowed.source(real_server.token_endpoint, "client", "secret"),
@@ -29,5 +29,5 @@ def test_real_servers_narrow_and_keep_callers_apart(real_server: AuthorizationSe
         session.trust_env = False
         headers = {"Authorization": real_server.introspection_authorization}
         form = {"token": ada["access_token"]}
-        told = session.post(real_server.introspection_url, form, headers=headers, timeout=60).json()
-    assert (told["active"], told["scope"]) == (True, "read")
+        answer = session.post(real_server.introspection_url, form, headers=headers, timeout=60).json()
+    assert (answer["active"], answer["scope"]) == (True, "read")

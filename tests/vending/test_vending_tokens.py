@@ -229,7 +229,7 @@ def test_tokens_that_are_no_jwt_pass(shop: Shop, value: str) -> None:
 
 
 @pytest.mark.loopback
-def test_a_server_that_gives_less_is_told_truly(shop: Shop) -> None:
+def test_the_answer_names_the_granted_scopes(shop: Shop) -> None:
     """If the server grants one of two scopes, the answer names that one."""
     shop.server.extra_response = {"scope": SUBSCRIBE}
     assert document(shop.ask(scope=f"{PUBLISH} {SUBSCRIBE}"))["scope"] == SUBSCRIBE
@@ -287,7 +287,7 @@ def test_a_server_with_one_token_for_all_is_found_out(shop: Shop) -> None:
 
 
 @pytest.mark.loopback
-def test_a_source_that_does_not_keep_callers_apart_is_found_out(clock: FakeClock) -> None:
+def test_a_source_that_mixes_callers_is_found_out(clock: FakeClock) -> None:
     """``source_for`` that returns a plain TokenSource would give all callers one token, and the first one notices: with
     several workers, each might see one caller only.
     """
@@ -321,12 +321,12 @@ def test_one_source_for_all_callers_is_found_out(shop: Shop) -> None:
 
 @pytest.mark.loopback
 def test_user_1_of_one_vendor_is_not_user_1_of_another(shop: Shop) -> None:
-    """Staff and customers, each numbered from 1, one client for both: the vendors' names keep their tokens apart."""
+    """Staff and customers, each numbered from 1, one client for both: the vendors' names separate their tokens."""
     tokens = {token_of(Shop(shop.server, shop.clock, name=name).ask("1")) for name in ("staff", "customers", "staff")}
     assert len(tokens) == 2
 
 
-def test_no_vendors_and_callers_names_make_another_pairs_key() -> None:
+def test_each_pair_of_names_has_its_own_key() -> None:
     """Quotes, NUL and lone surrogates in names: each pair of names has a key of its own."""
     for one in [("a", 'b", "c'), ("a", "b\0c"), ('a", "b', "c"), ("a\0b", "c"), ("a", "b\udc80")]:
         import json
@@ -373,7 +373,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
-def test_mistakes_are_told_at_construction(clock: FakeClock) -> None:
+def test_mistakes_are_found_at_construction(clock: FakeClock) -> None:
     """Each bad option is a ConfigurationError that names it, before any request."""
     for case in MISTAKES:
         options, message = MISTAKES[case]
@@ -382,7 +382,7 @@ def test_mistakes_are_told_at_construction(clock: FakeClock) -> None:
             TokenVendor(lambda narrowed: narrowed.source("https://as.example/token", "c", "s"), **given)
 
 
-def test_what_is_the_vendors_to_set_is_refused(clock: FakeClock) -> None:
+def test_an_option_that_the_vendor_sets_is_refused(clock: FakeClock) -> None:
     """An option that would undo the narrowing is a mistake, not an override."""
     for name in ["scope", "policy", "clock"]:
         vendor = TokenVendor(

@@ -235,7 +235,7 @@ def times_out(request: HttpRequest) -> HttpResponse:
 @pytest.mark.parametrize(
     ("status", "headers", "wait"), [(500, {}, "1"), (429, {"Retry-After": "17"}, "17"), (302, {"Location": "/x"}, "1")]
 )
-def test_an_answer_that_is_none(make: Make, asking: Asking, status: int, headers: dict[str, str], wait: str) -> None:
+def test_an_unusable_answer(make: Make, asking: Asking, status: int, headers: dict[str, str], wait: str) -> None:
     """Errors and redirects are no verdict about the token; the wait of a 429 is kept and passed on to the caller."""
     asking.says(status, headers, active=True)
     with pytest.raises(VerifierUnavailable, match=f"http_{status}") as caught:
@@ -244,7 +244,7 @@ def test_an_answer_that_is_none(make: Make, asking: Asking, status: int, headers
 
 
 @pytest.mark.loopback
-def test_a_wrong_secret_is_ours_to_fix(make: Make, asking: Asking) -> None:
+def test_a_wrong_secret_of_this_api(make: Make, asking: Asking) -> None:
     """If the server refuses this API, the answer is 503, and the message for the log names the fix and no secret."""
     with pytest.raises(VerifierUnavailable, match="Check client_id, client_secret") as caught:
         make("not-the-secret").verify("token")

@@ -35,7 +35,7 @@ def test_both_kinds() -> None:
     assert isinstance(verifier_from({"INTROSPECTION": {**INTROSPECTION, "CACHE_FOR": 5}}), IntrospectionVerifier)
 
 
-def test_a_verifier_of_ones_own() -> None:
+def test_a_users_own_verifier() -> None:
     """An object with ``verify`` is used as it is."""
 
     class Own:

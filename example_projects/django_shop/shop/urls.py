@@ -11,5 +11,5 @@ from . import views
 urlpatterns = [
     path("stock/<slug:article>", views.stock),
     path("admin/", admin.site.urls),
-    path("static/<path:path>", serve, {"insecure": True}),  # in earnest: WhiteNoise, or the web server
+    path("static/<path:path>", serve, {"insecure": True}),  # in production: WhiteNoise, or the web server
 ]

@@ -1,4 +1,4 @@
-"""The shop's one page: how many pieces of an article there are."""
+"""The shop's one page: the number of pieces of an article."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ inventory.auth = m2m["inventory"].requests_auth()
 
 
 def stock(_request: HttpRequest, article: str) -> JsonResponse:
-    """What the inventory says, and which worker of the shop asked it."""
+    """The inventory's answer, and the worker of the shop that asked."""
     try:
         answer = inventory.get(f"{settings.INVENTORY_URL}/stock/{article}", timeout=10)
         answer.raise_for_status()
-    except requests.RequestException:  # that there is no token is one, too
+    except requests.RequestException:  # also raised when there is no token
         return JsonResponse({"error": "The inventory does not answer."}, status=503)
     return JsonResponse({**answer.json(), "worker": os.getpid()})

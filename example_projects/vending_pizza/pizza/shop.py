@@ -28,13 +28,13 @@ def create_app(token_endpoint: str, client_secret: str, orders: str, clock: Any 
     vendor = TokenVendor(
         # With several workers: cache="redis://…", so that all of them have one token for each person.
         lambda narrowed: narrowed.source(token_endpoint, "shop", client_secret),
-        caller=lambda _: session.get("person"),  # nobody signed in: no token
+        caller=lambda _: session.get("person"),  # None: the visitor has not signed in, and gets no token
         scopes=["orders:subscribe"],  # the shop itself might publish, too; its pages may not
         lifetime=3600,  # seconds; kept for 55 of the 60 minutes
         per_hour=120,
         clock=clock,
     )
-    vendor.check()  # a server that does not narrow is found out here, and not by a customer
+    vendor.check()  # a server that does not narrow is found at the start, and not by a customer
 
     app = Flask("shop", root_path=str(Path(__file__).parent))
     app.secret_key = secrets.token_bytes()

@@ -64,7 +64,7 @@ def test_it_shows_the_token_and_no_secret(configured: dict[str, Any]) -> None:
 
 @pytest.mark.loopback
 @pytest.mark.usefixtures("on_database")
-def test_who_may_see_it_and_who_may_not(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
+def test_permissions(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
     """Without the permission to view there is no page, logged in or not; without the one to change there is no POST."""
     assert Client().get(PAGE).status_code == 302
     plain = signed_in()
@@ -101,7 +101,7 @@ def test_renew_and_clear_by_its_own_form(configured: dict[str, Any], server: Fak
 
 @pytest.mark.loopback
 @pytest.mark.usefixtures("on_database")
-def test_what_goes_wrong_is_shown(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
+def test_errors_are_shown_on_the_page(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
     """A failed renewal, an unknown client and wrong settings are messages on the page, not a 500."""
     browser = signed_in("view_servicetoken", "change_servicetoken")
     server.fail("invalid_client")
@@ -135,7 +135,7 @@ def test_status_in_an_async_view(client_options: dict[str, Any]) -> None:
 
 
 @pytest.mark.usefixtures("on_database")
-def test_the_model_without_a_table_is_in_nobodys_way() -> None:
+def test_the_model_without_a_table_disturbs_nothing() -> None:
     """There is no migration to make, and dumpdata reads no table."""
     call_command("makemigrations", "--check", "--dry-run", verbosity=0)
     out = StringIO()

@@ -58,7 +58,7 @@ def test_the_dark_page(project: str) -> None:
 
 
 def test_renew_and_clear_on_the_light_page(project: str) -> None:
-    """The page is readable. Renew shows another token, Clear shows none, and other clients keep theirs."""
+    """The page is readable. Renew shows another token, Clear shows none, and other clients keep their tokens."""
     with browser(1280) as driver:
         log_in(driver, project)
         check_how_it_looks(driver, "django", dark=False)

@@ -45,7 +45,7 @@ for name in ("diskcache", "redis", "pymemcache", "cryptography.hazmat.primitives
 
 
 @pytest.mark.processes
-def test_nothing_happens_at_import_nor_in_ready(tmp_path: Path) -> None:
+def test_import_and_ready_do_nothing(tmp_path: Path) -> None:
     """Import, ready(), m2m["billing"] and even requests_auth(): no socket, no file, no thread, nothing built early."""
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
     here = Path(__file__).parent
@@ -83,7 +83,7 @@ def test_one_token_for_all_front_doors(
 
 @pytest.mark.loopback
 def test_threads_get_one_source(configured: dict[str, Any], server: FakeAuthorizationServer) -> None:
-    """16 threads that come first at the same moment get one source, and mint once."""
+    """16 threads that ask at the same moment get one source, and mint once."""
     barrier = threading.Barrier(16)
 
     def first() -> Any:

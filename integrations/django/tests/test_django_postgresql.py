@@ -86,7 +86,7 @@ def test_one_thread_wins_a_lapsed_lease() -> None:
 
 
 @pytest.mark.usefixtures("on_postgresql")
-def test_a_lease_is_not_forgotten_before_its_time() -> None:
+def test_a_lease_lasts_its_whole_time() -> None:
     """A lease of one second lasts one: neither rounding nor the early DELETE shortens it."""
     with closing(DjangoTokenCache()) as cache:
         for attempt in range(20):

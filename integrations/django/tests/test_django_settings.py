@@ -100,7 +100,7 @@ def test_a_setting_that_is_not_a_dict() -> None:
 
 
 @pytest.mark.parametrize(("setting", "number", "words"), WARNINGS.values(), ids=WARNINGS)
-def test_a_surprise_is_a_warning_and_works(setting: Any, number: str, words: str) -> None:
+def test_a_warning_does_not_stop_a_client(setting: Any, number: str, words: str) -> None:
     """A client with a warning can be used."""
     with override_settings(M2M_AUTH=setting, CACHES=CACHES):
         assert words in next(message.msg for message in checked() if message.id == f"m2m_auth.{number}")
@@ -121,7 +121,7 @@ def test_every_mistake_is_reported_at_once() -> None:
         assert len(str(caught.value).splitlines()) == 2
 
 
-def test_good_settings_say_nothing(tmp_path: Path) -> None:
+def test_good_settings_cause_no_message(tmp_path: Path) -> None:
     """With every key at once there is no message."""
     entry = {
         **GOOD,
@@ -154,7 +154,7 @@ def test_a_backend_by_path_is_built_with_its_options() -> None:
         assert isinstance(m2m.caches["default"], MemoryTokenCache)
 
 
-def test_without_the_setting_there_is_nothing_to_say() -> None:
+def test_without_the_setting_there_is_no_message() -> None:
     """The application alone is no mistake; asking it for a client is."""
     with override_settings():
         from django.conf import settings

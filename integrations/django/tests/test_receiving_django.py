@@ -42,7 +42,7 @@ class Own:
 
 
 def seen(request: Any) -> JsonResponse:
-    """A view that answers what it knows of its caller."""
+    """A view that answers the facts about its caller."""
     return JsonResponse({"client": request.m2m.client_id, "scopes": sorted(request.m2m.scopes)})
 
 
@@ -52,7 +52,7 @@ async def seen_async(request: Any) -> JsonResponse:
 
 
 def who(request: Any) -> HttpResponse:
-    """A view for everyone, which answers which service calls."""
+    """A view without a requirement. It answers which service calls."""
     return HttpResponse("no service" if request.m2m is None else request.m2m.client_id)
 
 
@@ -122,7 +122,7 @@ class TestReceivingWithoutMiddleware(ReceivingContract):
         ({"Authorization": "Bearer shop"}, "shop"),
     ],
 )
-def test_a_view_for_everybody(view: str, headers: dict[str, str], client: str) -> None:
+def test_a_view_without_a_requirement(view: str, headers: dict[str, str], client: str) -> None:
     """``request.m2m`` is None without a good token; a view without a requirement refuses no call; sync and async."""
     with project(Own()):
         assert Client().get(f"/{view}", headers=headers).content.decode() == client
@@ -200,7 +200,7 @@ def test_settings_are_read_again_when_they_change() -> None:
 
 @pytest.mark.parametrize("receiving", [None, {"ISSUER": "https://tenant.example"}, {"ISSUER": "x", "AUDIENCE": "y"}])
 @pytest.mark.parametrize("view", ["read", "async"])
-def test_settings_that_make_no_sense_let_nobody_in(receiving: Any, view: str) -> None:
+def test_wrong_settings_admit_no_call(receiving: Any, view: str) -> None:
     """ImproperlyConfigured at first use, naming the setting: checks do not run under WSGI."""
     with project(receiving), pytest.raises(ImproperlyConfigured, match="RECEIVING"):
         Client().get(f"/{view}", headers={"Authorization": "Bearer a"})

@@ -19,7 +19,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 
 @pytest.fixture(autouse=True)
 def cold_registry() -> None:
-    """No test uses a token of another: the system may give a port, and so a key, twice."""
+    """The system may use a port, and so a key, again: each test starts without the tokens of another."""
     forget_everything()
 
 

@@ -81,7 +81,7 @@ def test_the_dark_page(fleet: tuple[FakeAuthorizationServer, str]) -> None:
 
 
 def test_renew_and_clear_on_the_light_page(fleet: tuple[FakeAuthorizationServer, str]) -> None:
-    """The page is readable. Renew shows another token or the error, Clear shows none; other clients keep theirs."""
+    """The page is readable. Renew shows another token or the error, Clear shows none; others keep their tokens."""
     server, address = fleet
     with browser(1280) as driver:
         log_in(driver, address)

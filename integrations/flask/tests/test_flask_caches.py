@@ -81,7 +81,7 @@ def test_flask_caching_that_stores_nothing(make_app: MakeApp, m2m: M2M) -> None:
 
 
 @pytest.mark.loopback
-def test_flask_caching_that_is_not_there(make_app: MakeApp, m2m: M2M) -> None:
+def test_flask_caching_that_is_missing(make_app: MakeApp, m2m: M2M) -> None:
     """None, or several, so that it is not clear which is meant: the error says how many, and the fix."""
     app = make_app(M2M_AUTH_CACHES=FLASK_CACHING, CACHE_TYPE="SimpleCache")
     with app.app_context():
@@ -132,7 +132,7 @@ REFUSED: list[tuple[Any, str]] = [
 
 @pytest.mark.loopback
 @pytest.mark.parametrize(("given", "words"), REFUSED, ids=[words[:30] for _, words in REFUSED])
-def test_a_cache_that_is_none(make_app: MakeApp, m2m: M2M, given: Any, words: str) -> None:
+def test_an_object_that_is_no_cache(make_app: MakeApp, m2m: M2M, given: Any, words: str) -> None:
     """The first use raises an error that names it, before any request."""
     with make_app(M2M_AUTH_CACHES={"default": given}).app_context(), pytest.raises(ConfigurationError, match=words):
         m2m["billing"].source  # noqa: B018

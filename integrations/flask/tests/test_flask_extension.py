@@ -148,7 +148,7 @@ def test_an_unknown_alias(make_app: MakeApp, m2m: M2M) -> None:
 
 
 @pytest.mark.loopback
-def test_what_was_obtained_works_in_threads(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
+def test_objects_work_in_other_threads(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """A client, its source and its auth from inside a context work in a thread without one."""
     with make_app().app_context():
         billing = m2m["billing"]

@@ -188,9 +188,7 @@ def test_forged_forms(server: FakeAuthorizationServer, operator: FlaskClient) ->
     "wrong",
     [{"alias": "<script>"}, {"alias": ""}, {"operation": "doctor"}, {"operation": ""}, {"operation": "__class__"}],
 )
-def test_forms_that_make_no_sense(
-    server: FakeAuthorizationServer, operator: FlaskClient, wrong: dict[str, str]
-) -> None:
+def test_invalid_forms(server: FakeAuthorizationServer, operator: FlaskClient, wrong: dict[str, str]) -> None:
     """An unknown alias or operation is a 400, which does not repeat it."""
     (form,) = Forms(operator.get("/tokens/").text).found
     answer = operator.post("/tokens/", data={**form, "operation": "renew", **wrong})

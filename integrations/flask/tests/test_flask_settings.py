@@ -75,7 +75,7 @@ def test_settings_of_other_packages_are_ignored() -> None:
         assert list(M2M(app)) == ["billing"]
 
 
-def test_a_configuration_that_comes_later(m2m: M2M) -> None:
+def test_a_configuration_set_after_init_app(m2m: M2M) -> None:
     """It is read at first use, which raises its mistakes; that there is none is a mistake then."""
     app = Flask("shop")
     m2m.init_app(app)

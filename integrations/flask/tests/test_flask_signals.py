@@ -16,7 +16,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 pytestmark = pytest.mark.loopback
 
 
-def test_a_mint_is_told(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
+def test_a_mint_sends_a_signal(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """The sender is the app itself, not a proxy; alias and event name the client and the token."""
     received: list[tuple[Flask, str, Event]] = []
 
@@ -34,7 +34,7 @@ def test_a_mint_is_told(server: FakeAuthorizationServer, make_app: MakeApp, m2m:
     assert len(received) == 1
 
 
-def test_a_failure_is_told(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
+def test_a_failure_sends_a_signal(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """The event has the reason, and when the next attempt may be."""
     received: list[Event] = []
 

@@ -47,7 +47,7 @@ def test_the_needles_are_found() -> None:
 
 
 @pytest.mark.loopback
-def test_when_all_goes_well(make_app: MakeApp, m2m: M2M, recorder: Recorder) -> None:
+def test_silence_on_success(make_app: MakeApp, m2m: M2M, recorder: Recorder) -> None:
     """Objects, signals, logs, every command and the page, from a cold start to a failure."""
     app = make_app({"CLIENT_SECRET": SECRET}, M2M_AUTH_ENCRYPTION_KEYS=[KEY])
     app.register_blueprint(status_page(lambda: True), url_prefix="/tokens")
@@ -97,7 +97,7 @@ MISTAKES: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 @pytest.mark.loopback
 @pytest.mark.parametrize(("client", "config"), MISTAKES, ids=[str(index) for index in range(len(MISTAKES))])
-def test_when_something_is_wrong(
+def test_silence_on_errors(
     make_app: MakeApp, m2m: M2M, recorder: Recorder, client: dict[str, Any], config: dict[str, Any]
 ) -> None:
     """The error, its causes, its frames' locals and the output of commands show no secret."""

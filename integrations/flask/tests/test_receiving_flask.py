@@ -24,7 +24,7 @@ class Own:
 
 
 def seen() -> Response:
-    """A view that answers what it knows of its caller."""
+    """A view that answers the facts about its caller."""
     return jsonify(client=g.m2m.client_id, scopes=sorted(g.m2m.scopes))
 
 
@@ -104,7 +104,7 @@ def test_config_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("receiving", [None, {"ISSUER": "https://tenant.example"}, {"ISSUER": "x", "AUDIENCE": "y"}])
-def test_config_that_makes_no_sense_lets_nobody_in(receiving: Any) -> None:
+def test_wrong_config_admits_no_call(receiving: Any) -> None:
     """A view that cannot verify raises, and lets no call in; the message names the setting."""
     client = make_app(receiving).test_client()
     assert client.get("/read", headers={"Authorization": "Bearer a"}).status_code == 500
@@ -120,7 +120,7 @@ def test_a_scope_that_cannot_be_one_is_found_at_import() -> None:
         require_m2m(scope="read,write")
 
 
-def test_the_view_is_not_run_for_who_may_not() -> None:
+def test_a_refused_call_does_not_run_the_view() -> None:
     """Refused calls do not reach the view, and leave nothing in ``g``."""
     app = Flask("api")
     app.config["M2M_AUTH_RECEIVING"] = Own()

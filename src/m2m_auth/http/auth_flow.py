@@ -1,7 +1,7 @@
 """One call with a token, step by step: attach the token, judge the answer, replay once.
 
-The steps are generators, written once for every HTTP library, sync and async. They do no I/O and hold no lock: they
-yield what has to be done, a driver does it and sends the outcome back.
+The steps are generators, written once for every HTTP library, sync and async. They do no I/O and hold no lock. They
+yield each piece of work; a driver does it and sends the outcome back.
 
 - A request that is yielded is sent; the outcome is its response. The token request is never one of them.
 - An :class:`Effect` is performed: ``run()`` by a synchronous driver, ``await arun()`` by an asynchronous one.
@@ -35,7 +35,7 @@ _NOWHERE = "\n"
 
 
 class Sent:
-    """What is known of a request that was sent with a token.
+    """The facts about a request that was sent with a token.
 
     Args:
         origin: the origin that the token was attached for.
@@ -54,7 +54,7 @@ class Sent:
 
 
 class Effect(ABC):
-    """Something that the steps need done and that may wait."""
+    """A piece of work of the steps that may block."""
 
     __slots__ = ()
 
@@ -175,7 +175,7 @@ class AuthFlow:
             return response
         token = yield self._need_token
         if isinstance(token, TokenUnavailable) or token == refused:
-            return response  # the API's own answer says more than "no token" would
+            return response  # the API's own answer says more than "no token"
         replay.headers["Authorization"] = token.authorization
         yield _Close(self._library, response)
         began = time.monotonic() if observers else None
@@ -193,7 +193,8 @@ class AuthFlow:
         """The token that this response refuses, which is then rejected; None if it refuses none.
 
         The response must come from ``origin``, and its request must have carried ``token`` (None: a recent one of
-        the source). So a foreign redirect's target rejects no token, nor does a header that the user has set.
+        the source). So the target of a foreign redirect rejects no token, and neither does a request whose header the
+        user set.
         """
         status = self._library.status(response)
         if self.settles(status):

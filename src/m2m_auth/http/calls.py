@@ -1,10 +1,10 @@
-"""Which calls carried a token: for a debug panel, or for a test that wants to see what a piece of work sends.
+"""Which calls carried a token: for a debug panel, or for a test that checks what its code sends.
 
     with watch_calls(seen.append):
         session.get("https://api.example/orders")    # seen: the events of getting a token, then the call
 
 An observer sees the calls of its own context (contextvars): of this request and its tasks, not of another one.
-Without an observer, a call pays for one look at an empty list.
+Without an observer, a call costs one check of an empty list.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The private attributes of httpx and httpx2 that are read, all of them, each with a public way beside it.
+"""Every private attribute of httpx and httpx2 that m2m-auth reads, each with a public fallback.
 
-A release that drops one makes calls slower or gives up a replay; it breaks no call.
+If a release drops one, calls get slower or a body is not replayed. No call breaks.
 """
 
 from __future__ import annotations

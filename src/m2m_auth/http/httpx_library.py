@@ -144,7 +144,7 @@ class HttpxFrontDoor(FrontDoor):
         return _Closing(adrive(self._flow.steps(request)), partial(self._judge_failure, origin))
 
     def _judge_failure(self, origin: Origin, error: BaseException | None) -> None:
-        """The call ended without a response for the steps: an event hook may have raised for one that refuses.
+        """The call ended without a response for the steps: an event hook may have raised for a refused token.
 
         There is no replay then, but the next call must not carry the same token.
         """

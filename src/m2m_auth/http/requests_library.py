@@ -37,7 +37,7 @@ class RequestsLibrary(HttpLibrary):
         return request.url or ""
 
     def start_of_body(self, request: PreparedRequest) -> int | None:
-        """As requests has noted it while it prepared the request."""
+        """The position that requests recorded when it prepared the request."""
         start = getattr(request, "_body_position", None)
         return start if isinstance(start, int) else None
 
@@ -50,7 +50,7 @@ class RequestsLibrary(HttpLibrary):
         return response.headers, response.request
 
     def replay(self, response: Response, start: int | None) -> PreparedRequest | None:
-        """A copy with its body rewound; None, too, for a response that no adapter has given."""
+        """A copy with its body rewound; None also for a response that did not come from an adapter."""
         replay = response.request.copy()
         body: Any = replay.body
         if getattr(response, "connection", None) is None:

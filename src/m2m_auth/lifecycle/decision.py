@@ -15,7 +15,7 @@ __all__ = ["Action", "Decision", "Pause", "decide"]
 class Pause(NamedTuple):
     """A time in which no token is requested: backoff, Retry-After, a lease that another process holds, a ban.
 
-    A server that gives the same token again is a reason, too.
+    A server that returns the same token again is a reason, too.
     """
 
     until: float

@@ -84,8 +84,8 @@ def hold_off(failure: Failure, lead: float, fraction: float) -> float:
     """Return the seconds until the next attempt after ``failure``.
 
     - Throttled (429): what the server asked for, 3600 s at most, and up to 5 s more, so that not all return at once.
-    - Unavailable (5xx, timeouts, nonsense): from 1 s, doubling to ``W/10``, which counts as 1 s at least and 60 s at
-      most, with equal jitter.
+    - Unavailable (5xx, timeouts, unusable answers): from 1 s, doubling to ``W/10``, which counts as 1 s at least and
+      60 s at most, with equal jitter.
     - The budget: until it renews, but a minute at most, because an operator may raise it.
     - Credentials: 30 s, doubling to 5 min.
     - Configuration: 60 s.

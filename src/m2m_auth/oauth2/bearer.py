@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 REALM = "m2m"
-"""The ``realm`` of a challenge without an error: RFC 6750 §3 wants at least one parameter."""
+"""The ``realm`` of a challenge without an error: RFC 6750 §3 requires at least one parameter."""
 
 
 class BearerError(M2MAuthError):
@@ -39,7 +39,7 @@ class BearerError(M2MAuthError):
     status = 401
     """The HTTP status of the answer."""
     error = ""
-    """RFC 6750's error code; empty if the RFC wants none."""
+    """RFC 6750's error code; empty if the RFC defines none for it."""
 
     def __init__(self, description: str, *, scope: str = "", retry_after: float | None = None) -> None:
         super().__init__(description)

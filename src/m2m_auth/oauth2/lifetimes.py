@@ -49,7 +49,7 @@ def _number(value: object) -> float | None:
 
 
 def _jwt_lifetime(claims: Mapping[str, Any], sent_at: float) -> float | None:
-    """``exp - iat``, both by the server's clock. Without ``iat``, ``exp`` counts from the request, by our clock.
+    """``exp - iat``, both by the server's clock. Without ``iat``: ``exp`` minus the time of the request.
 
     Servers cut ``iat`` to whole seconds, which makes a token look up to a second longer than it is. So ``exp`` counts
     from the request where ``iat`` is less than a second before it: there the two clocks agree.

@@ -118,7 +118,7 @@ class OriginPolicy:
             )
         if origin[0] == "http" and not self._allow_insecure_http and not is_loopback(origin[1]):
             raise InsecureTransport(
-                f"no token was sent to {_text(origin)}: plain http shows it to everyone on the way. "
+                f"no token was sent to {_text(origin)}: every machine on the way can read plain http. "
                 "Fix: use https, or pass allow_insecure_http=True if the network itself is trusted",
                 origin=_text(origin),
             )

@@ -34,7 +34,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> Any:
-        """Return the value itself, bytes as text. Call it in the expression that needs the value.
+        """Return the value itself, bytes as text. Call it inside the expression that needs the value.
 
         Bytes that are not UTF-8 become lone surrogates (PEP 383), which :func:`checked_secret` refuses.
         """

@@ -1,4 +1,4 @@
-"""The answer to a token request, read (RFC 6749 §5). What an answer means for the next request is not decided here.
+"""Reads the answer to a token request (RFC 6749 §5). The room ``lifecycle`` decides what the answer means.
 
 :func:`parse_token_response` gives a :class:`TokenResponse`, a :class:`TokenErrorResponse` or an
 :class:`UnusableTokenResponse`. Of a response body they show an OAuth error's own fields only, in RFC 6749's characters.

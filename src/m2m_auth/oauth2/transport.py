@@ -39,7 +39,7 @@ class HttpResponse:
 
     Args:
         status: the HTTP status.
-        headers: the headers, in any case; the attribute has names in lower case.
+        headers: the headers, their names in upper or lower case; the attribute has them in lower case.
         body: the body, :data:`MAX_BODY` bytes of it at most.
     """
 

@@ -58,6 +58,6 @@ def clear(source: TokenSource) -> None:
     if not forgotten:
         raise CacheUnavailable(
             f"{cache_name(cache)} did not answer: this process has forgotten the token of "
-            f"{context.request.client_id!r}, but the cache may still have it. Fix: run doctor, mend the cache, then "
+            f"{context.request.client_id!r}, but the cache may still have it. Fix: run doctor, repair the cache, then "
             "clear again"
         )

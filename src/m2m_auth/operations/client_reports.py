@@ -1,4 +1,4 @@
-"""What is known of each client: its token, its mints, its last failure, its cache.
+"""A report on each client: its token, its mints, its last failure, its cache.
 
 A report joins what this process knows with what other processes have written to the shared cache. It mints nothing.
 """

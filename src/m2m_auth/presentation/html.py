@@ -58,7 +58,7 @@ def element(tag: str, /, *children: Child, **attributes: Attribute) -> Html:
         attributes: their names with ``_`` for ``-``. A ``_`` at the end, as in ``class_``, is dropped.
 
     Raises:
-        ValueError: a name is none, or the element cannot have this content.
+        ValueError: a name is invalid, or the element cannot have this content.
     """
     if tag in _RAW or (tag in _VOID and children):
         raise ValueError(f"element({tag!r}) cannot have content here. Fix: style_sheet() for a style")

@@ -1,4 +1,4 @@
-"""Allowances: so many of something in a UTC minute, hour or month, for the whole fleet."""
+"""Allowances: a limit per UTC minute, hour or month, for the whole fleet."""
 
 from __future__ import annotations
 

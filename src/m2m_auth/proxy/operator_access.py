@@ -32,7 +32,7 @@ LOGIN = 3600
 """How long a login lasts, in seconds."""
 
 WRONG_PER_MINUTE = 10
-"""Wrong tokens that one address may send to all workers and hosts. Its next ones are refused until the minute ends."""
+"""Wrong tokens that one address may send to all workers and hosts in a minute. Its further ones are refused."""
 
 _COOKIE = "m2m_auth_operator"
 _CHALLENGE = ("WWW-Authenticate", 'Bearer realm="operator"')

@@ -78,7 +78,7 @@ class FailedAttempts:
 
     A client that lately sent the right secret from an address is blocked there only if both the client and the address
     have failed too often. So guesses from elsewhere, or another client behind the same address, do not keep it from its
-    token. The worker that sees the right secret tells the other workers through the shared cache. Before another worker
+    token. The worker that sees the right secret shares this through the shared cache. Before another worker
     blocks the client, it reads that once for each block.
 
     Args:
@@ -126,7 +126,7 @@ class FailedAttempts:
                 self._blocked.set(f"{kind} {name}", minute.end)
 
     def succeeded(self, client: str, address: str) -> None:
-        """Remembers the client's address, and tells the other workers every ten minutes."""
+        """Remembers the client's address, and shares it with the other workers every ten minutes."""
         now, name = self._counters.wall(), f"{address} {client}"
         if self._good.seconds_left(name, now) < _KNOWN_GOOD - _SHARED_AGAIN:
             self._good.set(name, now + _KNOWN_GOOD)
@@ -153,5 +153,5 @@ class RequestRate:
         minute = int(now // 60)
         if minute != self._minute:
             self._minute, self._requests = minute, 0
-        self._requests += 1  # threads may lose a count: this is a brake, not an account
+        self._requests += 1  # threads may lose a count: the limit need not be exact
         return 60.0 - now % 60.0 if self._requests > self._limit else 0.0

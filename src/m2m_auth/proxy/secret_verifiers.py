@@ -131,7 +131,7 @@ class SecretVerifiers:
             self._known[client_id] = _padded(((mac, until), *rest))
 
     def _name(self, mac: bytes) -> str:
-        """Its cache key, which cannot be computed without the secret and the pepper."""
+        """Its cache key, which depends on the secret and the pepper."""
         named = hmac.digest(self._pepper.reveal_bytes(), b"enrolled under " + mac, "sha256")
         return "m2m1.pv." + base64.urlsafe_b64encode(named).rstrip(b"=").decode()
 

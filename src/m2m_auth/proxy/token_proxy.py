@@ -154,7 +154,7 @@ class TokenProxy:
     ) -> Answer:
         value, lifetime = unpacked(token)
         ends, now = token.issued_at + lifetime, self._wall()
-        # If the minting host's clock is ahead, only one thing is certain: the engine still takes the token for good.
+        # If the minting host's clock is ahead, only one thing is certain: the engine still accepts the token.
         left = ends - now if token.issued_at <= now + 1 else min(lifetime, self.config.min_validity)
         if enrolling is not None and kept.enrolled_until < ends:
             kept.enrolled_until = ends

@@ -1,1 +1,1 @@
-"""What a process has one of: its clocks, its forks, its worker threads, its observers."""
+"""What exists once per process: clocks, fork safety, worker threads, observers."""

@@ -47,11 +47,11 @@ class BoundedMap(Generic[_Key, _Value]):
         self._let_go(evicted)
 
     def get_or_add(self, key: _Key, build: Callable[[], _Value]) -> _Value:
-        """The value of ``key``; ``build()`` makes it if it is not there. Of two threads, both get the same one."""
+        """The value of ``key``; ``build()`` makes it if it is missing. Two threads get the same value."""
         found = self.get(key)
         if found is not None:
             return found
-        built = build()  # outside of the lock: it may take a while, or come back here
+        built = build()  # outside of the lock: it may take a while, or use this map
         with self._lock.current:
             value = self._entries.setdefault(key, built)
             self._entries.move_to_end(key)

@@ -1,16 +1,16 @@
 """After ``fork()`` the child starts clean: locks and flights are new, held tokens stay.
 
 A lock that another thread of the parent held stays locked for ever in the child. A :class:`ForkSafeLock` is new there;
-an object with more to renew registers with :func:`on_fork`. Three more things would hang or break the child, and a fork
-waits for each:
+an object that must renew more than a lock registers with :func:`on_fork`. Three more things would hang or break the
+child, and a fork waits for each:
 
 - a module that another thread imports stays half made: a fork waits for a flight that imports;
 - SQLite's and OpenSSL's own locks stay taken: a fork waits for the threads in :func:`delaying_forks`;
 - OpenSSL's locks are also taken inside of the HTTP library: a fork waits a moment for flights to land. A flight that
   takes longer then waits for the network, where a fork does no harm.
 
-A program that forks past Python (uWSGI, unless ``py-call-uwsgi-fork-hooks`` is set) runs none of this. There the first
-flight or cache operation of the child notices the fork by its pid, and the child starts clean then.
+A program that forks without Python's hooks (uWSGI, unless ``py-call-uwsgi-fork-hooks`` is set) runs none of this. Then
+the child's first flight or cache operation notices the fork by the pid, and the child starts clean.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _targets: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 _last_targets: weakref.WeakSet[ForkAware] = weakref.WeakSet()
 """The targets that start threads, which need what the other targets make anew."""
 _pid = os.getpid()
-"""The process that all of this belongs to."""
+"""The process that this module's state belongs to."""
 _noticing = threading.Lock()
 
 
@@ -89,7 +89,7 @@ class ForkSafeLock:
 
 
 class _DelayingForks:
-    """A class, because a generator costs as much as the cache operation around which it stands."""
+    """A class: a generator would cost as much as the cache operation inside it."""
 
     def __enter__(self) -> None:
         notice_fork()
@@ -167,7 +167,7 @@ def _after_in_parent() -> None:
 
 
 def notice_fork() -> None:
-    """Makes a child start clean that was forked past Python; called before a flight and before a cache operation."""
+    """Lets a child start clean that was forked without Python's hooks. Called before a flight or cache operation."""
     if os.getpid() != _pid:
         with _noticing:
             if os.getpid() != _pid:

@@ -1,4 +1,4 @@
-"""Work on a thread of its own, which leaves the caller's own connections alone."""
+"""Work on a thread of its own, which does not use the caller's connections."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _T = TypeVar("_T")
 def on_worker_thread(work: Callable[[], _T]) -> _T:
     """Runs the work on a thread that ends with it, in the caller's context, and returns its result.
 
-    Work that uses a cache can then close the thread's connections, it is in none of the caller's database
-    transactions, and frameworks that forbid I/O on the event loop's thread allow it. While the interpreter shuts down
-    no thread can start; then the work runs on the caller's thread.
+    So work with a cache can close its thread's connections. It is outside the caller's database transactions.
+    Frameworks that forbid I/O on the event loop's thread allow it. While the interpreter shuts down no thread can
+    start; then the work runs on the caller's thread.
     """
     context = contextvars.copy_context()
     with ThreadPoolExecutor(1, "m2m-auth-tool") as pool:

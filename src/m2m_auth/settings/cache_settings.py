@@ -150,7 +150,7 @@ def _open_backend(backend: str, options: Mapping[str, Any]) -> TokenCache:
 
 
 def _built(backend: Any, options: Callable[[], Mapping[str, Any]]) -> object:
-    """What a BACKEND makes of its OPTIONS, which come in a callable: error reporters print locals.
+    """The object that a BACKEND returns for its OPTIONS. They come in a callable, since error reporters print locals.
 
     Raises:
         ConfigurationError: it cannot be imported or called; the message shows no option's value.

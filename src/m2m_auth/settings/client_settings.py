@@ -124,7 +124,7 @@ def _followed(option: str, path: ImportPath) -> Any:
 def read_client(
     alias: str, given: object, spelling: Spelling, *, eager: bool
 ) -> tuple[ClientSettings | None, list[Problem]]:
-    """The client behind an entry of ``CLIENTS``, and what is wrong with it; None where an error is among that.
+    """The client behind an entry of ``CLIENTS``, and what is wrong with it; None if one of the problems is an error.
 
     Args:
         alias: its key.
@@ -252,10 +252,10 @@ def _try_source(options: dict[str, Any]) -> None:
 
 
 def _not_fetched() -> NoReturn:
-    """Stands in for a secret that is not needed for a check."""
+    """Replaces a secret: a check does not need it."""
     raise NotImplementedError
 
 
 def _not_sent(request: object) -> NoReturn:
-    """Stands in for a transport: the sources of a check send nothing."""
+    """Replaces a transport: the sources of a check send nothing."""
     raise NotImplementedError(request)

@@ -1,4 +1,4 @@
-"""What is wrong with settings, said in the words of the settings: each message names a setting, not a keyword."""
+"""Problems with settings. Each message names the setting as the user wrote it, not a keyword argument."""
 
 from __future__ import annotations
 

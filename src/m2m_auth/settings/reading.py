@@ -47,7 +47,7 @@ class Settings:
         self.caches = caches
         """Each cache without an error, by alias."""
         self.problems = tuple(problems)
-        """Everything that is wrong, and what may surprise."""
+        """Every mistake and every warning."""
         self._encryption_keys = encryption_keys
         self._spelling = spelling
 
@@ -100,7 +100,7 @@ class Settings:
                 on_event=on_event,
                 transport=transport,
             )
-        except ConfigurationError as error:  # what no check can know, such as that no HTTP library is installed
+        except ConfigurationError as error:  # an error that no check can find, such as a missing HTTP library
             problem = f"{client.setting}: {error}"
         raise ConfigurationError(problem)
 
@@ -120,7 +120,7 @@ class Settings:
 def read_settings(
     given: object, spelling: Spelling, *, forms: Sequence[FrameworkCache] = (), eager: bool = False
 ) -> Settings:
-    """The settings of this moment. It does no I/O and raises nothing: what is wrong is in ``problems``.
+    """The current settings. It does no I/O and raises nothing: what is wrong is in ``problems``.
 
     Args:
         given: a mapping with :data:`SETTING_KEYS`.

@@ -72,7 +72,7 @@ def record_of(kind: type[_Record], value: Any) -> _Record:
     """A RenewalPolicy or MintBudget: the object itself, or made from a mapping of its fields in either case.
 
     Raises:
-        ConfigurationError: the value is no mapping. Unknown fields are the caller's to refuse.
+        ConfigurationError: the value is no mapping. The caller refuses unknown fields.
     """
     if isinstance(value, kind):
         return value
@@ -132,7 +132,7 @@ def import_path(value: Any, setting: str) -> ImportPath | None:
 
 
 def looks_like_a_path(value: Any) -> bool:
-    """True for lower-case words joined by dots: hardly a secret, and perhaps the path of a package that is missing."""
+    """True for lower-case words joined by dots: probably no secret, and perhaps the path of a missing package."""
     return isinstance(value, str) and re.fullmatch(r"[a-z_]+(\.[a-z_]+)+", value) is not None
 
 

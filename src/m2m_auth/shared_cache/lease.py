@@ -49,7 +49,7 @@ class SharedLease:
         return Lease.ERROR if able else Lease.ACQUIRED
 
     def longest(self, ttl: float) -> float:
-        """Seconds that a lease of ``ttl`` may stand: a cache of whole seconds rounds up, and counts its ticks."""
+        """The longest life in seconds of a lease of ``ttl``: a cache may round up, and count ticks of its clock."""
         return ttl if self._asked is None else ttl + 2 * self._asked[0].capabilities.resolution
 
     def holder(self, events: EventEmitter) -> bytes | None:

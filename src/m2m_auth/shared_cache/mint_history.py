@@ -1,8 +1,8 @@
 """Where and when the tokens of one key were minted lately: a bounded record that status pages show.
 
 It is one sealed entry of the shared cache, which the process with the lease rewrites at each attempt. Where a cache
-cannot give a lease, two processes that mint at the same moment may lose each other's line; the ledger's counters lose
-none.
+cannot give a lease, two processes that mint at the same moment may overwrite each other's line; the ledger's counters
+lose none.
 """
 
 from __future__ import annotations

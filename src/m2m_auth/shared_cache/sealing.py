@@ -47,7 +47,7 @@ class Seal:
             return _VERSION + key_id + nonce + cipher.encrypt(nonce, value, key.encode())
 
     def open(self, key: str, sealed: bytes) -> bytes | None:
-        """The value behind ``sealed``; None if it was sealed with another key, for another ``key``, cut, or newer."""
+        """The value behind ``sealed``; None if key, cache key or version are others, or it is truncated."""
         if len(sealed) <= _HEADER or sealed[:1] != _VERSION:
             return None
         key_id, nonce = sealed[1:5], sealed[5:_HEADER]

@@ -1,7 +1,7 @@
-"""What the processes of a fleet share about one key: the token, the lease, the last failure, the ban, the counters.
+"""What the processes of a fleet share for one key: the token, the lease, the last failure, the ban, the counters.
 
-Of several tiers (see ``caches/tiered.py``) the farthest one counts; the next nearer one stands in while it fails. Only
-tokens are kept in the nearer tiers too.
+Of several tiers (see ``caches/tiered.py``) the farthest one counts; while it fails, the next nearer one does. The
+nearer tiers keep only tokens.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class SharedStore:
         self._tiers.write(self._keys.failure, data, hold * 3 + 60, events)
 
     def clear_failure(self, events: EventEmitter) -> None:
-        """Deletes the failure after a success, in every tier: a nearer one may have stood in when it was written."""
+        """Deletes the failure after a success, in every tier: if the farthest one was down, a nearer one has it."""
         self._tiers.delete_all((self._keys.failure,), events)
 
     def read_ban(self, events: EventEmitter) -> ForcedMintBan | None:

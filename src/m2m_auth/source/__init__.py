@@ -1,1 +1,1 @@
-"""The engine: hands out the held token, and has flights keep it good. It knows no HTTP library."""
+"""The engine: hands out the held token; flights renew it. It knows no HTTP library."""

@@ -16,7 +16,7 @@ CLOCK_TOLERANCE = 1.0
 
 
 class Adoption:
-    """What one flight takes in hand, for a ``reason``."""
+    """Decides which token one flight takes over. ``reason``: why the flight runs."""
 
     def __init__(self, context: RenewalContext, credential: Credential, reason: str) -> None:
         self._context, self._reason = context, reason
@@ -26,7 +26,7 @@ class Adoption:
         self._superseded: set[str] = set()
 
     def supersede(self, entry: Entry | None) -> None:
-        """For a forced mint: the shared token and the held one are not taken again."""
+        """For a forced mint: this flight adopts neither the shared token nor the held one again."""
         held = self._state.held
         if entry is not None and entry.value is not None:
             self._superseded.add(self.fingerprint(entry.value))

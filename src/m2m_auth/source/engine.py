@@ -197,7 +197,7 @@ class Engine:
         return refused and self.credentials.can_fetch and self._asked_for is not pause
 
     def changed_secret(self, credential: Credential) -> Credential | None:
-        """Asks the secret source again after a refusal; the new credential, or None if there is no other secret."""
+        """Asks the secret source again after a refusal; the new credential, or None if the secret is unchanged."""
         if not self.credentials.can_fetch:
             return None
         self._asked_for = credential.state.pause
@@ -220,7 +220,7 @@ class Engine:
     # a forced mint
 
     def renew(self) -> AccessToken:
-        """Has a new token minted now. See :meth:`TokenSource.renew`."""
+        """Mints a new token now. See :meth:`TokenSource.renew`."""
         before = self.state.held
         flight = self._fly(FORCED, before)
         if flight is not None:
@@ -236,7 +236,7 @@ class Engine:
         return self._renewed(before) or await self.atoken()
 
     def _renewed(self, before: HeldToken | None) -> AccessToken | None:
-        """The new token; None if the flight has brought none and no failure."""
+        """The new token; None if the flight ended with neither a token nor a failure."""
         state = self.state
         if state.held is not None and state.held is not before:
             return state.held.token
@@ -247,7 +247,7 @@ class Engine:
     # a token that an API refused
 
     def reject(self, token: AccessToken) -> None:
-        """An API refused this token with a 401. See :meth:`TokenSource.reject`."""
+        """Handles a token that an API refused with a 401. See :meth:`TokenSource.reject`."""
         state, now = self.state, self.clock.monotonic()
         held = state.held
         if held is None or held.token != token:

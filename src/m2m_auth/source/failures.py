@@ -1,4 +1,4 @@
-"""What a flight does with a failure: records it, shares it, and obeys the one that another process has shared."""
+"""What a flight does with a failure: records it, shares it, and obeys a failure that another process shared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .renewal_context import Credential, RenewalContext
 __all__ = ["FailureRecord", "failure_from_exception"]
 
 RETURN = (0.5, 0.1)
-"""Processes that share a failure come back spread over this share of its hold: with a good token, and without."""
+"""The share of a failure's pause over which processes spread their next attempts: with a good token, and without."""
 
 
 class FailureRecord:
@@ -28,7 +28,7 @@ class FailureRecord:
     def shared(self) -> Failure | None:
         """The failure that another process has just shared, if the next attempt is not due; this process pauses, too.
 
-        Processes do not all come back at once. Those with a good token come back latest, but while it is good.
+        The processes do not all try again at once. Those with a good token try last, but before it expires.
         """
         known = self._store.read_failure(self._events)
         if known is None:

@@ -30,7 +30,7 @@ class MintLease:
         self._owner = new_owner()
 
     def take(self, is_settled: Callable[[], bool]) -> Lease:
-        """ACQUIRED: this flight mints. HELD: another process has settled the matter. ERROR: no cache can say.
+        """ACQUIRED: this flight mints. HELD: another process has minted or failed. ERROR: no cache can grant the lease.
 
         Where a good token is held, a renewal does not wait for the other process. Otherwise this blocks until
         ``is_settled()`` finds the other process's token or failure, or until the lease lapses.

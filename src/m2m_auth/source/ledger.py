@@ -1,7 +1,7 @@
 """The ledger: every mint and every failed attempt, counted per client and UTC hour, day and month.
 
 Its counters are in the shared cache, so they survive restarts and crash loops. Without a cache, or while it fails, this
-process's own counters stand in. Beside them, a small history says which hosts minted, and when.
+process's own counters are used. Beside them, a small history says which hosts minted, and when.
 """
 
 from __future__ import annotations
@@ -104,7 +104,7 @@ class Ledger:
             own_counts().set(key, json.dumps(change(self._own_history()).to_json()).encode(), ttl)
 
     def _own_history(self) -> MintHistory:
-        """The history of all the client's tokens in this process: it stands in for the shared one."""
+        """The history of all the client's tokens in this process: used while there is no shared one."""
         known = own_counts().get(self._history_key()[0])
         return MintHistory() if known is None else MintHistory.from_json(json.loads(known))
 

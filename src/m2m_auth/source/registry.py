@@ -61,7 +61,7 @@ def unregistered_token_state() -> TokenState:
 
 
 def own_counts() -> MemoryTokenCache:
-    """The process's own counters of mints: they stand in where no shared cache can count."""
+    """The process's own counters of mints: they are used while no shared cache can count."""
     return _registry.own_counts
 
 

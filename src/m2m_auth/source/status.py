@@ -17,7 +17,7 @@ class SourceStatus(Value):
     """8 hexadecimal digits for the held token."""
     issued_at: float | None
     renew_at: float | None
-    """From then on the next call in this process has the token renewed."""
+    """From then on the next call in this process starts a renewal."""
     expires_at: float | None
     last_failure: str | None
     """Why the last attempt failed, in words; None if it succeeded."""

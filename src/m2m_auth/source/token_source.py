@@ -1,4 +1,4 @@
-"""The token source: hands out the held token, and has flights renew it."""
+"""The token source: hands out the held token; flights renew it."""
 
 from __future__ import annotations
 
@@ -171,7 +171,7 @@ class TokenSource:
     # a forced mint, and a token that an API refused
 
     def renew(self) -> AccessToken:
-        """Has a new token minted now, e.g. after the client's rights have changed. Single flight still applies.
+        """Mints a new token now, e.g. after the client's rights have changed. Single flight still applies.
 
         While the shared cache cannot give a lease, tokens are minted at least 10 s apart (or a tenth of their life, if
         that is longer); until then this returns the held one.

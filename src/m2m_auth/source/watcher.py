@@ -54,7 +54,7 @@ class _Timer:
         self._watchers: set[TokenWatcher] = set()
 
     def after_fork(self) -> None:
-        """In a forked child there is no thread: the child starts its own, and goes on watching."""
+        """In a forked child there is no thread: the child starts its own, and the watchers continue."""
         self._changed = threading.Condition(threading.Lock())
         self._thread = None
         self._heap = []
@@ -63,7 +63,7 @@ class _Timer:
             self.schedule(watcher, 0.0)
 
     def schedule(self, watcher: TokenWatcher, delay: float) -> None:
-        """Has the watcher check in ``delay`` seconds, unless it checks earlier anyway."""
+        """Schedules the watcher's next check in ``delay`` seconds, unless an earlier one is scheduled."""
         when = time.monotonic() + delay
         with self._changed:
             if watcher.closed or when >= watcher.due:
@@ -91,7 +91,7 @@ class _Timer:
             self.schedule(watcher, watcher.check())
 
     def _next(self) -> TokenWatcher | None:
-        """Waits for the next watcher that is due; None when there is no watcher any more."""
+        """Waits for the next watcher that is due; None if no watcher is left."""
         with self._changed:
             while self._heap:
                 when, _, watcher = self._heap[0]
@@ -113,7 +113,7 @@ on_fork(_timer, last=True)
 
 
 class TokenWatcher:
-    """Renews one source's token by timer, from now until it is closed; no failure stops it.
+    """Renews one source's token by timer, from now until it is closed. No failure stops it.
 
     :meth:`m2m_auth.TokenSource.watch` makes it. A context manager; thousands of watchers share one thread.
     """
@@ -150,7 +150,7 @@ class TokenWatcher:
             else:
                 self._ready.clear()
         except Exception as error:
-            _log.warning("a token watcher met %s; it goes on watching", type(error).__name__)
+            _log.warning("a token watcher met %s; it continues", type(error).__name__)
         if future is not None:
             future.add_done_callback(lambda _: _timer.schedule(self, 0.0))
         return min(max(delay, SOONEST), HEARTBEAT)

@@ -1,4 +1,4 @@
-"""The token sources behind a vendor: one for each caller and scope set. No token passes that is not narrow."""
+"""The token sources behind a vendor: one for each caller and scope set. A token that is not narrow is refused."""
 
 from __future__ import annotations
 

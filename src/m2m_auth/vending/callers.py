@@ -1,4 +1,4 @@
-"""Who asks: functions that identify a caller. A caller that is not identified gets no token."""
+"""Functions that identify the caller of a request. A caller that is not identified gets no token."""
 
 from __future__ import annotations
 
@@ -65,8 +65,8 @@ class CallerVerifier(Protocol):
 def by_bearer_token(verifier: CallerVerifier) -> CallerFunction:
     """Identifies callers by the bearer token that they send (RFC 6750 §2.1), verified.
 
-    A caller is an issuer, a subject, a client and the granted scopes. So a weaker application of the same user does not
-    get what a stronger one's token was exchanged for. The token is also the subject token of a token exchange. If
+    A caller is an issuer, a subject, a client and the granted scopes. So an application with fewer rights does not get
+    a token that was exchanged for one with more rights. The token is also the subject token of a token exchange. If
     rights are in other claims, such as roles, write a function of your own and put them into the caller's name.
 
     Args:
@@ -86,10 +86,10 @@ def by_bearer_token(verifier: CallerVerifier) -> CallerFunction:
 
 
 def by_address(trusted_proxies: int = 0) -> CallerFunction:
-    """Identifies callers by their IP address: a weak choice, for pages that anybody may open.
+    """Identifies callers by their IP address: a weak choice, for public pages.
 
     All users behind one address are one caller, and so are all IPv6 addresses of a /64, which one subscriber has. This
-    protects the quota from strangers; it does not tell users apart.
+    protects the quota from strangers; it does not distinguish users.
 
     Args:
         trusted_proxies: the number of reverse proxies in front. Their entries in ``X-Forwarded-For`` are counted from

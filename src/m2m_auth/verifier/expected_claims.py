@@ -14,7 +14,7 @@ __all__ = ["ExpectedClaims", "expected_claims", "verified_token"]
 
 
 class ExpectedClaims(NamedTuple):
-    """What a token's claims must say. None expects nothing; ``leeway`` is in seconds."""
+    """What a token's claims must say. None checks nothing; ``leeway`` is in seconds."""
 
     issuer: str | None
     audiences: frozenset[str] | None

@@ -140,7 +140,7 @@ def _allowed(algorithms: str | Iterable[str]) -> frozenset[str]:
     for name in allowed:
         if isinstance(name, str) and (name.lower() == "none" or name.upper().startswith("HS")):
             raise ConfigurationError(
-                f"JWTVerifier: algorithms has {name!r}: anybody could sign tokens, with the issuer's public key "
+                f"JWTVerifier: algorithms has {name!r}: anyone could sign tokens, with the issuer's public key "
                 "or with none. Fix: asymmetric ones such as 'RS256' or 'ES256'"
             )
         if name not in ALGORITHMS:

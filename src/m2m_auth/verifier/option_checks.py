@@ -27,7 +27,7 @@ def checked_url(who: str, name: str, url: object) -> str:
         raise ConfigurationError(f"{shown}={url!r} is not a URL like 'https://tenant.example/…'")
     if parts.scheme == "http" and not is_loopback(host):
         raise ConfigurationError(
-            f"{shown}={url!r} is plain http: the network could change the answer and let anybody in. Fix: https"
+            f"{shown}={url!r} is plain http: an attacker on the network could change the answer. Fix: https"
         )
     return url
 

@@ -49,7 +49,7 @@ class Requirement:
         """The audience, or None."""
 
     def refusal(self, caller: VerifiedToken | BearerError) -> BearerError | None:
-        """Why this caller may not go on, as its answer (RFC 6750 §3.1); None: it may.
+        """The error that refuses this caller (RFC 6750 §3.1); None: it may call.
 
         The answer to a caller without a token names the scopes that it needs.
         """

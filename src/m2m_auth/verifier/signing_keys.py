@@ -139,7 +139,7 @@ class IssuerKeys:
                 self._fetch()
 
     def _newer_than(self, seen: CachedKeys) -> CachedKeys:
-        """The issuer's keys of now, if it may be asked, for a key that is not in ``seen``."""
+        """The issuer's current keys, for a key that is not in ``seen``; fetched again if that is allowed now."""
         with self._locks.hold("keys"):
             now = self._monotonic()
             if self._held is seen and now >= self._unknown_from and not self._pause.left(now):

@@ -20,7 +20,7 @@ CLIENTS = {"simple-oauth2": "simple_oauth2.js", "openid-client": "openid_client.
 
 
 class Missing(Exception):
-    """There is no node here, or its packages cannot be had; the message is for pytest.skip."""
+    """There is no node, or its packages cannot be installed; the message is for pytest.skip."""
 
 
 def node_and_npm() -> tuple[str, list[str]]:
@@ -75,7 +75,7 @@ def _install(folder: Path) -> None:
 
 
 def ask(client: str, ask: Ask, count: int = 1) -> list[dict[str, Any]]:
-    """What so many token requests of one client, one after the other, came to: tokens, or errors."""
+    """The outcomes of several token requests of one client, one after the other: tokens, or errors."""
     settings = {
         "TOKEN_ENDPOINT": ask.endpoint,
         "CLIENT_ID": ask.client_id,

@@ -82,7 +82,7 @@ def httpx_auth_client(ask: Ask) -> str:
 
 
 def curl(ask: Ask) -> str:
-    """curl; the secret is on stdin, as in argv everybody would see it."""
+    """curl; the secret is on stdin, because every user of the machine can read argv."""
     form = {"grant_type": "client_credentials", "scope": ask.scope}
     settings = [f'url = "{ask.endpoint}"', "silent", "show-error", "fail", "max-time = 30"]
     if ask.post:
@@ -98,7 +98,7 @@ def curl(ask: Ask) -> str:
 
 
 def m2m_auth_itself(ask: Ask) -> str:
-    """Ours, with a cache of its own each time, so that it shares nothing with the call before."""
+    """m2m-auth with a new cache each time, so that it shares nothing with the call before."""
     source = TokenSource(
         ask.endpoint,
         ask.client_id,
@@ -120,4 +120,4 @@ CLIENTS: dict[str, Callable[[Ask], str]] = {
     "m2m-auth": m2m_auth_itself,
 }
 WITHOUT_POST = {"httpx-auth"}
-"""Those that know only one way to authenticate."""
+"""Clients that support only one way to authenticate."""

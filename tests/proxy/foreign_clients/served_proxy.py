@@ -69,6 +69,6 @@ def running(config: Path, *, gunicorn: bool = False) -> Iterator[str]:
 
 
 def _quiet() -> dict[str, str]:
-    """Our environment without what would make a server slow or fail at others' warnings."""
+    """The environment of this process, without settings that slow a server down or turn warnings into errors."""
     unwanted = {"PYTHONWARNINGS", "PYTHONDEVMODE", "DJANGO_SETTINGS_MODULE"}
     return {name: value for name, value in os.environ.items() if name not in unwanted}

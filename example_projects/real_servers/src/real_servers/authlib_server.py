@@ -141,7 +141,7 @@ def build(config: Config, base_url: str) -> WSGIApplication:
             return keys
 
         def check_permission(self, token: Any, client: Client, request: Any) -> bool:
-            """Say no to revoked tokens: Authlib turns that into "inactive"."""
+            """Return False for a revoked token: Authlib then answers "inactive"."""
             return digest(request.form["token"]) not in revoked
 
     app = Flask(__name__)

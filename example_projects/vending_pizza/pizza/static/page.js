@@ -4,9 +4,9 @@ const main = document.querySelector("main");
 const show = (id, text) => { document.getElementById(id).textContent = text; };
 const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, 1000 * seconds));
 
-// The token stays in this variable: not in localStorage, not in a cookie. A page that is loaded again asks again,
-// and is handed the same token as long as it is good. A connection that breaks is no reason to ask for a token: there are
-// only so many an hour.
+// The token stays in this variable, not in localStorage or a cookie. A page that is loaded again asks again, and gets the
+// same token while that is good. After a broken connection the page keeps its token: the number of tokens an hour is
+// limited.
 let token = null;
 let until = 0;  // by this page's clock
 
@@ -20,7 +20,7 @@ async function vended() {
   return answer.json();
 }
 
-async function tell(given) {
+async function describe(given) {
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(given.access_token)));
   const fingerprint = [...digest.slice(0, 4)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const key = "the token's fingerprint for " + main.dataset.person;
@@ -62,7 +62,7 @@ document.getElementById("publish").addEventListener("click", async () => {
   order.headers = { Authorization: `Bearer ${token}`, "Content-Type": "application/json" };
   const answer = await fetch(main.dataset.orders, order);
   const { error } = await answer.json();
-  show("published", answer.ok ? "It was let in!" : `Refused: ${answer.status} ${error}`);
+  show("published", answer.ok ? "The API accepted it!" : `Refused: ${answer.status} ${error}`);
 });
 
 async function watch() {
@@ -72,7 +72,7 @@ async function watch() {
         const given = await vended();
         token = given.access_token;
         until = Date.now() + 1000 * given.expires_in;
-        await tell(given);
+        await describe(given);
         document.getElementById("publish").disabled = false;
       }
       await subscribe();

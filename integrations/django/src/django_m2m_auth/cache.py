@@ -83,7 +83,7 @@ class DjangoTokenCache:
         self._do(lambda cache: self._put(cache, key, _text(value), ttl))
 
     def delete(self, key: str) -> None:
-        """Forgets a key."""
+        """Deletes a key."""
         self._do(lambda cache: cache.delete(key))
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:
@@ -129,7 +129,7 @@ class DjangoTokenCache:
         self.release_thread()
 
     def release_thread(self) -> None:
-        """Closes what this cache has opened on this thread: its backend, and connections to databases."""
+        """Closes what this cache opened on this thread: its backend, and connections to databases."""
         own = self._threads.__dict__.pop("own", None)
         if own is not None:
             own.close()
@@ -189,7 +189,7 @@ class _ThreadsBackend:
 
     def close(self) -> None:
         backend, self.backend = self.backend, Opened(None, lambda: None)
-        with contextlib.suppress(Exception):  # a connection that is gone is as good as closed
+        with contextlib.suppress(Exception):  # a lost connection needs no closing
             backend.close()
         if self.process == os.getpid():  # a forked child must not end its parent's connections
             close_databases(but=self._before)

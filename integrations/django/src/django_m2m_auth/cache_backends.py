@@ -53,7 +53,7 @@ class Kind(NamedTuple):
     silent: bool = False
     """It does not raise where it could not store a value."""
     culls: bool = False
-    """It throws entries away, needed ones too, when there are more than MAX_ENTRIES."""
+    """It evicts entries, tokens too, when there are more than MAX_ENTRIES."""
 
 
 def _can(*, shared: bool = True, add: bool = False, increment: bool = False, resolution: float = 1.0) -> Capabilities:
@@ -162,7 +162,7 @@ def _open_redis(backend: type[BaseCache], location: Any, parameters: Any, option
 
 
 class _Pools:
-    """Stands in for the class of a connection pool, and closes the pools that it has made. RedisCache closes none."""
+    """Replaces the class of a connection pool, and closes the pools that it made. RedisCache closes none."""
 
     def __init__(self, given: Any) -> None:
         import redis
@@ -198,7 +198,7 @@ class _Text:
 
 
 def _text() -> _Text:
-    """The serializer for RedisCacheClient, which calls what it is given."""
+    """The serializer for RedisCacheClient, which calls it like a class."""
     return _Text()
 
 
@@ -209,9 +209,9 @@ EARLY = 2
 def forget_lapsed(cache: Any, key: str, alias: str) -> None:
     """Deletes the row of this key from a database cache if it has lapsed; one atomic statement.
 
-    The backend's own ``add`` overwrites a lapsed row without a second look, and its ``get`` deletes one that another
-    process has renewed in the meantime. Two processes that come for a lapsed lease at the same moment could both win.
-    After this DELETE with a condition, INSERT and the primary key decide who is first.
+    The backend's own ``add`` overwrites a lapsed row without checking it again, and its ``get`` deletes one that
+    another process has renewed meanwhile. So two processes that ask for a lapsed lease at the same moment could both
+    win. After this DELETE with a condition, INSERT and the primary key decide which one wins.
 
     Args:
         cache: the instance of ``DatabaseCache``.

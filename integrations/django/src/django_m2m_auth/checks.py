@@ -1,4 +1,4 @@
-"""System checks of M2M_AUTH: what is wrong with it, what may surprise, and with ``--deploy`` what is unsafe.
+"""System checks of M2M_AUTH: its mistakes, its surprises, and with ``--deploy`` what is unsafe.
 
 Checks do not run under WSGI. There the first use of a client raises the errors that concern it.
 """
@@ -55,7 +55,7 @@ _IDS = {
 
 
 def check_settings(app_configs: Any, **_: Any) -> list[CheckMessage]:  # noqa: ARG001
-    """What is wrong with M2M_AUTH, and what may surprise: ``m2m_auth.E001`` to ``E012``, ``W001`` to ``W007``."""
+    """The mistakes and surprises in M2M_AUTH: ``m2m_auth.E001`` to ``E012``, ``W001`` to ``W007``."""
     found = read_m2m_auth()
     return [_message(problem) for problem in (*found.problems, *surprises(found), *_problems_of_receiving())]
 
@@ -76,7 +76,7 @@ def _warning(kind: str, setting: str, message: str, fix: str, client: str = "") 
 
 
 def _problems_of_receiving() -> Iterator[Problem]:
-    """What keeps the middleware, or a view with ``@require_m2m``, from verifying tokens."""
+    """Mistakes that stop the middleware, or a view with ``@require_m2m``, from verifying tokens."""
     given = getattr(settings, "M2M_AUTH", {})
     if isinstance(given, Mapping) and (given.get("RECEIVING") or _MIDDLEWARE in settings.MIDDLEWARE):
         from .receiving import receiving_verifier  # a project that receives nothing needs no verifier
@@ -89,7 +89,7 @@ def _problems_of_receiving() -> Iterator[Problem]:
 
 
 def surprises(found: Settings) -> Iterator[Problem]:
-    """Warnings: what works, and may not do what its user expects."""
+    """Warnings about settings that work, but may not do what their user expects."""
     opened = {alias: cache.open() for alias, cache in found.caches.items()}
     for alias, cache in opened.items():
         yield from _surprises_of(spelt("CACHES", alias), named_caches().get(alias), cache)
@@ -124,7 +124,7 @@ def _surprises_of(setting: str, given: object, cache: TokenCache) -> Iterator[Pr
     if isinstance(cache, DjangoTokenCache) and cache.kind.culls and can.shared:
         parameters = caches.settings[cache.alias]
         entries = (parameters.get("OPTIONS") or {}).get("MAX_ENTRIES", parameters.get("MAX_ENTRIES", 300))
-        message = f"throws entries away, tokens among them, when there are more than {entries}"
+        message = f"evicts entries, tokens too, when there are more than {entries}"
         yield _warning("culls", setting, message, "a cache in CACHES for tokens only, with a larger MAX_ENTRIES")
     folder = _folder(given)
     above = folder if folder is None else next((path for path in (folder, *folder.parents) if path.exists()), folder)

@@ -24,7 +24,7 @@ __all__ = ["Client", "Clients", "m2m"]
 
 
 class Client:
-    """One client of M2M_AUTH["CLIENTS"]. Keep it, or get it each time: nothing is built before it is used.
+    """One client of M2M_AUTH["CLIENTS"]. Keep it, or get it each time. It builds nothing before its first use.
 
     What its methods return works in any thread, task and process. After a change of the settings (in tests) get it
     again. Their keyword arguments are those of ``M2MAuth.from_source``, which also gets ALLOWED_ORIGINS.

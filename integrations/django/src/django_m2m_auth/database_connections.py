@@ -1,7 +1,7 @@
 """Closes the database connections that a cache or a signal's receiver opened on a flight's thread.
 
-Django keeps one connection per thread and database, and closes it at the end of a request. No request ends on the
-thread of a flight.
+Django keeps one connection per thread and database, and closes it at the end of a request. A flight's thread serves no
+request.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def open_databases() -> frozenset[str]:
 def close_databases(*, but: frozenset[str]) -> None:
     """Closes this thread's connections, except those that were open before."""
     for alias in open_databases() - but:
-        with contextlib.suppress(Exception):  # a connection that is gone is as good as closed
+        with contextlib.suppress(Exception):  # a lost connection needs no closing
             connections[alias].close()
 
 

@@ -10,7 +10,7 @@ __all__ = ["ServiceToken"]
 
 
 class _EmptyManager(models.Manager):  # type: ignore[misc] # Django has no types
-    """Finds nothing, without a query: dumpdata asks too, and there is no table."""
+    """Finds nothing, without a query. dumpdata asks it too, and there is no table."""
 
     def get_queryset(self) -> Any:
         return super().get_queryset().none()

@@ -23,7 +23,7 @@ spelt = nested("M2M_AUTH")
 
 
 def read_m2m_auth() -> Settings:
-    """The settings of this moment. It raises nothing: what is wrong is in ``problems``.
+    """The current settings. It raises nothing: what is wrong is in ``problems``.
 
     Import paths are followed and caches made at once: system checks report their mistakes, too.
     """

@@ -41,7 +41,7 @@ def read_config(app: Flask) -> Settings:
         key="FLASK_CACHING", example="{'FLASK_CACHING': True}", read=lambda on: _flask_caching(app, on)
     )
     found = read_settings(given, spelt, forms=[form])
-    given = {}  # a traceback does not show what it held
+    given = {}  # a traceback then does not show its value
     found.refuse_errors()
     return found
 

@@ -1,7 +1,7 @@
 """Signals about an app's tokens, by blinker. The sender is the app.
 
 A receiver gets ``alias`` and ``event``, an :class:`m2m_auth.Event`, which carries no token and no secret. It runs on
-the thread of the flight that mints, seldom on a view's. A receiver that needs the app's context enters
+the thread of the flight that mints, rarely on a view's thread. A receiver that needs the app's context enters
 ``sender.app_context()``. The flight goes on where a receiver raises.
 """
 

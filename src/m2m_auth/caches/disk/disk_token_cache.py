@@ -24,7 +24,7 @@ from .own_folder import OwnFolder
 if TYPE_CHECKING:
     from .raw_disk import RawCache
 
-if importlib.util.find_spec("diskcache") is None:  # it is imported at the first operation, and missed at once
+if importlib.util.find_spec("diskcache") is None:  # it is imported at the first operation; if it is missing, say so now
     raise ImportError("No module named 'diskcache'", name="diskcache")
 
 __all__ = ["DiskTokenCache"]
@@ -100,7 +100,7 @@ class DiskTokenCache:
         self._do(key, lambda cache: cache.set(key, value, expire=ttl, retry=False))
 
     def delete(self, key: str) -> None:
-        """Forgets a key."""
+        """Deletes a key."""
         self._do(key, lambda cache: cache.delete(key, retry=False))
 
     def add(self, key: str, value: bytes, ttl: float) -> bool:

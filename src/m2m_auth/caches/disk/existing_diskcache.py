@@ -32,7 +32,7 @@ class ExistingDiskcache:
     """
 
     def __init__(self, client: Any, timeout: float) -> None:
-        # A symlink on the way is the application's choice, made before; so only its target is checked.
+        # The application chose this path, so a symlink in it is allowed. Only its target is checked.
         self._shards = [Path(os.path.realpath(folder)) / "cache.db" for folder in _folders(client)]
         self._folder = Path(os.path.realpath(client.directory))
         self._timeout = timeout
@@ -45,7 +45,7 @@ class ExistingDiskcache:
         return f"DiskTokenCache.from_client(<the diskcache in {str(self._folder)!r}>)"
 
     def state(self) -> FileState | None:
-        """None, so that each operation opens a connection: the journal may be a write-ahead log."""
+        """None: each operation opens a new connection, since the journal may be a write-ahead log."""
         return None
 
     def open(self, key: str) -> RawCache:
@@ -62,7 +62,7 @@ class ExistingDiskcache:
         return SharedRawCache(str(database), self._timeout)
 
     def after_error(self, error: Exception, database: OpenDatabase | None) -> None:
-        """Does nothing: a damaged database is the application's to repair."""
+        """Does nothing: the application repairs its own database."""
 
 
 def _folders(client: Any) -> list[str]:

@@ -68,7 +68,7 @@ class OwnFolder:
         if may_pass or not isinstance(error, sqlite3.DatabaseError):
             return
         with contextlib.suppress(OSError):
-            if database is None or database.state == self.state():  # else another process has renamed it
+            if database is None or database.state == self.state():  # otherwise another process has renamed it
                 self._database.replace(self._folder / "damaged.db")
 
 

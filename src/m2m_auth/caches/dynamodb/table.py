@@ -71,12 +71,12 @@ class AnotherKey(Exception):
 
 
 class Table:
-    """A table and its client: one that the user passed, or one that is made when it is first needed.
+    """A table and its client: the user's client, or one that this object makes when it first needs it.
 
     Args:
         name: the table's name or ARN.
-        options: ``region_name`` and ``endpoint_url`` of a client that is made; None is botocore's choice.
-        timeout: seconds that a client that is made waits for a connection, and again for an answer.
+        options: ``region_name`` and ``endpoint_url`` for a client that this object makes; None: botocore's default.
+        timeout: seconds that a client made by this object waits for a connection, and again for an answer.
         client: a client to use unchanged.
         typed: the client takes and returns Python's values, like the client of a boto3 resource.
         clock: Unix time in seconds.
@@ -162,7 +162,7 @@ class Table:
         return Table(self.name, self._options, timeout=timeout, client=self._given, typed=self.typed)
 
     def close(self) -> None:
-        """Closes the connections of the client that was made. A client that the user passed stays open."""
+        """Closes the connections of the object's own client. A client that the user passed stays open."""
         client, self._own = self._own, None
         if client is not None:
             client.close()

@@ -49,7 +49,7 @@ class ClientAuthentication(Protocol):
 
 
 def required_secret(client_secret: Secret | None, method: str) -> Secret:
-    """Return the client secret of a method that cannot do without, or raise the ConfigurationError that says so."""
+    """Return the client secret that a method needs. Raise ConfigurationError if there is none."""
     if client_secret is None:
         raise ConfigurationError(
             f"client_secret is missing, and client_authentication={method!r} needs it. "

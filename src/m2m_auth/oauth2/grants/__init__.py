@@ -1,7 +1,7 @@
 """What a token request asks with (RFC 6749 §1.3): one file a grant.
 
-A grant is any object with the :class:`Grant` protocol, and ``grant=`` takes one. How the client proves who it is
-stands in :mod:`~m2m_auth.oauth2.client_authentication`.
+A grant is any object with the :class:`Grant` protocol, and ``grant=`` takes one. The client authentication is in
+:mod:`~m2m_auth.oauth2.client_authentication`.
 """
 
 from .client_credentials import ClientCredentials

@@ -40,6 +40,6 @@ def first_refresh_token(grant: Grant) -> Secret | None:
 
 
 def check_encoding(grant: str, encoding: object) -> None:
-    """Raise ConfigurationError unless ``encoding`` is one of a request body; ``grant`` is the class's name."""
+    """Raise ConfigurationError unless ``encoding`` is ``form`` or ``json``; ``grant`` is the class's name."""
     if encoding not in ("form", "json"):
         raise ConfigurationError(f"{grant}: encoding={encoding!r} must be 'form' or 'json'")

@@ -88,11 +88,11 @@ class Examination:
         if found != value:
             self._fatal(
                 f"{cache_name(self._cache)} returns another value than the one that was set",
-                f"mend its get, which must return the bytes that were set, or {_ANOTHER}",
+                f"correct its get, which must return the bytes that were set, or {_ANOTHER}",
             )
         self._cache.delete(key)
         if self._cache.get(key) is not None:
-            self._wrong("a deleted value is still there, so a refused token would be used again", "mend its delete")
+            self._wrong("a deleted value is still there, so a refused token would be used again", "correct its delete")
         self._fine(f"{cache_name(self._cache)} answers: a value was set and read in {took * 1000:.1f} ms")
 
     def _sealing(self) -> None:
@@ -126,7 +126,8 @@ class Examination:
         first, second = (self._cache.add(key, owner, _TTL) for owner in (b"one", b"two"))
         if not first:
             self._wrong(
-                "its add never wins, so callers wait for a lease that no process holds", f"mend its add, or {_ANOTHER}"
+                "its add never wins, so callers wait for a lease that no process holds",
+                f"correct its add, or {_ANOTHER}",
             )
         elif second:
             self._wrong("its add always wins, so every process believes that it holds the lease", _ANOTHER)
@@ -137,9 +138,9 @@ class Examination:
                 f"for an early release, {_ANOTHER}",
             )
         elif self._cache.delete_if(key, b"two") or not self._cache.delete_if(key, b"one"):
-            self._wrong("its delete_if deletes the lease of another holder", f"mend its delete_if, or {_ANOTHER}")
+            self._wrong("its delete_if deletes the lease of another holder", f"correct its delete_if, or {_ANOTHER}")
         elif not self._cache.add(key, b"three", _TTL):
-            self._wrong("a released lease cannot be taken again", f"mend its delete_if, or {_ANOTHER}")
+            self._wrong("a released lease cannot be taken again", f"correct its delete_if, or {_ANOTHER}")
         else:
             self._fine("a lease has one holder, and only the holder releases it")
 
@@ -155,7 +156,7 @@ class Examination:
             if age > ttl + self._capabilities.resolution + _SLACK:
                 self._wrong(
                     f"a value of {ttl:g} s to live is still there after {age:.0f} s: so is a dead process's lease",
-                    "set the clocks of this machine and of the cache's server by NTP, or mend its time to live",
+                    "set the clocks of this machine and of the cache's server by NTP, or correct its times to live",
                 )
                 return
             time.sleep(ttl / 20)
@@ -195,7 +196,7 @@ class Examination:
             how = "two winners" if max(wrong) > 1 else "no winner"
             self._wrong(
                 f"two {runners} raced for {len(race.winners)} leases, and {len(wrong)} had {how}: add is not atomic",
-                f"mend its add, or {_ANOTHER}",
+                f"correct its add, or {_ANOTHER}",
             )
         elif race.winners:
             self._fine(f"two {runners} raced for {len(race.winners)} leases: one winner each time")
@@ -209,7 +210,7 @@ class Examination:
         elif sorted(race.counts) != list(range(1, 2 * COUNTS + 1)):
             self._wrong(
                 f"two {runners} counted to {2 * COUNTS} together, and counts were lost or returned twice",
-                f"mend its increment, or {_ANOTHER}; until then budgets let too many mints pass",
+                f"correct its increment, or {_ANOTHER}; until then budgets let too many mints pass",
             )
         else:
             self._fine(f"two {runners} counted to {2 * COUNTS} together, and lost nothing")

@@ -241,7 +241,7 @@ def _concealed_secret(name: str, given: Any) -> Secret | None:
 
 
 def _check_secret(name: str, secret: Secret | None) -> None:
-    """Raises ConfigurationError if a file or the environment holds a secret that no client can send."""
+    """Raises ConfigurationError if a configured secret is one that no client can send."""
     if secret is not None:
         checked_secret(name, secret.reveal())
 

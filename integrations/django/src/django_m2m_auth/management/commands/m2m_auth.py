@@ -100,7 +100,7 @@ class Command(BaseCommand):  # type: ignore[misc] # Django has no types
 
 
 def _settings_findings() -> list[Finding]:
-    """What is wrong with the settings, and what may surprise, as findings."""
+    """The mistakes and surprises in the settings, as findings."""
     found = m2m.configuration
     return [
         Finding(
