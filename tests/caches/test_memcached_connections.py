@@ -135,7 +135,7 @@ def test_close_during_an_operation(lone_store: Store) -> None:
 def test_a_thread_that_is_interrupted(store: Store) -> None:
     """After a KeyboardInterrupt during an answer the connection is not used again."""
     code = """if True:
-        import os, signal, sys, threading, time
+        import os, pathlib, signal, sys, threading, time
         from m2m_auth.caches.memcached import MemcachedTokenCache
         address, server = sys.argv[1], int(sys.argv[2])
         signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell has it ignored in what it runs behind
@@ -143,6 +143,9 @@ def test_a_thread_that_is_interrupted(store: Store) -> None:
         cache.set("one", b"1", 60)
         cache.set("two", b"2", 60)
         os.kill(server, signal.SIGSTOP)
+        state = pathlib.Path(f"/proc/{server}/stat")
+        while state.read_text().rpartition(")")[2].split()[0] != "T":  # until then it still answers
+            time.sleep(0.001)
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
         try:
             cache.get("one")

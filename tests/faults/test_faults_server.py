@@ -25,12 +25,11 @@ def test_a_held_token_is_served_through_every_failure(server: FakeAuthorizationS
     with Fleet(server, folder, 4, 4, policy) as fleet:
         while not server.api_calls:  # the first token request has been answered
             time.sleep(0.01)
+        server.lifetime = 800  # the next token is not due again before the test is over
         for mode in MODES:
             server.fail(mode, times=1)
         server.wait_for_token_requests(2 + len(MODES), timeout=30)
-        settled = time.time() + 0.6
-        while time.time() < settled:  # the new token reaches the others, which look again every 250 ms
-            time.sleep(0.05)
+        _wait_until_the_first_token_is_gone(server)
     report = fleet.report
     assert set(report.outcomes) == {"200"}
     assert report.outcomes["200"] > 300
@@ -39,6 +38,19 @@ def test_a_held_token_is_served_through_every_failure(server: FakeAuthorizationS
     attempts = [request.time for request in server.requests[1:]]
     assert min(later - earlier for earlier, later in itertools.pairwise(attempts)) > 0.45
     assert {tuple(tokens) for tokens in report.tokens} == {tuple(fleet.report.tokens[0])}
+
+
+def _wait_until_the_first_token_is_gone(server: FakeAuthorizationServer) -> None:
+    """Processes read the cache every 250 ms. A busy machine may keep one of them waiting for longer."""
+    until = time.monotonic() + 20
+    first, seen, quiet_since = server.api_calls[0].token, 0, time.monotonic()
+    while time.monotonic() - quiet_since < 2:
+        assert time.monotonic() < until, "a process keeps the first token"
+        calls = server.api_calls[seen:]
+        seen += len(calls)
+        if not calls or any(call.token == first for call in calls):
+            quiet_since = time.monotonic()
+        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("mode", ["hang", "reset"])

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 from ..errors import ConfigurationError
 from ..oauth2.transport import Transport
+from ..runtime.fork_safety import delaying_forks
 from ..source.default_transport import register_transports
 
 __all__ = ["as_transport"]
@@ -51,8 +52,10 @@ def _installed() -> str:
 
 
 def _over(library: str, given: Any) -> Transport:
-    file = importlib.import_module(f".{_TRANSPORTS[library]}", __package__)
-    return cast("Transport", file.transport_over(importlib.import_module(library), given))
+    with delaying_forks():  # a fork in the middle of an import would leave the child without the module
+        file = importlib.import_module(f".{_TRANSPORTS[library]}", __package__)
+        module = importlib.import_module(library)
+    return cast("Transport", file.transport_over(module, given))
 
 
 register_transports(as_transport)

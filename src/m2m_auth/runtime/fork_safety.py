@@ -116,9 +116,6 @@ def delaying_forks() -> _DelayingForks:
     return _delay
 
 
-importing = delaying_forks
-
-
 def _before() -> None:
     global _flights_enter_until
     _gate.acquire()

@@ -92,28 +92,30 @@ class TokenSource:
     ) -> None:
         client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
         refuse_unknown(unknown, TokenSource.__init__)
+        # The engine, the HTTP library and the cache's client are imported with the first source that needs them: with
+        # the package, every program would pay for them. A fork during an import would leave the child without it.
         with delaying_forks():
-            # All that flights need is imported with the first source: with the package, every program would pay for it.
             from .construction import construct_engine
-        self._engine = construct_engine(
-            token_endpoint,
-            client_id,
-            client_secret,
-            audience=audience,
-            scope=scope,
-            resource=resource,
-            extra_parameters=extra_parameters,
-            client_authentication=client_authentication,
-            grant=grant,
-            cache=cache,
-            encryption_keys=encryption_keys,
-            policy=policy,
-            budget=budget,
-            transport=transport,
-            clock=clock,
-            on_event=on_event,
-            alias=alias,
-        )
+
+            self._engine = construct_engine(
+                token_endpoint,
+                client_id,
+                client_secret,
+                audience=audience,
+                scope=scope,
+                resource=resource,
+                extra_parameters=extra_parameters,
+                client_authentication=client_authentication,
+                grant=grant,
+                cache=cache,
+                encryption_keys=encryption_keys,
+                policy=policy,
+                budget=budget,
+                transport=transport,
+                clock=clock,
+                on_event=on_event,
+                alias=alias,
+            )
 
     # a token
 
