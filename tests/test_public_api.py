@@ -22,7 +22,8 @@ SURFACE = {
     "m2m_auth": """AccessToken CacheUnavailable Call Capabilities ClientAuthentication ClientCredentials
         ClientSecretBasic ClientSecretPost Clock ConfigurationError Event Grant HttpRequest HttpResponse
         InsecureTransport M2MAuthError MalformedTokenResponse MintBudget MintBudgetExhausted OriginNotAllowed
-        PrivateKeyJWT RefreshToken RenewalPolicy SourceStatus TokenCache TokenEndpointUnavailable
+        PrivateKeyJWT RefreshToken RenewalPolicy RequestCredentials Secret SourceStatus TokenCache
+        TokenEndpointUnavailable
         TokenRequestRejected TokenSource TokenUnavailable TokenWatcher Transport TransportError __version__
         watch_calls""",
     "m2m_auth.errors": """CacheUnavailable ConfigurationError InsecureTransport M2MAuthError MalformedTokenResponse

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
         ClientSecretBasic,
         ClientSecretPost,
         PrivateKeyJWT,
+        RequestCredentials,
     )
     from .oauth2.grants import ClientCredentials, Grant, RefreshToken
+    from .oauth2.secrets import Secret
     from .oauth2.tokens import AccessToken
     from .oauth2.transport import HttpRequest, HttpResponse, Transport, TransportError
     from .runtime.clock import Clock
@@ -63,8 +65,15 @@ _HOMES = {
     "http.calls": ("Call", "watch_calls"),
     "lifecycle.mint_budget": ("MintBudget",),
     "lifecycle.policy": ("RenewalPolicy",),
-    "oauth2.client_authentication": ("ClientAuthentication", "ClientSecretBasic", "ClientSecretPost", "PrivateKeyJWT"),
+    "oauth2.client_authentication": (
+        "ClientAuthentication",
+        "ClientSecretBasic",
+        "ClientSecretPost",
+        "PrivateKeyJWT",
+        "RequestCredentials",
+    ),
     "oauth2.grants": ("ClientCredentials", "Grant", "RefreshToken"),
+    "oauth2.secrets": ("Secret",),
     "oauth2.tokens": ("AccessToken",),
     "oauth2.transport": ("HttpRequest", "HttpResponse", "Transport", "TransportError"),
     "runtime.clock": ("Clock",),
@@ -98,6 +107,8 @@ __all__ = [
     "PrivateKeyJWT",
     "RefreshToken",
     "RenewalPolicy",
+    "RequestCredentials",
+    "Secret",
     "SourceStatus",
     "TokenCache",
     "TokenEndpointUnavailable",
