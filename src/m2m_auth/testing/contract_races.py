@@ -107,7 +107,7 @@ def race(key: str, rounds: int, increments: int) -> tuple[list[str | None], list
 
 def lease_key(key: str, turn: int) -> str:
     """The key of one round's lease, as long as ``key`` and never equal to it: keys are hexadecimal."""
-    return f"L{turn:02}{key[3:]}"
+    return f"L{turn:03}{key[4:]}"
 
 
 def in_forked_child(action: Callable[[], object], timeout: float = 20.0) -> str | None:
