@@ -61,7 +61,9 @@ class Page:
 
     def sign_in(self, person: str) -> str:
         """Clicks a name; returns the fingerprint of that person's token."""
-        self._driver.find_element("css selector", f"button[value={person}]").click()
+        button = self._driver.find_element("css selector", f"button[value={person}]")
+        button.click()
+        self.until(lambda: _is_gone(button))  # the answer has come, and with it the session's cookie
         return self.load()
 
     def publish(self) -> str:
@@ -74,6 +76,17 @@ class Page:
         """The browser's errors, without the refusal that the test causes."""
         log = [entry["message"] for entry in self._driver.get_log("browser")]
         return [message for message in log if "403 (FORBIDDEN)" not in message]
+
+
+def _is_gone(element: Any) -> bool:
+    """True when the page of this element has been replaced."""
+    from selenium.common.exceptions import StaleElementReferenceException
+
+    try:
+        element.is_enabled()
+    except StaleElementReferenceException:
+        return True
+    return False
 
 
 def mints(at: Addresses) -> dict[str, int]:
