@@ -248,7 +248,7 @@ def test_thousands_of_threads_do_not_open_thousands_of_connections(
     from m2m_auth.testing.contract_races import by_threads
 
     cache = opened(f"redis://{valkey.address}", timeout=5.0)
-    assert by_threads(200, lambda: cache.increment("threads", 60))
+    assert by_threads(200, lambda: cache.increment("threads", 60), cache)
     assert cache.get("threads") == b"200"
     with redis.Redis(port=valkey.port) as client:
         assert int(client.info("clients")["connected_clients"]) < 80

@@ -157,7 +157,7 @@ class CacheContract:
         _require(cache, "atomic_add")
         for turn in range(10):
             lease = partial(cache.add, f"{turn:02}{key[2:]}", b"owner", 60)
-            wins = contract_races.by_threads(16, lease)
+            wins = contract_races.by_threads(16, lease, cache)
             assert wins.count(True) == 1, f"{wins.count(True)} of 16 threads hold the lease"
 
     def test_delete_if(self, cache: TokenCache, key: str) -> None:
@@ -182,7 +182,7 @@ class CacheContract:
         """Exactly one of 8 threads that release the same lease at the same moment succeeds."""
         _require(cache, "compare_delete")
         cache.set(key, b"owner", 60)
-        assert contract_races.by_threads(8, lambda: cache.delete_if(key, b"owner")).count(True) == 1
+        assert contract_races.by_threads(8, lambda: cache.delete_if(key, b"owner"), cache).count(True) == 1
 
     def test_increment(self, cache: TokenCache, key: str) -> None:
         """A counter starts at 1, grows by one, and reads as decimal digits."""
@@ -212,7 +212,7 @@ class CacheContract:
     def test_threads_lose_no_increment(self, cache: TokenCache, key: str) -> None:
         """8 threads together count to 80, and each number is seen once."""
         _require(cache, "atomic_increment")
-        seen = contract_races.by_threads(8, lambda: [cache.increment(key, 60) for _ in range(10)])
+        seen = contract_races.by_threads(8, lambda: [cache.increment(key, 60) for _ in range(10)], cache)
         assert sorted(number for numbers in seen for number in numbers) == list(range(1, 81))
 
     def test_processes_race(self, cache: TokenCache, open_cache: OpenCache | None, key: str) -> None:

@@ -16,7 +16,7 @@ from multiprocessing.reduction import ForkingPickler
 from multiprocessing.synchronize import Barrier
 from typing import TypeAlias, TypeVar
 
-from ..caches.protocol import TokenCache
+from ..caches.protocol import TokenCache, release_thread
 
 OpenCache: TypeAlias = Callable[[], TokenCache]
 T = TypeVar("T")
@@ -29,13 +29,16 @@ _cache: TokenCache
 _barrier: Barrier
 
 
-def by_threads(count: int, action: Callable[[], T]) -> list[T]:
-    """The results of ``action`` in ``count`` threads that start at the same moment."""
+def by_threads(count: int, action: Callable[[], T], cache: TokenCache) -> list[T]:
+    """The results of ``action`` in ``count`` threads that start at once; each releases the cache at its end."""
     barrier = threading.Barrier(count, timeout=_DEADLINE)
 
     def run() -> T:
         barrier.wait()
-        return action()
+        try:
+            return action()
+        finally:
+            release_thread(cache)
 
     usual = sys.getswitchinterval()
     # With the default of 5 ms between two switches most threads would pass the race one after the other.
