@@ -20,7 +20,7 @@ def rows(server: Server) -> Iterator[Row]:
         server.mints(token_format=token_format)
         spent = process_ratios(["call.py", "ours_requests", server.url], ["call.py", "handwritten", server.url], PAIRS)
         goal = 1.1 if token_format == "opaque" else None
-        what = "a cold process that mints" if goal else "  with a JWT (imports PyJWT)"
+        what = "a cold process that mints" if goal else "  with a JWT"
         yield Row(f"{'requests: ' if goal else ''}{what}", spent.cpu, "x", goal, "against requests.post and a header")
         yield Row("  the same, wall clock", spent.wall, "x", goal)
     server.mints()
