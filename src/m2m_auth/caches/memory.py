@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
-import time
+from typing import NamedTuple
 
 from ..errors import ConfigurationError
 from ..runtime.bounded_map import BoundedMap
+from ..runtime.clock import SYSTEM_CLOCK
 from ..runtime.fork_safety import ForkSafeLock
 from .protocol import Capabilities
 
 __all__ = ["MemoryTokenCache"]
+
+
+class _End(NamedTuple):
+    """When an entry ends: by the monotonic clock, or by the wall clock if that one is set ahead."""
+
+    monotonic: float
+    wall: float
+
+    @classmethod
+    def after(cls, ttl: float) -> _End:
+        return cls(SYSTEM_CLOCK.monotonic() + ttl, SYSTEM_CLOCK.wall() + ttl)
+
+    def is_over(self) -> bool:
+        return self.monotonic <= SYSTEM_CLOCK.monotonic() or self.wall <= SYSTEM_CLOCK.wall()
 
 
 class MemoryTokenCache:
@@ -26,8 +41,7 @@ class MemoryTokenCache:
     def __init__(self, max_entries: int = 10_000) -> None:
         if max_entries < 1:
             raise ConfigurationError(f"MemoryTokenCache: max_entries={max_entries} must be at least 1")
-        self._entries: BoundedMap[str, tuple[bytes, float]] = BoundedMap(max_entries)
-        """Each value, and until when it lives by the monotonic clock."""
+        self._entries: BoundedMap[str, tuple[bytes, _End]] = BoundedMap(max_entries)
         self._lock = ForkSafeLock()
 
     @classmethod
@@ -37,9 +51,9 @@ class MemoryTokenCache:
             raise ConfigurationError(f"cache={url!r}: 'memory:' takes nothing after the colon. Fix: cache='memory:'")
         return cls()
 
-    def _live(self, key: str) -> tuple[bytes, float] | None:
+    def _live(self, key: str) -> tuple[bytes, _End] | None:
         entry = self._entries.get(key)
-        if entry is not None and entry[1] <= time.monotonic():
+        if entry is not None and entry[1].is_over():
             self._entries.pop(key)
             return None
         return entry
@@ -53,7 +67,7 @@ class MemoryTokenCache:
     def set(self, key: str, value: bytes, ttl: float) -> None:
         """Stores a value for ``ttl`` seconds."""
         with self._lock.current:
-            self._entries.set(key, (value, time.monotonic() + ttl))
+            self._entries.set(key, (value, _End.after(ttl)))
 
     def delete(self, key: str) -> None:
         """Deletes a key."""
@@ -65,7 +79,7 @@ class MemoryTokenCache:
         with self._lock.current:
             if self._live(key) is not None:
                 return False
-            self._entries.set(key, (value, time.monotonic() + ttl))
+            self._entries.set(key, (value, _End.after(ttl)))
             return True
 
     def delete_if(self, key: str, value: bytes) -> bool:
@@ -80,9 +94,9 @@ class MemoryTokenCache:
     def increment(self, key: str, ttl: float) -> int:
         """Adds one and returns the count."""
         with self._lock.current:
-            digits, expires_at = self._live(key) or (b"0", time.monotonic() + ttl)
+            digits, end = self._live(key) or (b"0", _End.after(ttl))
             count = int(digits) + 1
-            self._entries.set(key, (str(count).encode(), expires_at))
+            self._entries.set(key, (str(count).encode(), end))
             return count
 
     def close(self) -> None:

@@ -5,26 +5,47 @@ a status page), and to notice that the machine was suspended. Everything that re
 a test passes :class:`m2m_auth.testing.FakeClock` and never sleeps.
 
 Each read goes through an attribute of the modules ``time`` and ``random`` when it happens. Tools that replace these
-attributes, such as freezegun and time-machine, therefore work on sources that exist already.
+attributes therefore work on sources that exist already. Two such tools need more:
+
+- time-machine moves the wall clock alone. That is a wall clock that jumps, and the engine knows those.
+- freezegun stops both clocks, and moves both. But a read that is fewer than five frames below the module ``threading``
+  sees the real time, so one flight would see both. And a monotonic clock that stands still never ends a wait. So here
+  freezegun moves the wall clock alone, too, and on every thread.
 """
 
 from __future__ import annotations
 
 import random
+import sys
 import time
 from collections.abc import Callable
 
-__all__ = ["SYSTEM_CLOCK", "Clock"]
+__all__ = ["SYSTEM_CLOCK", "Clock", "is_frozen"]
+
+_FREEZEGUN = "freezegun.api"
+_FRAMES = 5
+"""How many callers freezegun looks at."""
+
+
+def is_frozen() -> bool:
+    """True while freezegun has replaced the clocks of this process."""
+    return getattr(time.monotonic, "__module__", None) == _FREEZEGUN
 
 
 def _monotonic() -> float:
     """Seconds from an arbitrary start; never goes back."""
+    if is_frozen():
+        return float(sys.modules[_FREEZEGUN].real_monotonic())
     return time.monotonic()
 
 
 def _wall() -> float:
     """Unix time in seconds; may jump."""
-    return time.time()
+    return _below(_FRAMES) if is_frozen() else time.time()
+
+
+def _below(frames: int) -> float:
+    return _below(frames - 1) if frames else time.time()
 
 
 def _sleep(seconds: float) -> None:

@@ -23,10 +23,11 @@ import math
 import os
 import sys
 import threading
-import time
 import weakref
 from types import FrameType, TracebackType
 from typing import Protocol
+
+from .clock import SYSTEM_CLOCK
 
 __all__ = ["FLIGHT_THREAD", "ForkAware", "ForkSafeLock", "delaying_forks", "notice_fork", "on_fork"]
 
@@ -119,13 +120,13 @@ def delaying_forks() -> _DelayingForks:
 def _before() -> None:
     global _flights_enter_until
     _gate.acquire()
-    start = now = time.monotonic()
+    start = now = SYSTEM_CLOCK.monotonic()
     if not _forking:
         _flights_enter_until = start + MOMENT
     _forking.append(threading.get_ident())
     while (_is_delayed() and now < start + PATIENCE) or (_is_in_flight(now) and now < start + MOMENT):
         _gate.wait(0.002)
-        now = time.monotonic()
+        now = SYSTEM_CLOCK.monotonic()
 
 
 def _flights() -> list[threading.Thread]:
@@ -153,7 +154,7 @@ def _is_in_flight(now: float) -> bool:
 
 def _is_waited_for(thread: threading.Thread) -> bool:
     """True for a flight that a fork still waits for: it has to get on in order to land."""
-    now = time.monotonic()
+    now = SYSTEM_CLOCK.monotonic()
     return thread.name == FLIGHT_THREAD and now < min(_flights_enter_until, _waited_until.get(thread, math.inf))
 
 

@@ -108,10 +108,11 @@ class Engine:
     def step(self, give_up: float, waited: Waiting | None = None) -> AccessToken | Waiting:
         """One decision: a token, a flight to wait for, or TokenUnavailable. Callers loop."""
         while True:
-            state, now = self.state, self.clock.monotonic()
+            state, now, wall = self.state, self.clock.monotonic(), self.clock.wall()
+            state.notice_jump(now, wall)
             held, pause, flight = state.held, state.pause, state.flight
             decision = decide(
-                held.edges_at(now, self.clock.wall()) if held is not None else None,
+                held.edges_at(now, wall) if held is not None else None,
                 now,
                 self.context.policy,
                 pause,
@@ -248,14 +249,15 @@ class Engine:
 
     def reject(self, token: AccessToken) -> None:
         """Handles a token that an API refused with a 401. See :meth:`TokenSource.reject`."""
-        state, now = self.state, self.clock.monotonic()
+        state, now, wall = self.state, self.clock.monotonic(), self.clock.wall()
+        state.notice_jump(now, wall)
         held = state.held
         if held is None or held.token != token:
             return
         if state.forced_mint_ban is not None and now < state.forced_mint_ban.until:
             return
         events = self.context.events
-        if held.age(now) < YOUNG:
+        if held.age(now, wall) < YOUNG:
             ban = state.forced_mint_ban = next_ban(state.forced_mint_ban, now)
             events.emit("forced_mint_ban", held.fingerprint, holds=ban.until - now)
             if self.cache is not None:
@@ -293,12 +295,13 @@ class Engine:
 
     def renew_if_due(self) -> tuple[float, Future[None] | None]:
         """Starts a flight if one is due; the seconds until the next check, and the running flight's future."""
-        state, now = self.state, self.clock.monotonic()
+        state, now, wall = self.state, self.clock.monotonic(), self.clock.wall()
+        state.notice_jump(now, wall)
         held, pause, flight = state.held, state.pause, state.flight
         if flight is None and pause is not None and now < pause.until and not self._may_fetch_again(pause):
             return pause.until - now, None
         if held is not None:
-            left = held.edges.renew_at - held.now(now, self.clock.wall())
+            left = held.edges.renew_at - held.now(now, wall)
             if left > 0:
                 return left, None
         flight = self._fly(self._reason(state), held)

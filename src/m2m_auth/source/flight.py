@@ -11,7 +11,6 @@ import contextlib
 import contextvars
 import logging
 import threading
-import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -19,6 +18,7 @@ from concurrent.futures import TimeoutError as TimedOut
 from typing import Any
 
 from ..errors import ConfigurationError, missing_extra
+from ..runtime.clock import SYSTEM_CLOCK
 from ..runtime.fork_safety import FLIGHT_THREAD, on_fork
 
 __all__ = ["Flight", "landing"]
@@ -42,9 +42,9 @@ class _FlightThreads:
         self.threads.clear()
 
     def wait(self) -> None:
-        until = time.monotonic() + self.LANDING
+        until = SYSTEM_CLOCK.monotonic() + self.LANDING
         for thread in list(self.threads):
-            thread.join(max(until - time.monotonic(), 0.0))
+            thread.join(max(until - SYSTEM_CLOCK.monotonic(), 0.0))
 
 
 _flight_threads = _FlightThreads()

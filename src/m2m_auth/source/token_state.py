@@ -5,6 +5,7 @@ Equal sources share one token state, so code that builds a new ``M2MAuth`` for e
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
 
@@ -12,11 +13,15 @@ from ..lifecycle.decision import Pause
 from ..lifecycle.forced_mint_ban import ForcedMintBan
 from ..lifecycle.schedule import Schedule
 from ..oauth2.tokens import AccessToken
+from ..runtime.clock import is_frozen
 from ..runtime.fork_safety import notice_fork
 from ..shared_cache.entries import RotatedRefreshToken
 from .flight import Flight
 
 __all__ = ["HeldToken", "TokenState"]
+
+JUMP = 1.0
+"""Seconds between the two clocks that are no jump: the wall clock is being corrected."""
 
 
 class HeldToken:
@@ -51,7 +56,8 @@ class HeldToken:
         self.edges = edges
         self.offset = offset
         self.fingerprint = fingerprint
-        self.fresh_until = edges.renew_at
+        # The short cuts of calls read the clocks as they are. While freezegun stops them, no call takes a short cut.
+        self.fresh_until = -math.inf if is_frozen() else edges.renew_at
         self.fresh_until_wall = edges.renew_at + offset
 
     @property
@@ -59,9 +65,9 @@ class HeldToken:
         """The token's whole life, in seconds."""
         return self.token.expires_at - self.token.issued_at
 
-    def age(self, monotonic: float) -> float:
+    def age(self, monotonic: float, wall: float) -> float:
         """Seconds since the token was asked for."""
-        return monotonic - self.edges.expires_at + self.lifetime
+        return self.now(monotonic, wall) - self.edges.expires_at + self.lifetime
 
     def now(self, monotonic: float, wall: float) -> float:
         """The time to compare with ``edges``: the later of the two clocks."""
@@ -89,6 +95,7 @@ class TokenState:
         "lease_failed_for",
         "lock",
         "mints",
+        "offset",
         "pause",
         "previous",
         "refused",
@@ -113,6 +120,8 @@ class TokenState:
         self.mints = 0
         self.lease_failed_for = ""
         """The fingerprint of the token for whose renewal no cache could give a lease."""
+        self.offset = math.inf
+        """Wall clock minus monotonic clock when the engine last looked."""
         self.lock = threading.Lock()
 
     def after_fork(self) -> None:
@@ -137,6 +146,24 @@ class TokenState:
             flight = self.flight = Flight(now, reason)
         flight.launch(work, self._forget_flight)
         return flight
+
+    def notice_jump(self, monotonic: float, wall: float) -> None:
+        """A wall clock that was set ahead, or a suspended machine: what waits for a time waits that much less.
+
+        A held token's own ``offset`` does the same for its end.
+        """
+        jumped = wall - monotonic - self.offset
+        if -JUMP < jumped < JUMP:
+            return
+        with self.lock:
+            jumped, self.offset = wall - monotonic - self.offset, wall - monotonic
+            if jumped < JUMP:
+                return
+            if self.pause is not None:
+                self.pause = self.pause._replace(until=self.pause.until - jumped)
+            if self.forced_mint_ban is not None:
+                self.forced_mint_ban = self.forced_mint_ban._replace(until=self.forced_mint_ban.until - jumped)
+            self.last_mint -= jumped
 
     def restore_refused(self, monotonic: float, wall: float) -> bool:
         """Holds the refused token again if it is still good and there is no other; True if a token is held then."""

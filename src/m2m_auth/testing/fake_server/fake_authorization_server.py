@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Literal
 
+from ...runtime.clock import SYSTEM_CLOCK
 from ..fake_clock import FakeClock
 from .http_server import HOST, LoopbackServer, ReceivedRequest, Reply, Wire
 from .injected_failures import JSON, FailureMode, FailureQueue, InjectedFailure, describe, error_reply
@@ -100,7 +100,7 @@ class FakeAuthorizationServer:
         self.api_headers: dict[str, str] = {}
         self.api_calls: list[ApiCall] = []
         self.requests: list[RecordedRequest] = []
-        self._now = time.time if clock is None else clock.true_time
+        self._now = SYSTEM_CLOCK.wall if clock is None else clock.true_time
         self._mints = 0
         self._changed = threading.Condition()
         self._failures = FailureQueue()
