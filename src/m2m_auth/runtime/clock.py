@@ -19,12 +19,14 @@ import random
 import sys
 import time
 from collections.abc import Callable
+from typing import TypeVar
 
-__all__ = ["SYSTEM_CLOCK", "Clock", "is_frozen"]
+__all__ = ["SYSTEM_CLOCK", "Clock", "is_frozen", "with_replaced_clocks"]
 
+_T = TypeVar("_T")
 _FREEZEGUN = "freezegun.api"
 _FRAMES = 5
-"""How many callers freezegun looks at."""
+"""freezegun looks at so many frames below a clock's reader for the modules that get the real time."""
 
 
 def is_frozen() -> bool:
@@ -41,11 +43,7 @@ def _monotonic() -> float:
 
 def _wall() -> float:
     """Unix time in seconds; may jump."""
-    return _below(_FRAMES) if is_frozen() else time.time()
-
-
-def _below(frames: int) -> float:
-    return _below(frames - 1) if frames else time.time()
+    return with_replaced_clocks(time.time) if is_frozen() else time.time()
 
 
 def _sleep(seconds: float) -> None:
@@ -76,3 +74,11 @@ class Clock:
 
 SYSTEM_CLOCK = Clock()
 """The clock of every source that is given no other."""
+
+
+def with_replaced_clocks(work: Callable[[], _T], frames: int = _FRAMES) -> _T:
+    """Runs ``work`` so far above the thread's first frames that freezegun does not notice ``threading`` below it.
+
+    Otherwise one thread reads both clocks, the frozen and the real one, and which one depends on the depth of the call.
+    """
+    return with_replaced_clocks(work, frames - 1) if frames else work()

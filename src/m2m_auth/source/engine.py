@@ -257,7 +257,7 @@ class Engine:
         if state.forced_mint_ban is not None and now < state.forced_mint_ban.until:
             return
         events = self.context.events
-        if held.age(now, wall) < YOUNG:
+        if held.age(held.now(now, wall)) < YOUNG:
             ban = state.forced_mint_ban = next_ban(state.forced_mint_ban, now)
             events.emit("forced_mint_ban", held.fingerprint, holds=ban.until - now)
             if self.cache is not None:

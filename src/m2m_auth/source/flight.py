@@ -15,10 +15,11 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TimedOut
+from functools import partial
 from typing import Any
 
 from ..errors import ConfigurationError, missing_extra
-from ..runtime.clock import SYSTEM_CLOCK
+from ..runtime.clock import SYSTEM_CLOCK, with_replaced_clocks
 from ..runtime.fork_safety import FLIGHT_THREAD, on_fork
 
 __all__ = ["Flight", "landing"]
@@ -68,7 +69,7 @@ class Flight:
 
         def body() -> None:
             try:
-                run(work)
+                with_replaced_clocks(partial(run, work))
             except BaseException as error:
                 # A bug, or a user's clock or transport that raises anything: waiters must not hang on it.
                 _log.error("a flight ended with %s; the next call starts another", type(error).__name__)

@@ -65,9 +65,9 @@ class HeldToken:
         """The token's whole life, in seconds."""
         return self.token.expires_at - self.token.issued_at
 
-    def age(self, monotonic: float, wall: float) -> float:
+    def age(self, monotonic: float) -> float:
         """Seconds since the token was asked for."""
-        return self.now(monotonic, wall) - self.edges.expires_at + self.lifetime
+        return monotonic - self.edges.expires_at + self.lifetime
 
     def now(self, monotonic: float, wall: float) -> float:
         """The time to compare with ``edges``: the later of the two clocks."""
