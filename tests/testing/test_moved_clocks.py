@@ -31,6 +31,7 @@ from m2m_auth import (
 from m2m_auth.caches.disk import DiskTokenCache
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.caches.protocol import TokenCache
+from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import forget_tokens
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
@@ -128,6 +129,23 @@ def test_a_second_token_after_the_first_ones_life(freeze: Freeze, server: Server
             assert values(it.token, it.token) == [f"t{mints}"] * 2
         assert server.mints == 11
     assert real_seconds() - began < 10
+
+
+def test_a_users_callable(freeze: Freeze, server: Server) -> None:
+    """A secret that is fetched on a flight's thread, and a transport, see the time that the test set."""
+    seen: list[float] = []
+
+    def secret() -> str:
+        seen.append(time.time())
+        return "s3cr3t-word"
+
+    def transport(request: HttpRequest) -> HttpResponse:
+        seen.append(time.time())
+        return server(request)
+
+    with freeze():
+        TokenSource("https://tenant.example/token", "client", secret, transport=transport).token()
+    assert seen == [START.timestamp()] * 2
 
 
 def test_the_token_knows_the_frozen_time(freeze: Freeze, server: Server) -> None:
@@ -310,7 +328,7 @@ def test_a_shared_cache(freeze: Freeze, server: Server, make: Callable[..., Toke
     cache = make(tmp_path) if make is DiskTokenCache else make()
     with freeze() as move:
         assert values(source(server, cache=cache).token) == ["t1"]
-        forget_tokens()
+        forget_everything()  # what another process knows
         move(600)
         it = source(server, cache=cache)
         assert values(it.token) == ["t1"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import NamedTuple
 
 from ..errors import ConfigurationError
@@ -43,6 +44,7 @@ class MemoryTokenCache:
             raise ConfigurationError(f"MemoryTokenCache: max_entries={max_entries} must be at least 1")
         self._entries: BoundedMap[str, tuple[bytes, _End]] = BoundedMap(max_entries)
         self._lock = ForkSafeLock()
+        _all.add(self)
 
     @classmethod
     def from_url(cls, url: str) -> MemoryTokenCache:
@@ -99,5 +101,19 @@ class MemoryTokenCache:
             self._entries.set(key, (str(count).encode(), end))
             return count
 
+    def clear(self) -> None:
+        """Deletes every key."""
+        with self._lock.current:
+            self._entries.clear()
+
     def close(self) -> None:
         """Does nothing: the entries stay until they expire."""
+
+
+_all: weakref.WeakSet[MemoryTokenCache] = weakref.WeakSet()
+
+
+def clear_memory_caches() -> None:
+    """Clears every memory cache of the process. For tests."""
+    for cache in list(_all):
+        cache.clear()

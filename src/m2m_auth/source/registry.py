@@ -7,10 +7,11 @@ from collections.abc import Callable, Hashable
 
 from ..caches.memory import MemoryTokenCache
 from ..runtime.bounded_map import BoundedMap
+from ..runtime.clock import SYSTEM_CLOCK
 from ..runtime.fork_safety import ForkSafeLock, on_fork
 from .token_state import TokenState
 
-__all__ = ["forget_everything", "own_counts", "token_state_for", "unregistered_token_state"]
+__all__ = ["forget_everything", "forget_held_tokens", "own_counts", "token_state_for", "unregistered_token_state"]
 
 
 class _Registry:
@@ -20,6 +21,8 @@ class _Registry:
         self._lock = ForkSafeLock()
         self._in_use: weakref.WeakValueDictionary[Hashable, TokenState] = weakref.WeakValueDictionary()
         self._recent: BoundedMap[Hashable, TokenState] = BoundedMap(1024)
+        self._alive: weakref.WeakSet[TokenState] = weakref.WeakSet()
+        """Every state that a source uses, those that were forgotten and those of an unknown key included."""
         self.own_counts = MemoryTokenCache()
         on_fork(self)
 
@@ -34,6 +37,7 @@ class _Registry:
             state = self._in_use.get(key)
             if state is None:
                 state = self._in_use[key] = build()
+                self._alive.add(state)
             self._recent.set(key, state)
             return state
 
@@ -43,6 +47,18 @@ class _Registry:
             self._in_use.clear()
             self._recent.clear()
             self.own_counts = MemoryTokenCache()
+
+    def unregistered(self) -> TokenState:
+        """A new state without a key."""
+        state = TokenState()
+        with self._lock.current:
+            self._alive.add(state)
+        return state
+
+    def alive(self) -> list[TokenState]:
+        """Every state that a source uses."""
+        with self._lock.current:
+            return list(self._alive)
 
 
 _registry = _Registry()
@@ -55,7 +71,7 @@ def token_state_for(key: Hashable, build: Callable[[], TokenState]) -> TokenStat
 
 def unregistered_token_state() -> TokenState:
     """A state that no other source finds: its key is not known yet."""
-    state = TokenState()
+    state = _registry.unregistered()
     on_fork(state)
     return state
 
@@ -68,3 +84,17 @@ def own_counts() -> MemoryTokenCache:
 def forget_everything() -> None:
     """Forgets every token state and count: sources that are built from now on start cold. For tests."""
     _registry.forget()
+
+
+def forget_held_tokens(patience: float) -> None:
+    """Makes every source start cold, those that exist included. For tests.
+
+    A flight that is under way would bring a token of the past. So it first has ``patience`` seconds to land.
+    """
+    until = SYSTEM_CLOCK.monotonic() + patience
+    for state in _registry.alive():
+        flight = state.flight
+        if flight is not None:
+            flight.wait(max(until - SYSTEM_CLOCK.monotonic(), 0.0))
+        state.forget()
+    _registry.own_counts.clear()

@@ -124,6 +124,10 @@ class TokenState:
         """Wall clock minus monotonic clock when the engine last looked."""
         self.lock = threading.Lock()
 
+    def forget(self) -> None:
+        """Starts anew, as in a new process."""
+        TokenState.__init__(self)
+
     def after_fork(self) -> None:
         """In a forked child: the flight's thread does not exist, and no thread releases the old lock."""
         self.lock = threading.Lock()

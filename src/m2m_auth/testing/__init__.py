@@ -44,11 +44,16 @@ def forget_tokens() -> None:
     """Makes this process forget every token, failure and count, as if it had just started.
 
     Token sources with equal parameters share one token for the life of the process, also across tests. Call this
-    between tests that count mints. Sources that exist keep what they hold; a shared cache keeps its entries.
+    between tests. It reaches the sources that exist, such as one of a module or of a framework's settings, and memory
+    caches. A shared cache keeps its entries, but for the folder that the pytest plugin made for ``disk:``.
     """
-    from ..source.registry import forget_everything
+    from ..caches.memory import clear_memory_caches
+    from ..source.registry import forget_held_tokens
+    from .disk_folder import empty_disk_folder
 
-    forget_everything()
+    forget_held_tokens(patience=1.0)
+    clear_memory_caches()
+    empty_disk_folder()
 
 
 def __getattr__(name: str) -> object:

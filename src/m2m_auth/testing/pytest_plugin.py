@@ -1,11 +1,11 @@
-"""Fixtures for tests of services that use m2m-auth; pytest finds them when m2m-auth is installed.
+"""For tests of services that use m2m-auth: fixtures, and a folder for the disk cache. pytest finds them by itself.
 
 pytest loads this file at the start of every test run, so each fixture imports what it needs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,6 +16,20 @@ if TYPE_CHECKING:
 
 # So that a failed assert of the contract shows its values.
 pytest.register_assert_rewrite("m2m_auth.testing.cache_contract")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, object, object]:
+    """Makes ``disk:`` a folder of this test run, before a conftest.py or pytest-django's settings build a client.
+
+    The environment variable ``M2M_AUTH_CACHE_FOLDER`` has it. One that is set already stays.
+    """
+    from .disk_folder import use_own_disk_folder
+
+    undo = use_own_disk_folder()
+    if undo is not None:
+        early_config.add_cleanup(undo)
+    return (yield)
 
 
 @pytest.fixture

@@ -179,4 +179,5 @@ def _folder(given: object) -> Path | None:
 
 
 def _default_folder() -> Path:
-    return platformdirs.user_cache_path("m2m-auth", appauthor=False)
+    chosen = os.environ.get("M2M_AUTH_CACHE_FOLDER")
+    return Path(chosen).expanduser() if chosen else platformdirs.user_cache_path("m2m-auth", appauthor=False)

@@ -47,8 +47,8 @@ class DiskTokenCache:
     """A folder as a shared cache.
 
     Args:
-        folder: the cache folder; created, with mode 0700, when it is first used. None is ``m2m-auth`` in the
-            user's cache folder.
+        folder: the cache folder; created, with mode 0700, when it is first used. None is the folder that the
+            environment variable ``M2M_AUTH_CACHE_FOLDER`` names, else ``m2m-auth`` in the user's cache folder.
         timeout: seconds that one operation may wait for another process's transaction.
 
     Raises:

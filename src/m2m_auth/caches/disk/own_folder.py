@@ -15,14 +15,18 @@ from .idle_connections import OpenDatabase
 if TYPE_CHECKING:
     from .raw_disk import RawCache
 
-__all__ = ["OwnFolder"]
+__all__ = ["FOLDER_VARIABLE", "OwnFolder"]
+
+FOLDER_VARIABLE = "M2M_AUTH_CACHE_FOLDER"
+"""The environment variable that names the folder of ``disk:``, in tests for example."""
 
 
 class OwnFolder:
     """A folder that only this cache uses.
 
     Args:
-        folder: where it is; None is ``m2m-auth`` in the user's cache folder.
+        folder: where it is; None is the folder that ``M2M_AUTH_CACHE_FOLDER`` names, else ``m2m-auth`` in the user's
+            cache folder.
         timeout: seconds that one operation may wait for another process's transaction.
 
     Raises:
@@ -73,6 +77,9 @@ class OwnFolder:
 
 
 def _user_folder() -> Path:
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
     import platformdirs
 
     return platformdirs.user_cache_path("m2m-auth", appauthor=False)
