@@ -14,10 +14,14 @@ pytestmark = pytest.mark.processes
 PAGE = Path(__file__).parents[2] / "docs" / "testing.md"
 
 
-def test_fixtures_example(tmp_path: Path) -> None:
-    """The test functions of the page pass as a user would run it, with every warning an error."""
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    (example,) = (block for block in blocks if "\ndef test_" in block)
+EXAMPLES = [
+    block for block in re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL) if "\ndef test_" in block
+]
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=[re.findall(r"def (test_\w+)", each)[0] for each in EXAMPLES])
+def test_example(tmp_path: Path, example: str) -> None:
+    """The test functions of the page pass as a user would run them, with every warning an error."""
     (tmp_path / "test_example.py").write_text(example)
     run = subprocess.run(
         [sys.executable, "-W", "error", "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_example.py"],
@@ -26,4 +30,4 @@ def test_fixtures_example(tmp_path: Path) -> None:
         text=True,
         timeout=60,
     )
-    assert "2 passed" in run.stdout, run.stdout + run.stderr
+    assert f"{example.count('def test_')} passed" in run.stdout, run.stdout + run.stderr

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import requests
 
 from ..errors import TokenUnavailable, also_a
+from ..source.flight import launches_inline
 from .body_replay import rewind
 from .http_library import HttpLibrary
 
@@ -70,3 +72,16 @@ class RequestsLibrary(HttpLibrary):
     def elapsed(self, response: Response) -> float:
         """As the session has measured it."""
         return response.elapsed.total_seconds()
+
+
+def _is_inside_of_requests_mock() -> bool:
+    """True on a thread that holds the lock of requests-mock: one thread at a time is in its ``Session.send``.
+
+    The response hook that replays after a 401 is called in there.
+    """
+    lock = getattr(sys.modules.get("requests_mock.mocker"), "_send_lock", None)
+    is_owned = getattr(lock, "_is_owned", None)
+    return is_owned is not None and bool(is_owned())
+
+
+launches_inline.append(_is_inside_of_requests_mock)

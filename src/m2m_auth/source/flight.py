@@ -22,7 +22,7 @@ from ..errors import ConfigurationError, missing_extra
 from ..runtime.clock import SYSTEM_CLOCK, with_replaced_clocks
 from ..runtime.fork_safety import FLIGHT_THREAD, on_fork
 
-__all__ = ["Flight", "landing"]
+__all__ = ["Flight", "landing", "launches_inline"]
 
 _log = logging.getLogger("m2m_auth")
 
@@ -49,6 +49,9 @@ class _FlightThreads:
 
 
 _flight_threads = _FlightThreads()
+launches_inline: list[Callable[[], bool]] = []
+"""Each says whether the caller holds a lock that the token request needs: a flight on another thread would wait for the
+caller, who waits for the flight."""
 
 
 class Flight:
@@ -77,6 +80,9 @@ class Flight:
                 on_landing(self)
                 self.future.set_result(None)
 
+        if any(holds_a_lock() for holds_a_lock in launches_inline):
+            body()
+            return
         try:
             thread = threading.Thread(target=body, name=FLIGHT_THREAD, daemon=True)
             thread.start()
