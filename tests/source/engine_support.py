@@ -76,11 +76,12 @@ def source_on(server: ScriptedServer, clock: Clock, events: list[Event] | None =
 
 
 def settle(*sources: TokenSource) -> None:
-    """Wait until no flight is under way: background renewals have landed."""
+    """Wait until no flight is under way: background renewals have landed, and what is done beside them."""
     for source in sources:
-        flight = engine_of(source).state.flight
-        if flight is not None:
-            flight.wait(30)
+        state = engine_of(source).state
+        for flight in (state.flight, state.beside):
+            if flight is not None:
+                flight.wait(30)
 
 
 class SharedMemory(MemoryTokenCache):
