@@ -70,7 +70,7 @@ def source_on(server: ScriptedServer, clock: Clock, events: list[Event] | None =
     """A source of a client of its own, so that no other test shares its token state."""
     options.setdefault("client_secret", "s3cr3t-s3cr3t")
     client_id = options.pop("client_id", f"client-{next(_clients)}-{id(server)}")
-    subscriber = events.append if events is not None else None
+    subscriber = options.pop("on_event", events.append if events is not None else None)
     options.setdefault("transport", server)
     return TokenSource(ENDPOINT, client_id, clock=clock, on_event=subscriber, **options)
 

@@ -165,8 +165,7 @@ class Engine:
             self.context.events.emit("renewal_failed", reason="timeout", seconds=now - busy.since, holds=left)
         raise TokenEndpointUnavailable(
             f"No token came from {self.context.request.token_endpoint}: {busy.what} is still busy after "
-            f"{policy.mint_deadline:g} s (policy.mint_deadline). A session or client of your own may retry, and sleep "
-            "between its attempts. Fix: pass one without retries of its own, and with timeouts",
+            f"{policy.mint_deadline:g} s (policy.mint_deadline). Fix: {busy.fix}",
             cause_code="timeout",
             retry_after=left,
         )
@@ -214,7 +213,9 @@ class Engine:
     def _fetch_and_fly(self, outer: Flight) -> None:
         """The first flight of a source whose secret must be fetched: fetches it, then flies for its key."""
         before = self.state
-        outer.busy = Busy(self.clock.monotonic(), "the callable that fetches the secret (client_secret=)")
+        outer.busy = Busy(
+            self.clock.monotonic(), "the callable that fetches the secret (client_secret=)", "give it a timeout"
+        )
         try:
             secret = self.credentials.fetch()
             fetched = secret if isinstance(secret, Failure) else self.credentials.of(secret)

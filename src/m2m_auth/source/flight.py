@@ -57,6 +57,8 @@ class Busy(NamedTuple):
     """When it was called, on the flight's monotonic clock."""
     what: str
     """Which callable it is, in words."""
+    fix: str
+    """What its owner can do if it takes too long."""
 
 
 class Flight:

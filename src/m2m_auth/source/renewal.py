@@ -38,6 +38,10 @@ BLIPS = ("connection", "http_502", "http_503", "http_504")
 """Failures after which a caller without a token gets a second attempt, before anything is recorded or shared."""
 SECOND_ATTEMPT = (0.3, 0.3)
 """It comes after 0.3 s, plus up to 0.3 s."""
+_TRANSPORT = (
+    "the transport (transport=)",
+    "pass a session or client with timeouts and without retries of its own, which sleep between attempts",
+)
 BRIEF = 2.0
 """Seconds. A failure that took longer is no blip."""
 
@@ -213,7 +217,7 @@ class Renewal:
         """One token request: the answer, when it was sent by both clocks, and how long it took."""
         sent, sent_wall = self._clock.monotonic(), self._clock.wall()
         self._sent = sent
-        self._flight.busy = Busy(sent, "the transport (transport=)")
+        self._flight.busy = Busy(sent, *_TRANSPORT)
         answer = request_token(self._context, self._credential, sent_wall)
         self._flight.busy = None
         return answer, sent, sent_wall, self._clock.monotonic() - sent
