@@ -13,6 +13,7 @@ from m2m_auth.lifecycle.forced_mint_ban import (
     LONGEST_BAN,
     ForcedMintBan,
     Refusal,
+    is_no_help,
     next_ban,
     refusal_of,
     same_api,
@@ -72,6 +73,25 @@ def test_tokens_that_are_refused_early_are_counted(
 ) -> None:
     """Before a tenth of their life, and only those that the API took before."""
     assert refusal_of(replaced, age, 1000.0, None, accepted=accepted) == Refusal(None, early)
+
+
+@pytest.mark.parametrize(
+    ("replaced", "age", "lifetime", "accepted", "no_help"),
+    [
+        (None, 0.0, 3600.0, False, False),
+        (Refusal(), 0.0, 3600.0, False, True),
+        (Refusal(), 359.9, 3600.0, False, True),
+        (Refusal(), 360.0, 3600.0, False, False),
+        (Refusal(), 0.0, 3600.0, True, False),
+        (Refusal(), 59.9, 60.0, False, True),
+        (Refusal(), 1.9, 2.0, False, True),
+    ],
+)
+def test_a_new_token_that_was_no_help(
+    replaced: Refusal | None, age: float, lifetime: float, accepted: bool, no_help: bool
+) -> None:
+    """It replaced a refused one, and is refused before it was taken; slow servers do not hide that."""
+    assert is_no_help(replaced, age, lifetime, accepted=accepted) is no_help
 
 
 @pytest.mark.parametrize(("early", "level", "firm"), [(2, 0, False), (3, 0, True), (4, 1, True), (9, 6, True)])

@@ -13,13 +13,15 @@ from .backoff import backoff
 
 __all__ = [
     *("EARLY", "FIRST_BAN", "LONGEST_BAN", "TOO_OFTEN", "ForcedMintBan", "Refusal"),
-    *("next_ban", "refusal_of", "same_api"),
+    *("is_no_help", "next_ban", "refusal_of", "same_api"),
 ]
 
 FIRST_BAN, LONGEST_BAN = 60.0, 14_400.0
 """Seconds that a ban lasts: the first one, and the longest one that doubling leads to."""
 EARLY = 0.1
 """A refusal before this share of the token's life is an early one."""
+AT_ONCE = 60.0
+"""Seconds. A new token that no API took before this age, and one refused, was no help: the answer may be a slow one."""
 TOO_OFTEN = 3
 """So many tokens refused early in a row, though they were accepted in between, lead to a ban too."""
 
@@ -89,6 +91,14 @@ def refusal_of(
     if replaced is None:
         return Refusal(origin, 1)
     return Refusal(origin, replaced.early + accepted)
+
+
+def is_no_help(replaced: Refusal | None, age: float, lifetime: float, *, accepted: bool) -> bool:
+    """True if an API refuses the token that replaced a refused one, without having taken it before.
+
+    The arguments are those of :func:`refusal_of`.
+    """
+    return replaced is not None and not accepted and age < max(lifetime * EARLY, AT_ONCE)
 
 
 def next_ban(ban: ForcedMintBan | None, now: float, refusal: Refusal = Refusal()) -> ForcedMintBan:  # noqa: B008

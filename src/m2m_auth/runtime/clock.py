@@ -5,7 +5,7 @@ a status page), and to notice that the machine was suspended. Everything that re
 a test passes :class:`m2m_auth.testing.FakeClock` and never sleeps.
 
 Each read goes through an attribute of the modules ``time`` and ``random`` when it happens. Tools that replace these
-attributes, such as freezegun and time-machine, therefore work on sources that exist already, and on every thread.
+attributes, such as freezegun and time-machine, therefore work on sources that exist already.
 """
 
 from __future__ import annotations
@@ -13,41 +13,18 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from types import BuiltinFunctionType
 
-__all__ = ["SYSTEM_CLOCK", "Clock", "is_replaced"]
-
-_FRAMES = 5
-"""freezegun looks at so many frames below the reader of a clock."""
+__all__ = ["SYSTEM_CLOCK", "Clock"]
 
 
 def _monotonic() -> float:
     """Seconds from an arbitrary start; never goes back."""
-    return _read(time.monotonic)
+    return time.monotonic()
 
 
 def _wall() -> float:
     """Unix time in seconds; may jump."""
-    return _read(time.time)
-
-
-def is_replaced() -> bool:
-    """True while a tool such as freezegun has put a function of its own in the place of :func:`time.monotonic`."""
-    return type(time.monotonic) is not BuiltinFunctionType
-
-
-def _read(clock: Callable[[], float]) -> float:
-    return clock() if type(clock) is BuiltinFunctionType else _read_replaced(clock, _FRAMES)
-
-
-def _read_replaced(clock: Callable[[], float], frames: int) -> float:
-    """Reads freezegun's clock from so far above the caller that freezegun does not see who calls.
-
-    It gives the real time to callers whose latest frames include ``threading``, ``queue`` and others (its default
-    ignore list). A flight, which is a thread, would read the frozen clock here and the real one there, depending on
-    the depth of the call.
-    """
-    return _read_replaced(clock, frames - 1) if frames else clock()
+    return time.time()
 
 
 def _sleep(seconds: float) -> None:

@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import logging
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
@@ -18,7 +19,6 @@ from concurrent.futures import TimeoutError as TimedOut
 from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError, missing_extra
-from ..runtime.clock import SYSTEM_CLOCK
 from ..runtime.fork_safety import FLIGHT_THREAD, on_fork
 
 __all__ = ["Busy", "Flight", "landing"]
@@ -42,9 +42,9 @@ class _FlightThreads:
         self.threads.clear()
 
     def wait(self) -> None:
-        until = SYSTEM_CLOCK.monotonic() + self.LANDING
+        until = time.monotonic() + self.LANDING
         for thread in list(self.threads):
-            thread.join(max(until - SYSTEM_CLOCK.monotonic(), 0.0))
+            thread.join(max(until - time.monotonic(), 0.0))
 
 
 _flight_threads = _FlightThreads()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import TokenUnavailable
-from ..lifecycle.forced_mint_ban import TOO_OFTEN, ForcedMintBan, next_ban, refusal_of, same_api
+from ..lifecycle.forced_mint_ban import TOO_OFTEN, ForcedMintBan, is_no_help, next_ban, refusal_of, same_api
 from ..oauth2.origins import Origin
 from ..oauth2.tokens import AccessToken
 from ..shared_cache.entries import KEPT_REJECTED
@@ -44,11 +44,11 @@ class Rejection:
                 return
             banned, too_often, ban = state.ban_holds(now), False, None
             if held.refusal is None:
-                replaced = held.replaced
-                held.refusal = refusal_of(replaced, held.age(now), held.lifetime, origin, accepted=held.accepted)
+                replaced, age = held.replaced, held.age(held.now(now, self._clock.wall()))
+                held.refusal = refusal_of(replaced, age, held.lifetime, origin, accepted=held.accepted)
                 too_often = held.accepted and held.refusal.early >= TOO_OFTEN
-                again = replaced is not None and not held.accepted and held.is_young(now)
-                if not banned and (too_often or again):
+                no_help = is_no_help(replaced, age, held.lifetime, accepted=held.accepted)
+                if not banned and (too_often or no_help):
                     ban = state.forced_mint_ban = next_ban(state.forced_mint_ban, now, held.refusal)
             state.on_trial = True
             held.accepted = held.accepted and banned  # of use to other calls, while this one is refused

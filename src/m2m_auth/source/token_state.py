@@ -10,10 +10,9 @@ from collections.abc import Callable
 
 from ..events import Listeners
 from ..lifecycle.decision import Pause
-from ..lifecycle.forced_mint_ban import EARLY, ForcedMintBan, Refusal
+from ..lifecycle.forced_mint_ban import ForcedMintBan, Refusal
 from ..lifecycle.schedule import Schedule
 from ..oauth2.tokens import AccessToken
-from ..runtime.clock import is_replaced
 from ..runtime.fork_safety import notice_fork
 from ..shared_cache.entries import RotatedRefreshToken
 from .flight import Flight
@@ -71,8 +70,7 @@ class HeldToken:
         self.edges = edges
         self.offset = offset
         self.fingerprint = fingerprint
-        # No short cut on a replaced clock: what it shows depends on the depth of the call. See runtime/clock.py.
-        self.fresh_until = float("-inf") if is_replaced() else edges.renew_at
+        self.fresh_until = edges.renew_at
         self.fresh_until_wall = edges.renew_at + offset
 
     @property
@@ -84,16 +82,9 @@ class HeldToken:
         """Seconds since the token was asked for."""
         return monotonic - self.edges.expires_at + self.lifetime
 
-    def is_young(self, monotonic: float) -> bool:
-        """True if a refusal now is an early one."""
-        return self.age(monotonic) < self.lifetime * EARLY
-
     def now(self, monotonic: float, wall: float) -> float:
-        """The time to compare with ``edges``: the later of the two clocks.
-
-        A monotonic clock that was set back, as a test's may be, says nothing about the token: it has expired.
-        """
-        return max(monotonic, wall - self.offset) if self.age(monotonic) > -1.0 else float("inf")
+        """The time to compare with ``edges``: the later of the two clocks."""
+        return max(monotonic, wall - self.offset)
 
     def is_good(self, monotonic: float, wall: float) -> bool:
         """True if the token has not expired by either clock."""

@@ -11,10 +11,10 @@ import itertools
 import logging
 import math
 import threading
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
-from ..runtime.clock import SYSTEM_CLOCK
 from ..runtime.fork_safety import on_fork
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class _Timer:
 
     def schedule(self, watcher: TokenWatcher, delay: float) -> None:
         """Schedules the watcher's next check in ``delay`` seconds, unless an earlier one is scheduled."""
-        when = SYSTEM_CLOCK.monotonic() + delay
+        when = time.monotonic() + delay
         with self._changed:
             if watcher.closed or when >= watcher.due:
                 return
@@ -95,10 +95,10 @@ class _Timer:
         with self._changed:
             while self._heap:
                 when, _, watcher = self._heap[0]
-                delay = when - SYSTEM_CLOCK.monotonic()
+                delay = when - time.monotonic()
                 if when != watcher.due:  # it was scheduled again for an earlier time, and has checked since
                     heapq.heappop(self._heap)
-                elif 0 < delay <= HEARTBEAT:  # more: a test has set the clock back
+                elif delay > 0:
                     self._changed.wait(delay)
                 else:
                     heapq.heappop(self._heap)
