@@ -93,8 +93,8 @@ def forget_held_tokens(patience: float) -> None:
     """
     until = SYSTEM_CLOCK.monotonic() + patience
     for state in _registry.alive():
-        flight = state.flight
-        if flight is not None:
-            flight.wait(max(until - SYSTEM_CLOCK.monotonic(), 0.0))
+        for flight in (state.flight, state.beside):
+            if flight is not None:
+                flight.wait(max(until - SYSTEM_CLOCK.monotonic(), 0.0))
         state.forget()
     _registry.own_counts.clear()
