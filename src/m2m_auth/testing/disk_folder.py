@@ -18,12 +18,15 @@ _PREFIX = "m2m-auth-pytest-"
 def use_own_disk_folder() -> Callable[[], None] | None:
     """Makes ``disk:`` a new folder for this process and those that it starts; returns what removes it again.
 
-    None: the variable names a folder already. A worker of pytest-xdist inherits that of its parent, and gets its own.
+    None: the variable names a folder already. A worker of pytest-xdist inherits that of its parent, and gets its own
+    beside it: the parent removes both, since a worker may be killed.
     """
     given = os.environ.get(_VARIABLE)
     if given and (not _is_own(given) or _pid(given) == os.getpid()):
         return None
-    home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+    beside = Path(given).parent if given else None
+    inside = beside if beside is not None and beside.is_dir() else None
+    home = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-", dir=inside))
     os.environ[_VARIABLE] = str(home / "m2m-auth")
 
     def undo() -> None:
