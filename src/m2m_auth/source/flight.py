@@ -15,7 +15,6 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TimedOut
-from functools import partial
 from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError, missing_extra
@@ -90,7 +89,7 @@ class Flight:
 
         def body() -> None:
             try:
-                with_replaced_clocks(partial(run, work, self))
+                with_replaced_clocks(lambda: run(work, self))
             except BaseException as error:
                 # A bug, or a user's clock or transport that raises anything: waiters must not hang on it.
                 _log.error("a flight ended with %s; the next call starts another", type(error).__name__)
