@@ -20,6 +20,7 @@ __all__ = ["NAME_A_FOLDER", "OTHERS_WRITE", "Place", "parent_problem", "place_fo
 
 OTHERS_WRITE = 0o022
 NAME_A_FOLDER = "name a folder of your own, as in disk:/path/of/your/own"
+"""The end of messages: a fix that needs no rights to the folder in question."""
 _IN_A_CONTAINER = (
     "; in a container, mount a volume there that this user can write to (in Kubernetes an emptyDir, or a volume with "
     "securityContext.fsGroup)"
@@ -52,8 +53,7 @@ def place_for(named: Path, *, shared_parent: bool) -> Place:
     except FileNotFoundError:
         return Place(named, _problem_inside(_existing(named.parent), named, shared_parent), is_private=True)
     except OSError as error:  # a file among its parents, or a parent without search permission
-        reason = f"{error.strerror}. Fix: {NAME_A_FOLDER}"
-        return Place(named, f"cache folder {named} cannot be reached: {reason}")
+        return Place(named, _cannot_be_reached(named, error))
     problem = _not_a_folder(named, found)
     if problem:
         return Place(named, problem)
@@ -94,7 +94,7 @@ def _private_problem(private: Path, shared_parent: bool) -> str:
     except FileNotFoundError:
         return _problem_inside(private.parent, private, shared_parent)
     except OSError as error:
-        return f"cache folder {private} cannot be reached: {error.strerror}. Fix: {NAME_A_FOLDER}"
+        return _cannot_be_reached(private, error)
     problem = _not_a_folder(private, found)
     if not problem and found.st_uid != os.geteuid():
         problem = _belongs_to_another(private, found)
@@ -121,6 +121,11 @@ def _belongs_to_another(folder: Path, found: os.stat_result) -> str:
     return f"cache folder {folder} belongs to user {found.st_uid} (mode {mode:04o}), not to {os.geteuid()}"
 
 
+def _cannot_be_reached(folder: Path, error: OSError) -> str:
+    who = f"user {os.geteuid()} cannot reach it: {error.strerror}"
+    return f"cache folder {folder}: {who}. Fix: {NAME_A_FOLDER}{_IN_A_CONTAINER}"
+
+
 def _not_writable(above: Path, folder: Path) -> str:
     """Why this user cannot write to ``above``; empty if it can."""
     if os.access(above, os.W_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
@@ -131,7 +136,7 @@ def _not_writable(above: Path, folder: Path) -> str:
         if os.statvfs(above).f_flag & os.ST_RDONLY:
             return f"cache folder {folder}: {above} is on a read-only file system. {fix}"
     except OSError as error:
-        return f"cache folder {folder}: {above} cannot be reached: {error.strerror}. {fix}"
+        return _cannot_be_reached(folder, error)
     mode = stat.S_IMODE(found.st_mode)
     return (
         f"cache folder {folder}: user {os.geteuid()} cannot write to {above} (mode {mode:04o}, owner {found.st_uid}). "

@@ -62,7 +62,7 @@ class OpenFolder:
             found = self._stat()
         except FileNotFoundError:
             self._make_database()
-            return
+            found = self._stat()
         where = self._path / DATABASE
         if stat.S_ISLNK(found.st_mode):
             raise CacheUnavailable(f"{where} is a symlink. Fix: delete it")

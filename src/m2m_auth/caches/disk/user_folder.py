@@ -10,6 +10,8 @@ from .folder_rules import NAME_A_FOLDER
 
 __all__ = ["expanded", "user_folder"]
 
+_OR_TMP = f"{NAME_A_FOLDER}, or disk:/tmp, in which it makes a private folder"
+
 
 def user_folder(*, shared_parent: bool = False) -> Path:
     """``m2m-auth`` in the user's cache folder: ``$XDG_CACHE_HOME``, ``~/.cache``, or what the system has instead.
@@ -26,7 +28,7 @@ def user_folder(*, shared_parent: bool = False) -> Path:
     except (RuntimeError, KeyError):  # platformdirs 4.14 and newer raise the first
         folder = Path("~")
     if not folder.is_absolute():
-        raise ConfigurationError(f"cache='disk:': {_no_home()}. Fix: {NAME_A_FOLDER}; or set HOME or XDG_CACHE_HOME")
+        raise ConfigurationError(f"cache='disk:': {_no_home()}. Fix: {_OR_TMP}; or set HOME or XDG_CACHE_HOME")
     home = Path(os.path.expanduser("~"))  # noqa: PTH111 - Path.home() raises
     if not folder.is_relative_to(home) or not hasattr(os, "geteuid"):
         return folder
@@ -34,10 +36,10 @@ def user_folder(*, shared_parent: bool = False) -> Path:
         owner = home.stat().st_uid
     except OSError as error:
         raise ConfigurationError(
-            f"cache folder {folder}: the home folder {home}: {error.strerror}. Fix: {NAME_A_FOLDER}; or set HOME or "
+            f"cache folder {folder}: the home folder {home}: {error.strerror}. Fix: {_OR_TMP}; or set HOME or "
             "XDG_CACHE_HOME"
         ) from None
-    if os.geteuid() == 0 != owner and not shared_parent:
+    if os.geteuid() == 0 and owner != 0 and not shared_parent:
         raise ConfigurationError(
             f"cache folder {folder}: the home folder {home} belongs to user {owner}, and this process is root's. Fix: "
             f"sudo -H instead of sudo -E; or {NAME_A_FOLDER}; or disk:?shared_parent=allow"
@@ -51,14 +53,16 @@ def expanded(path: str) -> str:
     Raises:
         ConfigurationError: that home is not known. A folder with the name ``~`` would be made otherwise.
     """
+    if not path.startswith("~"):
+        return path
     found = os.path.expanduser(path)  # noqa: PTH111 - it leaves an unknown user as it is
-    if not found.startswith("~"):
-        return found
     user = path.partition("/")[0]
+    if os.path.isabs(found) and (user != "~" or os.environ.get("HOME") != ""):  # noqa: PTH117
+        return found
     reason = _no_home() if user == "~" else f"there is no user {user[1:]!r}"
-    raise ConfigurationError(f"cache='disk:{path}': {reason}. Fix: {NAME_A_FOLDER}")
+    raise ConfigurationError(f"cache='disk:{path}': {reason}. Fix: {_OR_TMP}")
 
 
 def _no_home() -> str:
     who = f"user {os.geteuid()}" if hasattr(os, "geteuid") else "this user"
-    return f"there is no home folder: HOME is not set, and {who} is not in the user database"
+    return f"there is no home folder: HOME is not set to a path, and {who} is not in the user database"
