@@ -128,19 +128,21 @@ def _opened_or_memory(url: str, setting: str) -> TokenCache:
         found = checked_cache(url)
     except ConfigurationError as error:
         why = problem_of("cache", setting, "cache", error)
-        _warn_once(
-            f"{setting} is not set, and the default, {url!r}, cannot be used: {why.message}. So this process keeps its "
-            f"tokens in memory: each process mints its own, one per process and lifetime instead of one for all. Fix: "
-            f"set {setting} to a URL: {why.fix}; or 'redis://…'; or 'memory:', if that is what you want"
+        found = _memory_instead(
+            f"{setting} is not set, and the default, {url!r}, cannot be used: {why.message}. So each process keeps its "
+            "tokens in memory and mints its own: one mint per process and lifetime, not one for all processes. "
+            f"Fix: set {setting}: {why.fix}; or 'redis://…', for several hosts; 'memory:' ends this warning"
         )
-        found = None
-    return found or MemoryTokenCache()
+    if found is None:
+        raise AssertionError(url)  # pragma: no cover - only None opens to None
+    return found
 
 
 @cache
-def _warn_once(text: str) -> None:
-    """An application reads its settings more than once."""
-    _log.warning("%s", text)
+def _memory_instead(why: str) -> TokenCache:
+    """One memory for the process, and one warning: an application reads its settings more than once."""
+    _log.warning("%s", why)
+    return MemoryTokenCache()
 
 
 def _read(given: Any, forms: Sequence[FrameworkCache]) -> tuple[Callable[[], object], Callable[[], TokenCache] | None]:

@@ -147,8 +147,10 @@ def _read(given: Mapping[Any, Any], spelling: Spelling, forms: Sequence[Framewor
     caches: dict[str, CacheSettings] = {}
     named = _mapping(given, "CACHES", DEFAULT_CACHES, spelling, problems)
     for alias, entry in named.items():
-        is_default = given.get("CACHES") is None
-        cache = default_cache(alias, entry, spelling) if is_default else read_cache(alias, entry, spelling, forms)
+        if given.get("CACHES") is None:
+            caches[alias] = default_cache(alias, entry, spelling)  # not opened now: it may be that no client uses it
+            continue
+        cache = read_cache(alias, entry, spelling, forms)
         if isinstance(cache, list):
             problems += cache
         elif not eager or _opens(cache, problems):

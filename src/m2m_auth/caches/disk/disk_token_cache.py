@@ -13,6 +13,7 @@ import importlib.util
 import math
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
 from urllib.parse import parse_qsl
 
@@ -41,6 +42,9 @@ _T = TypeVar("_T")
 
 class _Folder(Protocol):
     """Where the databases are: :class:`OwnFolder` or ``ExistingDiskcache``."""
+
+    @property
+    def path(self) -> Path: ...
 
     def state(self) -> FileState | None: ...
 
@@ -134,6 +138,11 @@ class DiskTokenCache:
         cache = cls.__new__(cls)
         cache._use(ExistingDiskcache(client, _TIMEOUT, shared_parent=_allowed(shared_parent)))
         return cache
+
+    @property
+    def folder(self) -> Path:
+        """The folder with the database: the one that was named, or the private one inside."""
+        return self._folder.path
 
     def __repr__(self) -> str:
         return repr(self._folder)

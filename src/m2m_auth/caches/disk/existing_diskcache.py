@@ -35,7 +35,8 @@ class ExistingDiskcache:
     def __init__(self, client: Any, timeout: float, *, shared_parent: bool = False) -> None:
         # The application chose this path, so a symlink in it is allowed. Only its target is checked.
         self._shards = [Path(os.path.realpath(folder)) / "cache.db" for folder in _folders(client)]
-        self._folder = Path(os.path.realpath(client.directory))
+        self.path = Path(os.path.realpath(client.directory))
+        """The application's folder."""
         self._timeout = timeout
         self._shared_parent = shared_parent
         for database in self._shards:
@@ -44,7 +45,7 @@ class ExistingDiskcache:
                 raise ConfigurationError(problem)
 
     def __repr__(self) -> str:
-        return f"DiskTokenCache.from_client(<the diskcache in {str(self._folder)!r}>)"
+        return f"DiskTokenCache.from_client(<the diskcache in {str(self.path)!r}>)"
 
     def state(self) -> FileState | None:
         """None: each operation opens a new connection, since the journal may be a write-ahead log."""

@@ -47,6 +47,11 @@ class OwnFolder:
     def __repr__(self) -> str:
         return f"DiskTokenCache({str(self._named)!r})"
 
+    @property
+    def path(self) -> Path:
+        """The folder with the database, as it was found last."""
+        return self._place.folder
+
     def state(self) -> FileState | None:
         """The state of the database's file and of the named folder.
 
