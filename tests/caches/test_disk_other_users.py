@@ -271,6 +271,14 @@ print(from_url("disk:").get("key"), mode(os.environ["HOME"] + "/.cache"), mode(o
         assert said == "b'value' 0o775 0o700"
 
 
+def test_a_umask_that_takes_the_users_own_rights(users: Users) -> None:
+    """Root can use folders and files without rights; another user cannot."""
+    with a_place(0o777) as volume:
+        for below in ("", "/made/here"):
+            place = f"{volume}{below}"
+            assert users.run_as(USER, f"{SET}{GET}", place, umask=0o777) == "b'value'"
+
+
 def test_a_folder_without_rights(users: Users) -> None:
     """Each message says who cannot do what where, and has a fix without root's rights."""
     for mode, owner, group in ((0o755, 0, 0), (0o700, 0, 0), (0o2770, 0, 2000), (0o750, OTHER, OTHER)):
@@ -290,6 +298,15 @@ def test_a_read_only_file_system() -> None:
             said = users.run_as(USER, OPEN, f"{volume}{below}")
             assert said.startswith(f"ConfigurationError: cache folder {volume}{below}: {volume} is on a read-only file")
             assert "file system. Fix: name a folder of your own" in said
+
+
+def test_a_file_system_that_is_read_only_by_now() -> None:
+    """A private folder that was made before is refused, too."""
+    code = "subprocess.run(['mount', '-o', 'remount,ro', arguments[0]], check=True)"
+    with a_place() as volume, Users(tmpfs=("mode=1777", volume)) as users:
+        users.run_as(USER, SET, volume)
+        users.run_as(0, code, volume)
+        assert "is on a read-only file system. Fix: " in users.run_as(USER, OPEN, volume)
 
 
 def test_a_file_system_that_becomes_read_only() -> None:

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -146,7 +146,7 @@ class Users:
 
 
 @contextmanager
-def a_place(mode: int = 0o755, owner: int = 0, group: int = 0) -> Iterator[Path]:
+def a_place(mode: int = 0o755, owner: int = 0, group: int = 0) -> Generator[Path]:
     """A folder that every user can reach: pytest's own are only for the user that runs the tests."""
     place = Path(tempfile.mkdtemp(prefix="m2m-auth-test-"))
     place.chmod(0o755)

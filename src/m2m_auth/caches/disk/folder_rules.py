@@ -99,6 +99,7 @@ def _private_problem(private: Path, shared_parent: bool) -> str:
     if not problem and found.st_uid != os.geteuid():
         problem = _belongs_to_another(private, found)
         problem += f": another user has taken the name. Fix: remove it, or {NAME_A_FOLDER}"
+    problem = problem or _not_writable(private, private)
     return problem or parent_problem(private, private.parent, shared_parent=shared_parent)
 
 
