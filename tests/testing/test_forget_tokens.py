@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from m2m_auth import Event, HttpRequest, HttpResponse, TokenEndpointUnavailable, TokenSource, TransportError
-from m2m_auth.caches.disk import own_folder
+from m2m_auth.caches.disk import user_folder
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.testing import disk_folder, forget_tokens
 
@@ -114,7 +114,7 @@ def test_memory_caches_are_cleared() -> None:
 
 def test_the_variable_has_one_name() -> None:
     """``testing`` must not import the disk cache, which needs an extra; so both files spell the name."""
-    assert own_folder.FOLDER_VARIABLE == disk_folder._VARIABLE
+    assert user_folder.FOLDER_VARIABLE == disk_folder._VARIABLE
 
 
 def test_a_folder_that_the_user_chose_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
