@@ -1,21 +1,22 @@
 """Reads the answer to a token request (RFC 6749 §5). The room ``lifecycle`` decides what the answer means.
 
-:func:`parse_token_response` gives a :class:`TokenResponse`, a :class:`TokenErrorResponse` or an
-:class:`UnusableTokenResponse`. Of a response body they show an OAuth error's own fields only, in RFC 6749's characters.
+:func:`parse_token_response` gives a :class:`TokenResponse`, an :class:`UnusableTokenResponse`, or a
+:class:`~m2m_auth.oauth2.token_error_response.TokenErrorResponse`.
 """
 
 from __future__ import annotations
 
-import json
 import re
-from typing import Any, NamedTuple, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 from .lifetimes import granted_lifetime, jwt_claims
-from .rate_limit_headers import quota_is_low, retry_after
+from .rate_limit_headers import quota_is_low
 from .secrets import Secret
+from .token_error_response import TokenErrorResponse, media_type, read_members, read_refusal, says_refused
 from .transport import HttpResponse
 
-__all__ = ["TokenErrorResponse", "TokenResponse", "UnusableTokenResponse", "parse_token_response"]
+__all__ = ["TokenResponse", "UnusableTokenResponse", "parse_token_response"]
 
 
 class TokenResponse(NamedTuple):
@@ -36,28 +37,15 @@ class TokenResponse(NamedTuple):
         return f"<TokenResponse {self.token_type} lifetime={self.lifetime:g}>"
 
 
-class TokenErrorResponse(NamedTuple):
-    """A response without a token: an OAuth error (RFC 6749 §5.2), or another status than 200."""
-
-    status: int
-    """The HTTP status."""
-    error: str | None = None
-    """The server's code, e.g. ``invalid_client``, 60 characters at most; None if it sent none."""
-    error_description: str | None = None
-    """The server's words, 200 characters at most, or None."""
-    error_uri: str | None = None
-    """The server's page about the error, 200 characters at most, or None."""
-    media_type: str | None = None
-    """The media type of the body, e.g. ``text/html``; None if it is missing or not one."""
-    retry_after: float | None = None
-    """Seconds that the server asks to wait, 3600 at most, or None."""
-
-
 class UnusableTokenResponse(NamedTuple):
     """A response with status 200 and no OAuth error, whose token cannot be used or is missing."""
 
     why: str
     """What is wrong, as the end of a sentence; nothing of the body is in it."""
+    minted: bool = False
+    """True if the server gave a token that may not be used: it is spent all the same."""
+    status: int = 200
+    """The HTTP status."""
 
 
 def parse_token_response(
@@ -67,6 +55,7 @@ def parse_token_response(
     default_lifetime: float,
     max_lifetime: float,
     keep_refresh_token: bool = False,
+    redact: Callable[[str], str] = str,
 ) -> TokenResponse | TokenErrorResponse | UnusableTokenResponse:
     """Read the answer to a token request. Unknown fields are ignored, and nothing is raised.
 
@@ -76,47 +65,22 @@ def parse_token_response(
         default_lifetime: the lifetime in seconds of a token whose server does not say.
         max_lifetime: longer lifetimes are cut to this many seconds.
         keep_refresh_token: False drops a refresh token: a client-credentials response has none (RFC 6749 §4.4.3).
+        redact: replaces what must not be shown in the words of a refusal.
     """
-    data = _json_object(response.body)
-    if response.status == 200 and data is not None and "access_token" in data:
+    data = read_members(response)
+    if response.status == 200 and "access_token" in data:
         return _token(data, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token)
-    error = data.get("error") if data else None
-    media_type = _media_type(response)
-    if response.status == 200 and not (isinstance(error, str) and error):
-        shown = media_type or "missing or invalid Content-Type"
+    if response.status == 200 and not says_refused(data):
+        shown = media_type(response) or "missing or invalid Content-Type"
         return UnusableTokenResponse(
             f"it is not a JSON object with an access_token ({len(response.body)} bytes, {shown})"
         )
-    fields = data or {}
-    return TokenErrorResponse(
-        response.status,
-        _shown(error, 60),
-        _shown(fields.get("error_description"), 200),
-        _shown(fields.get("error_uri"), 200),
-        media_type,
-        retry_after(response.headers, sent_at),
-    )
+    return read_refusal(response, sent_at, redact, data)
 
 
 # Strings: re compiles them when they are first used, which keeps the import cheap.
-_MEDIA_TYPE = r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}"
-_NOT_SHOWN = r"[^\x20-\x21\x23-\x5b\x5d-\x7e]"
 _HEADER_SAFE = r"[\x21-\x7e]+"
 _TYPE_NAME = r"[A-Za-z0-9_-]{1,20}"
-
-
-def _json_object(body: bytes) -> dict[str, Any] | None:
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return cast("dict[str, Any]", data) if isinstance(data, dict) else None
-
-
-def _media_type(response: HttpResponse) -> str | None:
-    """The media type of the Content-Type (RFC 9110 §8.3.1), in lower case; None for anything that is not one."""
-    media_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
-    return media_type if re.fullmatch(_MEDIA_TYPE, media_type) else None
 
 
 def _token(
@@ -133,7 +97,9 @@ def _token(
     if not isinstance(token_type, str) or token_type.lower() != "bearer":
         named = isinstance(token_type, str) and re.fullmatch(_TYPE_NAME, token_type)
         shown = repr(token_type) if named else "not a valid name"
-        return UnusableTokenResponse(f"its token_type is {shown}, and only a Bearer token may be sent as one")
+        return UnusableTokenResponse(
+            f"its token_type is {shown}, and only a Bearer token may be sent as one", minted=True
+        )
     try:
         lifetime = granted_lifetime(data.get("expires_in"), jwt_claims(value), sent_at, default_lifetime)
     except ValueError as error:
@@ -147,8 +113,3 @@ def _token(
         Secret(refresh) if isinstance(refresh, str) and refresh else None,
         quota_is_low(response.headers),
     )
-
-
-def _shown(value: object, limit: int) -> str | None:
-    """The server's words in RFC 6749 §5.2's characters, cut to ``limit``."""
-    return re.sub(_NOT_SHOWN, "?", value)[:limit] if isinstance(value, str) and value else None
