@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from .answer_body import answer_fields, media_type
 from .lifetimes import granted_lifetime, jwt_claims
 from .rate_limit_headers import quota_is_low
 from .secrets import Secret
-from .token_error_response import TokenErrorResponse, media_type, read_members, read_refusal, says_refused
+from .token_error_response import TokenErrorResponse, read_refusal, says_refused
 from .transport import HttpResponse
 
 __all__ = ["TokenResponse", "UnusableTokenResponse", "parse_token_response"]
@@ -46,6 +47,8 @@ class UnusableTokenResponse(NamedTuple):
     """True if the server gave a token that may not be used: it is spent all the same."""
     status: int = 200
     """The HTTP status."""
+    fix: str = ""
+    """What to do, as a sentence, or ``""``."""
 
 
 def parse_token_response(
@@ -67,7 +70,7 @@ def parse_token_response(
         keep_refresh_token: False drops a refresh token: a client-credentials response has none (RFC 6749 §4.4.3).
         redact: replaces what must not be shown in the words of a refusal.
     """
-    data = read_members(response)
+    data = answer_fields(response) or {}
     if response.status == 200 and "access_token" in data:
         return _token(data, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token)
     if response.status == 200 and not says_refused(data):
