@@ -63,7 +63,9 @@ FIRST = ["token_endpoint", "client_id", "client_secret"]
 SOURCE_OPTIONS = {
     **dict.fromkeys(["audience", "scope", "resource", "extra_parameters"]),
     "client_authentication": "client_secret_basic",
-    **dict.fromkeys(["grant", "cache", "encryption_keys", "policy", "budget", "transport", "clock", "on_event"]),
+    **dict.fromkeys(
+        ["grant", "cache", "encryption_keys", "policy", "budget", "transport", "verify", "proxies", "clock", "on_event"]
+    ),
     "alias": None,
 }
 FRONT_DOOR_OPTIONS = {"allowed_origins": None, "allow_insecure_http": False, "is_rejection": None}

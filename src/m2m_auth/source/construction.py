@@ -41,6 +41,8 @@ def construct_engine(
     policy: RenewalPolicy | None,
     budget: MintBudget | None,
     transport: Any,
+    verify: Any,
+    proxies: Any,
     clock: Clock | None,
     on_event: Subscriber | None,
     alias: str | None,
@@ -69,7 +71,7 @@ def construct_engine(
     context = RenewalContext(
         request,
         policy,
-        transport_for(transport),
+        transport_for(transport, verify, proxies),
         clock or SYSTEM_CLOCK,
         EventEmitter(request.client_id, checked_subscriber(on_event), request.audience, checked_alias(alias)),
         checked_record("budget", budget, MintBudget),
