@@ -10,6 +10,7 @@ from ..caches.protocol import TokenCache
 from ..errors import ConfigurationError
 from ..lifecycle.failure import Failure, FailureKind
 from ..lifecycle.policy import RenewalPolicy
+from ..oauth2.answer_rules import AnswerRules
 from ..oauth2.secrets import Secret, SecretSource, checked_secret
 from ..oauth2.token_request import TokenRequest
 from ..runtime.clock import SYSTEM_CLOCK, Clock
@@ -34,10 +35,11 @@ class CredentialSource:
         keys: the user's own encryption keys; none: the credential's.
         cache: the shared cache, or None.
         policy: sources with different policies have different schedules, and so different token states.
+        answers: sources that read answers differently get different tokens, and so have different token states, too.
         clock: the user's clock, or None for the system's; sources with different clocks have different token states.
     """
 
-    __slots__ = ("_keys", "_own_clock", "_policy", "_request", "_secret", "cache")
+    __slots__ = ("_answers", "_keys", "_own_clock", "_policy", "_request", "_secret", "cache")
 
     def __init__(
         self,
@@ -46,10 +48,12 @@ class CredentialSource:
         keys: Sequence[Secret],
         cache: TokenCache | None,
         policy: RenewalPolicy,
+        answers: AnswerRules,
         clock: Clock | None,
     ) -> None:
         self._request, self._secret, self._keys = request, secret, tuple(keys)
         self.cache, self._policy, self._own_clock = cache, policy, clock
+        self._answers = answers.state_key
 
     def __repr__(self) -> str:
         return "<CredentialSource>"
@@ -65,9 +69,8 @@ class CredentialSource:
         generation = hmac.new(credential, b"m2m-auth credential generation", hashlib.sha256).digest()
         fingerprint_key = hmac.new(credential, b"m2m-auth token fingerprint", hashlib.sha256).digest()
         digest = request.digest(generation)
-        state = token_state_for(
-            (digest, identity_key(self.cache), self._policy, identity_key(self._own_clock)), TokenState
-        )
+        rules = (self._policy, self._answers)
+        state = token_state_for((digest, identity_key(self.cache), rules, identity_key(self._own_clock)), TokenState)
         return Credential(secret, fingerprint_key, state, self._store(digest, credential))
 
     def _store(self, digest: bytes, credential: bytes) -> SharedStore:

@@ -49,6 +49,7 @@ def _exchange(
         default_lifetime=context.policy.default_lifetime,
         max_lifetime=context.policy.max_lifetime,
         keep_refresh_token=refresh_token is not None,
+        answers=context.answers,
     )
     return answer if isinstance(answer, TokenResponse) else failure_of(answer)
 
@@ -74,7 +75,7 @@ def _http_request(
 
 def _without(secrets: list[Secret], response: HttpResponse) -> HttpResponse:
     """The response, with secrets replaced in a refusal: its description is shown, and may repeat one."""
-    if response.status == 200:
+    if 200 <= response.status < 300:
         return response
     body = response.body
     for secret in secrets:
