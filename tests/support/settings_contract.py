@@ -16,8 +16,8 @@ from m2m_auth.testing import FakeAuthorizationServer
 
 GOOD = {"TOKEN_ENDPOINT": "https://tenant.example/token", "CLIENT_ID": "client", "CLIENT_SECRET": "s3cret"}
 KEYS_OF_A_CLIENT = (
-    "TOKEN_ENDPOINT, CLIENT_ID, CLIENT_AUTHENTICATION, CLIENT_SECRET, AUDIENCE, SCOPE, RESOURCE, POLICY, BUDGET, "
-    "ALLOWED_ORIGINS, CACHE"
+    "TOKEN_ENDPOINT, CLIENT_ID, CLIENT_AUTHENTICATION, CLIENT_SECRET, AUDIENCE, SCOPE, RESOURCE, ANSWERS, POLICY, "
+    "BUDGET, ALLOWED_ORIGINS, CACHE"
 )
 UNSET = "Fix: set it; an unset environment variable is the usual cause"
 
