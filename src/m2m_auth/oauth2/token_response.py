@@ -1,7 +1,7 @@
 """Reads the answer to a token request (RFC 6749 §5). The room ``lifecycle`` decides what the answer means.
 
-:func:`parse_token_response` gives a :class:`TokenResponse`, a :class:`TokenErrorResponse` or an
-:class:`UnusableTokenResponse`. Of a response body they show an OAuth error's own fields only, in RFC 6749's characters.
+:func:`parse_token_response` gives a :class:`TokenResponse`, an :class:`UnusableTokenResponse`, or a
+:class:`~m2m_auth.oauth2.token_error_response.TokenErrorResponse`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,12 @@ from typing import Any, NamedTuple, cast
 from .answer_body import answer_fields, media_type
 from .answer_rules import DEFAULT_ANSWERS, AnswerRules, type_name
 from .lifetimes import UNSAID, granted_lifetime, jwt_claims
-from .rate_limit_headers import quota_is_low, retry_after
+from .rate_limit_headers import quota_is_low
 from .secrets import Secret
+from .token_error_response import TokenErrorResponse, read_refusal, says_refused
 from .transport import HttpResponse
 
-__all__ = ["TokenErrorResponse", "TokenResponse", "UnusableTokenResponse", "parse_token_response"]
+__all__ = ["TokenResponse", "UnusableTokenResponse", "parse_token_response"]
 
 
 class TokenResponse(NamedTuple):
@@ -45,23 +46,6 @@ class TokenResponse(NamedTuple):
         return f"<TokenResponse {self.token_type} lifetime={self.lifetime:g}>"
 
 
-class TokenErrorResponse(NamedTuple):
-    """A response without a token: an OAuth error (RFC 6749 §5.2), or another status than 200."""
-
-    status: int
-    """The HTTP status."""
-    error: str | None = None
-    """The server's code, e.g. ``invalid_client``, 60 characters at most; None if it sent none."""
-    error_description: str | None = None
-    """The server's words, 200 characters at most, or None."""
-    error_uri: str | None = None
-    """The server's page about the error, 200 characters at most, or None."""
-    media_type: str | None = None
-    """The media type of the body, e.g. ``text/html``; None if it is missing or not one."""
-    retry_after: float | None = None
-    """Seconds that the server asks to wait, 3600 at most, or None."""
-
-
 class UnusableTokenResponse(NamedTuple):
     """A 2xx that is no refusal, whose token may not be used or is missing."""
 
@@ -83,6 +67,7 @@ def parse_token_response(
     max_lifetime: float,
     keep_refresh_token: bool = False,
     answers: AnswerRules = DEFAULT_ANSWERS,
+    redact: Callable[[str], str] = str,
 ) -> TokenResponse | TokenErrorResponse | UnusableTokenResponse:
     """Read the answer to a token request. Unknown fields are ignored, and nothing is raised.
 
@@ -96,6 +81,7 @@ def parse_token_response(
         max_lifetime: longer lifetimes are cut to this many seconds.
         keep_refresh_token: False drops a refresh token: a client-credentials response has none (RFC 6749 §4.4.3).
         answers: how this server's answers differ.
+        redact: replaces what must not be shown in the words of a refusal.
     """
     given = answer_fields(response) or {}
     fields, problem = _adapted(given, answers.adapt)
@@ -106,24 +92,10 @@ def parse_token_response(
             return _token(value, beside, answers, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token)
         if not says_refused(refusal):
             return _without_token(fields, problem, response, answers)
-    error = refusal.get("error")
-    return TokenErrorResponse(
-        response.status,
-        _shown(error, 60),
-        _shown(refusal.get("error_description"), 200),
-        _shown(refusal.get("error_uri"), 200),
-        media_type(response),
-        retry_after(response.headers, sent_at),
-    )
-
-
-def says_refused(members: dict[str, Any]) -> bool:
-    """True if an answer without a token is a refusal: GitHub and Slack send one with status 200."""
-    return bool(members.get("error")) or members.get("ok") is False
+    return read_refusal(response, sent_at, redact, refusal)
 
 
 # Strings: re compiles them when they are first used, which keeps the import cheap.
-_NOT_SHOWN = r"[^\x20-\x21\x23-\x5b\x5d-\x7e]"
 _HEADER_SAFE = r"[\x21-\x7e]+"
 _NAME = r"[A-Za-z0-9_-]{1,20}"
 _SCHEME = r"\A(?i:bearer) +"
@@ -239,8 +211,3 @@ def _scope(given: object, separator: str | None) -> str | None:
         return None
     separated = given.replace(separator or ",", " ")
     return given if separated == given else " ".join(separated.split())
-
-
-def _shown(value: object, limit: int) -> str | None:
-    """The server's words in RFC 6749 §5.2's characters, cut to ``limit``."""
-    return re.sub(_NOT_SHOWN, "?", value)[:limit] if isinstance(value, str) and value else None

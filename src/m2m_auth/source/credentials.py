@@ -19,9 +19,9 @@ from ..shared_cache.circuit_breaker import circuit_breakers_for
 from ..shared_cache.keys import CacheKeys
 from ..shared_cache.sealing import Seal
 from ..shared_cache.shared_store import NOTHING_SHARED, SharedStore
-from .registry import token_state_for
+from .registry import endpoint_wait_for, token_state_for
 from .renewal_context import Credential
-from .token_state import TokenState
+from .token_state import EndpointWait, TokenState
 
 __all__ = ["CredentialSource"]
 
@@ -69,11 +69,14 @@ class CredentialSource:
         generation = hmac.new(credential, b"m2m-auth credential generation", hashlib.sha256).digest()
         fingerprint_key = hmac.new(credential, b"m2m-auth token fingerprint", hashlib.sha256).digest()
         digest = request.digest(generation)
+        client = _client_digest(request, generation)
+        cache, clock = identity_key(self.cache), identity_key(self._own_clock)
         rules = (self._policy, self._answers)
-        state = token_state_for((digest, identity_key(self.cache), rules, identity_key(self._own_clock)), TokenState)
-        return Credential(secret, fingerprint_key, state, self._store(digest, credential))
+        state = token_state_for((digest, cache, rules, clock), TokenState)
+        wait = endpoint_wait_for((client, cache, clock), EndpointWait)
+        return Credential(secret, fingerprint_key, state, self._store(digest, client, credential), wait)
 
-    def _store(self, digest: bytes, credential: bytes) -> SharedStore:
+    def _store(self, digest: bytes, client: bytes, credential: bytes) -> SharedStore:
         breakers = circuit_breakers_for(self.cache, self._own_clock)
         if not breakers:
             return NOTHING_SHARED
@@ -82,7 +85,7 @@ class CredentialSource:
             if any(breaker.capabilities.shared for breaker in breakers)
             else None
         )
-        return SharedStore(breakers, seal, CacheKeys(digest), (self._own_clock or SYSTEM_CLOCK).wall)
+        return SharedStore(breakers, seal, CacheKeys(digest, client), (self._own_clock or SYSTEM_CLOCK).wall)
 
     @property
     def can_fetch(self) -> bool:
@@ -102,3 +105,9 @@ class CredentialSource:
         return Failure(
             FailureKind.UNAVAILABLE, "TokenUnavailable", f"No client secret: {problem}", "secret_unavailable"
         )
+
+
+def _client_digest(request: TokenRequest, generation: bytes) -> bytes:
+    """The client's credential at its token endpoint: the same for all audiences, another one for a new secret."""
+    fields = (b"m2m-auth client", request.token_endpoint.encode(), request.client_id.encode(), generation)
+    return hashlib.sha256(b"".join(len(field).to_bytes(4, "big") + field for field in fields)).digest()

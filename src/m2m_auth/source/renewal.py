@@ -76,7 +76,7 @@ class Renewal:
             self._adoption.supersede(entry)
         if self._adoption.adopt(entry) or (self._store.tiered and self._adoption.adopt(self._newest())):
             return
-        if self._is_paused_by_another() or self._is_forced_mint_banned():  # step 2
+        if self._is_paused() or self._is_forced_mint_banned():  # step 2
             return
         lease = self._lease.take(self._is_settled)  # step 3
         if lease is Lease.HELD or (lease is Lease.ERROR and self._lease.must_wait_without_lease()):
@@ -103,9 +103,16 @@ class Renewal:
 
     # step 2
 
+    def _is_paused(self) -> bool:
+        own = self._failures.own() if self._reason != FORCED else None
+        return self._obeys(own) or self._is_paused_by_another() or self._obeys(self._failures.waiting())
+
     def _is_paused_by_another(self) -> bool:
-        failure = self._failures.shared()
-        if failure is not None and failure.kind is FailureKind.CREDENTIALS:
+        return self._obeys(self._failures.shared())
+
+    def _obeys(self, failure: Failure | None) -> bool:
+        """True if there is a failure; where a newer secret may help, the secret is fetched again."""
+        if failure is not None and failure.may_be_the_credential:
             self._try_changed_secret()
         return failure is not None
 
@@ -193,18 +200,21 @@ class Renewal:
         rejected = entry.rejected if entry else ()
         minted = Entry(answer.access_token, answer.scope, sent_wall, answer.lifetime, rejected, answer.quota_low)
         self._share(minted)
-        if self._failures.previous is not None:
-            self._store.clear_failure(self._events)
+        self._failures.clear()
         edges = schedule(sent, minted.lifetime, self._context.policy, self._clock.uniform())
         self._adoption.hold(minted, fingerprint, edges)
 
     def _refused(self, failure: Failure, took: float) -> None:
-        ledger_of(self._context).record_failure(self._store, self._events)
+        ledger = ledger_of(self._context)
+        if failure.minted:
+            ledger.record(self._reason, self._store, self._events)
+            self._state.last_mint = self._sent or 0.0
+            self._state.mints += 1
+        else:
+            ledger.record_failure(self._store, self._events)
         if took >= self._context.policy.mint_deadline and self._adoption.adopt(self._newest()):
             return  # the machine was suspended during the request, and another process has minted
-        self._failures.record(failure, took)
-        if failure.kind is FailureKind.CREDENTIALS:
-            self._try_changed_secret()
+        self._obeys(self._failures.record(failure, took))
 
     def _is_at_its_end(self, answer: TokenResponse, fingerprint: str) -> bool:
         """True if the server gives back the token that has just expired, and says so: the next one is a moment away.

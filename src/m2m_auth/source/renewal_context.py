@@ -13,7 +13,7 @@ from ..oauth2.token_request import TokenRequest
 from ..oauth2.transport import Transport
 from ..runtime.clock import Clock
 from ..shared_cache.shared_store import SharedStore
-from .token_state import TokenState
+from .token_state import EndpointWait, TokenState
 
 __all__ = ["COLD", "FORCED", "REJECTED", "RENEWAL", "Credential", "RenewalContext"]
 
@@ -28,6 +28,8 @@ class Credential(NamedTuple):
     fingerprint_key: bytes
     state: TokenState
     store: SharedStore
+    wait: EndpointWait
+    """What the token endpoint asked the client to wait."""
 
     def __repr__(self) -> str:
         return "<Credential>"
