@@ -6,16 +6,16 @@ servers use. Its answer is safe to show: redacted, in RFC 6749's characters, and
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
+from .answer_body import answer_fields, media_type
 from .rate_limit_headers import is_used_up, retry_after
 from .transport import HttpResponse
 
-__all__ = ["KNOWN_ERRORS", "TokenErrorResponse", "media_type", "read_members", "read_refusal", "says_refused"]
+__all__ = ["KNOWN_ERRORS", "TokenErrorResponse", "read_refusal", "says_refused"]
 
 KNOWN_ERRORS = frozenset(
     (
@@ -67,7 +67,7 @@ def read_refusal(
         redact: replaces what must not be shown in a text of the server.
         members: the parsed body, if the caller has it.
     """
-    fields = _Fields(read_members(response) if members is None else members)
+    fields = _Fields((answer_fields(response) or {}) if members is None else members)
     code = fields.code(response.status)
     status, headers = response.status, response.headers
     return TokenErrorResponse(
@@ -93,33 +93,10 @@ def says_refused(members: dict[str, Any]) -> bool:
     return _Fields(members).say_refused
 
 
-# The body
-
-
-def read_members(response: HttpResponse) -> dict[str, Any]:
-    """Return the members of a body: of a JSON object, of the first object of a JSON list, or of a form by its type."""
-    try:
-        data = _first(json.loads(response.body))
-    except (ValueError, RecursionError):
-        data = None
-    if isinstance(data, dict):
-        return cast("dict[str, Any]", data)
-    if media_type(response) == "application/x-www-form-urlencoded":
-        return dict(reversed(parse_qsl(response.body.decode(errors="replace"))))
-    return {}
-
-
 # Strings: re compiles them when they are first used, which keeps the import cheap.
-_MEDIA_TYPE = r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}"
 _NOT_SHOWN = r"[^\x20-\x21\x23-\x5b\x5d-\x7e]"
 _SERVER = r"[A-Za-z0-9][A-Za-z0-9._/ -]{0,39}"
 _HOST = r"[a-z0-9.:_-]{1,253}"
-
-
-def media_type(response: HttpResponse) -> str | None:
-    """The media type of the Content-Type (RFC 9110 §8.3.1), in lower case; None for anything that is not one."""
-    found = response.headers.get("content-type", "").split(";")[0].strip().lower()
-    return found if re.fullmatch(_MEDIA_TYPE, found) else None
 
 
 _CODES = ("errorcode", "errcode", "code", "type", "status")
@@ -229,11 +206,11 @@ def _by_name(members: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-def _first(value: Any) -> Any:
+def _first(value: object) -> Any:
     """What a server has put into a list."""
     while isinstance(value, list) and value:
-        value = value[0]
-    return value
+        value = cast("list[object]", value)[0]
+    return cast("Any", value)
 
 
 def _word(value: object, status: int) -> str | None:

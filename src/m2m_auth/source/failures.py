@@ -42,8 +42,7 @@ class FailureRecord:
         """The wait that the token endpoint asked this client for, if it is not over; this request pauses, too."""
         known, now = self._wait.pause, self._clock.monotonic()
         if known is not None and known.failure is not None and now < known.until:
-            self._state.pause = known
-            return known.failure
+            return self._pause_with_the_others(known.failure, known.until - now)
         shared = self._store.read_wait(self._events)
         if shared is None or shared[1] <= 0:
             return None
@@ -52,7 +51,7 @@ class FailureRecord:
         return self._pause_with_the_others(failure, remaining)
 
     def _pause_with_the_others(self, failure: Failure, remaining: float) -> Failure | None:
-        """The processes do not all try again at once. Those with a good token try last, but before it expires."""
+        """Processes and audiences do not all ask at once. Those with a good token try last, but before it expires."""
         if remaining <= 0:
             return None
         now, wall, held = self._clock.monotonic(), self._clock.wall(), self._state.held
