@@ -9,7 +9,7 @@ from token_answers import NOW, answer, granted, refused, unusable
 
 from m2m_auth.oauth2.secrets import Secret
 from m2m_auth.oauth2.token_error_response import TokenErrorResponse
-from m2m_auth.oauth2.token_response import TokenResponse
+from m2m_auth.oauth2.token_response import TokenResponse, UnusableTokenResponse
 from m2m_auth.oauth2.transport import HttpResponse
 
 
@@ -36,16 +36,24 @@ def test_the_refresh_token_grant_keeps_a_new_refresh_token(refresh_token: object
     assert found.refresh_token == kept
 
 
-@pytest.mark.parametrize("scope", [None, 5, ["a"], {}])
-def test_a_scope_that_is_no_string_is_no_scope(scope: object) -> None:
-    """Some servers send a list, and the cache key knows what was asked for."""
+@pytest.mark.parametrize("scope", [None, 5, {}, [], [5], [None]])
+def test_a_scope_that_is_no_text_is_no_scope(scope: object) -> None:
+    """The cache key knows what was asked for."""
     assert granted({"scope": scope}).scope is None
 
 
-@pytest.mark.parametrize("scope", ["", "a", "a b"])
+@pytest.mark.parametrize("scope", ["", "a", "a b", "a  b", "https://graph.example/.default"])
 def test_a_scope_is_kept_as_it_is(scope: str) -> None:
     """An empty string is what the server said."""
     assert granted({"scope": scope}).scope == scope
+
+
+@pytest.mark.parametrize(
+    "scope", ["a,b c", "a, b , c", "a,b,c,", ["a", "b", "c"], ["a b", "c"], ["a,b", "c"], ["a", 5, "b", None, "c"]]
+)
+def test_scopes_by_commas_or_in_a_list(scope: object) -> None:
+    """GitHub separates them by commas, others send lists. Users and ``require_scope`` see RFC 6749 §3.3's spaces."""
+    assert granted({"scope": scope}).scope == "a b c"
 
 
 @pytest.mark.parametrize("status", [200, 400, 401, 403, 429, 500])
@@ -82,10 +90,30 @@ def test_a_refusal_without_an_oauth_error(body: bytes) -> None:
     assert refused(403, body, {}) == TokenErrorResponse(403)
 
 
-@pytest.mark.parametrize("status", [201, 204, 302, 404, 500])
-def test_a_token_with_another_status_than_200_is_refused(status: int) -> None:
-    """RFC 6749 §5.1 has one status for a token."""
+@pytest.mark.parametrize("status", [200, 201, 202, 203, 206, 299])
+def test_any_2xx_with_a_token_is_a_token(status: int) -> None:
+    """Servers answer 201 because they create one, proxies 203 because they have touched it: the quota is spent."""
+    assert answer(status, {"access_token": "x", "expires_in": 60}) == TokenResponse("x", "Bearer", None, 60.0)
+
+
+@pytest.mark.parametrize("status", [199, 302, 404, 500])
+def test_a_token_with_another_status_is_refused(status: int) -> None:
+    """An error page may show a token that is none."""
     assert refused(status, {"access_token": "x", "expires_in": 60}).status == status
+
+
+@pytest.mark.parametrize("error", ["invalid_client", "", None, 0, False, {"code": 7}])
+def test_a_token_beside_an_error_is_a_token(error: object) -> None:
+    """It is paid for; if the API refuses it, another one is minted, which an error would have done at once."""
+    assert granted({"error": error, "ok": False, "expires_in": 60}).access_token == "opaque"
+
+
+@pytest.mark.parametrize("token", [None, "", " ", [], 5])
+@pytest.mark.parametrize("fields", [{"error": "invalid_client"}, {"ok": False, "error": "invalid_client"}])
+def test_a_200_with_an_error_and_no_token_is_a_refusal(token: object, fields: dict[str, object]) -> None:
+    """GitHub and Slack answer a wrong secret so."""
+    found = refused(200, {**fields, "access_token": token})
+    assert (found.status, found.error) == (200, "invalid_client")
 
 
 @pytest.mark.parametrize(
@@ -141,11 +169,13 @@ def test_a_large_rate_limit_reset_is_a_time(reset: str, wait: float) -> None:
     "body",
     [
         *[b"", b"null", b"[]", b'"token"', b"5", b"{}", b"<html>Sign in</html>", b'{"access_token', b"\xff\xfe\x00"],
-        *[b'{"error":7}', b'{"error":""}', b"[" * 100_000, b'{"token":"x"}'],
+        *[b'{"error":""}', b"[" * 100_000, b'{"access_token":null}', b'{"access_token":""}', b'{"access_token":5}'],
+        *[b'{"access_token":["t"]}', b'{"access_token":true}', b'{"token":"two words"}', b'{"message":"back soon"}'],
+        *[b"[[]]", b"[5]", b"{}{}", b"access_token=", b"a=b&c=d", b"{" + b'"a":{' * 100_000],
     ],
 )
 def test_a_200_that_is_not_a_token(body: bytes) -> None:
-    """It is unusable; only the length and the type of the body are shown."""
+    """It is an outage; only the length and the type of the body are shown."""
     shown = f"({len(body)} bytes, application/json)"
     assert unusable(body) == f"it is not a JSON object with an access_token {shown}"
 
@@ -155,13 +185,37 @@ def test_a_200_without_a_content_type_says_so() -> None:
     assert unusable(b"x", {}).endswith("(1 bytes, missing or invalid Content-Type)")
 
 
-@pytest.mark.parametrize(
-    "token", [None, 5, "", "a b", "a\nb", "ab\n", "a\r\nX: y", "a\x00", "tok\u00e9n", "a\x7f", ["t"], True]
-)
+@pytest.mark.parametrize("token", ["a b", "a\nb", "ab\n", "a\r\nX: y", "a\x00", "tok\u00e9n", "a\x7f", "Bearer a b"])
 def test_a_token_that_no_header_may_carry_is_refused(token: object) -> None:
-    """Control characters would be a header injection; the token itself is not shown."""
-    why = unusable({"access_token": token, "expires_in": 60})
-    assert why == "its access_token is empty or has characters that no header may carry"
+    """Control characters would be a header injection; the token itself is not shown, and it is spent."""
+    found = answer(201, {"access_token": token, "expires_in": 60})
+    why = "its access_token has characters that no header may carry"
+    assert found == UnusableTokenResponse(why, minted=True, status=201)
+
+
+@pytest.mark.parametrize("token", ["Bearer opaque", "bearer  opaque"])
+def test_the_scheme_before_a_token_is_taken_off(token: str) -> None:
+    """A few servers send what belongs into the header."""
+    assert granted({"access_token": token}).access_token == "opaque"
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"token": "s3cr3t"}, "token"),
+        ({"accessToken": "s3cr3t", "expiresIn": 5}, "accessToken"),
+        ({"data": {"access_token": "s3cr3t"}}, "data.access_token"),
+        ({"access_token": {"token": "s3cr3t"}}, "access_token.token"),
+    ],
+)
+def test_a_token_in_another_field_is_a_mint(body: object, field: str) -> None:
+    """Asked again at an outage's pace, the server would mint each time; the message names the field and the option."""
+    found = answer(200, body)
+    assert isinstance(found, UnusableTokenResponse)
+    assert found.minted
+    assert found.why.endswith(f"; it has {field!r}")
+    assert found.fix == f'Fix, if that is the token: answers=AnswerRules(token_field="{field}").'
+    assert "s3cr3t" not in repr(found)
 
 
 @pytest.mark.parametrize("token", ["!", "~", "a.b-c_d~e+f/g=="])
@@ -178,8 +232,7 @@ def test_every_visible_character_may_be_in_a_token(token: str) -> None:
         ("N_A", "'N_A'"),
         ("t" * 20, repr("t" * 20)),
         ("t" * 21, "not a valid name"),
-        ("", "not a valid name"),
-        (None, "not a valid name"),
+        ("Bearer,DPoP", "not a valid name"),
         (7, "not a valid name"),
         ("eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl", "not a valid name"),
         ({"x": "s3cr3t-s3cr3t"}, "not a valid name"),
@@ -190,13 +243,20 @@ def test_a_token_of_another_type_is_never_sent_as_bearer(token_type: object, sho
 
     A confused server may put a token into token_type, so only a name is shown.
     """
-    why = unusable({"access_token": "x", "token_type": token_type})
-    assert why == f"its token_type is {shown}, and only a Bearer token may be sent as one"
+    found = answer(200, {"access_token": "x", "token_type": token_type})
+    why = f"its token_type is {shown}, and only a Bearer token may be sent as one"
+    assert found == UnusableTokenResponse(why, minted=True)
 
 
-@pytest.mark.parametrize("token_type", ["bearer", "BEARER", "Bearer"])
-def test_the_token_type_has_no_case(token_type: str) -> None:
-    """RFC 6749 §5.1: case-insensitive; sent in RFC 6750's spelling."""
+@pytest.mark.parametrize(
+    "token_type",
+    [
+        *["bearer", "BEARER", "Bearer", " Bearer ", "BearerToken", "bearertoken", "Bearer Token", "bearer_token"],
+        *[None, "", " "],
+    ],
+)
+def test_a_token_type_that_means_bearer(token_type: str | None) -> None:
+    """RFC 6749 §5.1: case-insensitive. Apigee sends ``BearerToken``, others null. Sent in RFC 6750's spelling."""
     assert granted({"token_type": token_type}).token_type == "Bearer"
 
 

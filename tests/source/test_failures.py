@@ -85,7 +85,7 @@ def test_recovery_is_seen_by_all(clock: FakeClock) -> None:
         (answer(503, {}), "http_503"),
         (answer(500, {"error": "server_error"}), "http_500"),
         (HttpResponse(200, {"content-type": "text/html"}, b"<html>"), "malformed_response"),
-        (answer(200, {"access_token": "x", "expires_in": -1}), "malformed_response"),
+        (answer(200, {"access_token": ""}), "malformed_response"),
     ],
 )
 def test_retryable_failures_back_off(clock: FakeClock, given: Any, cause: str) -> None:

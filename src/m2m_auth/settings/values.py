@@ -83,7 +83,7 @@ def as_several_texts(value: Any) -> Any:
 
 
 def record_of(kind: type[_Record], value: Any) -> _Record:
-    """A RenewalPolicy or MintBudget: the object itself, or made from a mapping of its fields in either case.
+    """A policy, a budget or AnswerRules: the object itself, or made from a mapping of its fields in either case.
 
     Raises:
         ConfigurationError: the value is no mapping. The caller refuses unknown fields.
@@ -109,12 +109,18 @@ class ImportPath:
     """``package.module.name`` or ``package.module:name``, followed later: a project's modules may import the app.
 
     It may be a secret after all, so neither its repr nor a message shows the path.
+
+    Args:
+        path: the path.
+        setting: the setting that has it, as the user spells it.
+        then: makes the option's value of what the path names; it raises ConfigurationError.
     """
 
-    __slots__ = ("_path", "setting")
+    __slots__ = ("_path", "_then", "setting")
 
-    def __init__(self, path: str, setting: str) -> None:
+    def __init__(self, path: str, setting: str, then: Callable[[Any], Any] | None = None) -> None:
         self._path: Callable[[], str] = lambda: path  # error reporters print attributes
+        self._then = then
         self.setting = setting
 
     def __repr__(self) -> str:
@@ -124,17 +130,17 @@ class ImportPath:
         """What the path names.
 
         Raises:
-            ConfigurationError: it cannot be imported.
+            ConfigurationError: it cannot be imported, or is not what the option takes.
         """
         found, why, _ = _followed(self._path)
         if why:
             raise ConfigurationError(
                 f"looks like an import path, and cannot be imported ({why}). Fix: 'package.module.name'"
             )
-        return found
+        return found if self._then is None else self._then(found)
 
 
-def import_path(value: Any, setting: str) -> ImportPath | None:
+def import_path(value: Any, setting: str, then: Callable[[Any], Any] | None = None) -> ImportPath | None:
     """The import path that a text is; None where it is none, or its first package does not exist. Imports nothing."""
     if not isinstance(value, str) or not _PATH.fullmatch(value):
         return None
@@ -142,7 +148,7 @@ def import_path(value: Any, setting: str) -> ImportPath | None:
         found = importlib.util.find_spec(re.split("[.:]", value)[0]) is not None
     except (ImportError, ValueError):  # ValueError: __main__
         found = False
-    return ImportPath(value, setting) if found else None
+    return ImportPath(value, setting, then) if found else None
 
 
 def looks_like_a_path(value: Any) -> bool:

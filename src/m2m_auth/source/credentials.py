@@ -10,6 +10,7 @@ from ..caches.protocol import TokenCache
 from ..errors import ConfigurationError
 from ..lifecycle.failure import Failure, FailureKind
 from ..lifecycle.policy import RenewalPolicy
+from ..oauth2.answer_rules import AnswerRules
 from ..oauth2.secrets import Secret, SecretSource, checked_secret
 from ..oauth2.token_request import TokenRequest
 from ..runtime.clock import SYSTEM_CLOCK, Clock
@@ -34,10 +35,11 @@ class CredentialSource:
         keys: the user's own encryption keys; none: the credential's.
         cache: the shared cache, or None.
         policy: sources with different policies have different schedules, and so different token states.
+        answers: sources that read answers differently get different tokens, and so have different token states, too.
         clock: the user's clock, or None for the system's; sources with different clocks have different token states.
     """
 
-    __slots__ = ("_keys", "_own_clock", "_policy", "_request", "_secret", "cache")
+    __slots__ = ("_answers", "_keys", "_own_clock", "_policy", "_request", "_secret", "cache")
 
     def __init__(
         self,
@@ -46,10 +48,12 @@ class CredentialSource:
         keys: Sequence[Secret],
         cache: TokenCache | None,
         policy: RenewalPolicy,
+        answers: AnswerRules,
         clock: Clock | None,
     ) -> None:
         self._request, self._secret, self._keys = request, secret, tuple(keys)
         self.cache, self._policy, self._own_clock = cache, policy, clock
+        self._answers = answers.state_key
 
     def __repr__(self) -> str:
         return "<CredentialSource>"
@@ -67,7 +71,8 @@ class CredentialSource:
         digest = request.digest(generation)
         client = _client_digest(request, generation)
         cache, clock = identity_key(self.cache), identity_key(self._own_clock)
-        state = token_state_for((digest, cache, self._policy, clock), TokenState)
+        rules = (self._policy, self._answers)
+        state = token_state_for((digest, cache, rules, clock), TokenState)
         wait = endpoint_wait_for((client, cache, clock), EndpointWait)
         return Credential(secret, fingerprint_key, state, self._store(digest, client, credential), wait)
 

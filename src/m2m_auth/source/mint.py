@@ -52,6 +52,7 @@ def _exchange(
         default_lifetime=context.policy.default_lifetime,
         max_lifetime=context.policy.max_lifetime,
         keep_refresh_token=refresh_token is not None,
+        answers=context.answers,
         redact=Redaction(secrets),
     )
     return answer if isinstance(answer, TokenResponse) else failure_of(answer, _sent(context, credential))
@@ -70,7 +71,7 @@ def _sent(context: RenewalContext, credential: Credential) -> SentRequest:
         request.grant.grant_type,
         request.grant.encoding,
         encoding,
-        tuple(getattr(getattr(context, "answers", None), "credential_errors", ())),
+        tuple(context.answers.credential_errors),
     )
 
 

@@ -173,7 +173,7 @@ class Renewal:
         self._state.pause = Pause(now if served_on else now + hold_off(failure, 0.0, 0.0), failure)
         return True
 
-    def _mint(self, entry: Entry | None) -> None:
+    def _mint(self, entry: Entry | None, *, again: bool = True) -> None:
         sent = self._sent = self._clock.monotonic()
         sent_wall = self._clock.wall()
         answer = request_token(self._context, self._credential, sent_wall)
@@ -189,8 +189,14 @@ class Renewal:
         self._events.emit("minted", fingerprint, self._reason, took, answer.lifetime - took)
         if answer.quota_low:
             self._events.emit("quota_low", fingerprint)
+        if again and self._is_at_its_end(answer, fingerprint):
+            self._clock.sleep(1.0)
+            self._mint(entry, again=False)
+            return
         if self._is_no_better(answer, fingerprint, sent):
             return
+        if answer.lifetime_assumed:
+            self._events.emit("lifetime_assumed", fingerprint, answer.lifetime_assumed, holds=answer.lifetime)
         rejected = entry.rejected if entry else ()
         minted = Entry(answer.access_token, answer.scope, sent_wall, answer.lifetime, rejected, answer.quota_low)
         self._share(minted)
@@ -209,6 +215,15 @@ class Renewal:
         if took >= self._context.policy.mint_deadline and self._adoption.adopt(self._newest()):
             return  # the machine was suspended during the request, and another process has minted
         self._obeys(self._failures.record(failure, took))
+
+    def _is_at_its_end(self, answer: TokenResponse, fingerprint: str) -> bool:
+        """True if the server gives back the token that has just expired, and says so: the next one is a moment away.
+
+        False where the end was the default's: then the server says the same of each token.
+        """
+        held = self._state.held
+        same = held is not None and fingerprint == held.fingerprint and held.lifetime != answer.lifetime
+        return same and answer.has_ended and not self._is_good()
 
     def _is_no_better(self, answer: TokenResponse, fingerprint: str, sent: float) -> bool:
         """True if the server gave nothing new: the same token, one that an API refused, or one that ends earlier."""

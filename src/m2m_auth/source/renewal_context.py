@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ..events import EventEmitter
 from ..lifecycle.mint_budget import MintBudget
 from ..lifecycle.policy import RenewalPolicy
+from ..oauth2.answer_rules import AnswerRules
 from ..oauth2.secrets import Secret
 from ..oauth2.token_request import TokenRequest
 from ..oauth2.transport import Transport
@@ -38,6 +39,7 @@ class RenewalContext(NamedTuple):
     """What every flight of one source needs; it never changes."""
 
     request: TokenRequest
+    answers: AnswerRules
     policy: RenewalPolicy
     transport: Transport
     clock: Clock
