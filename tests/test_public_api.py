@@ -63,8 +63,8 @@ FIRST = ["token_endpoint", "client_id", "client_secret"]
 SOURCE_OPTIONS = {
     **dict.fromkeys(["audience", "scope", "resource", "extra_parameters"]),
     "client_authentication": "client_secret_basic",
-    **dict.fromkeys(["grant", "answers", "cache", "encryption_keys", "policy", "budget", "transport", "clock"]),
-    **dict.fromkeys(["on_event", "alias"]),
+    **dict.fromkeys(["grant", "answers", "cache", "encryption_keys", "policy", "budget", "transport"]),
+    **dict.fromkeys(["verify", "proxies", "clock", "on_event", "alias"]),
 }
 FRONT_DOOR_OPTIONS = {"allowed_origins": None, "allow_insecure_http": False, "is_rejection": None}
 MODULES = {*SURFACE} - {f"m2m_auth.{name}" for name in FRONT_DOORS if name not in INSTALLED}

@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from .runtime.version import __version__
+
 if TYPE_CHECKING:
     from .caches.protocol import Capabilities, TokenCache
     from .errors import (
@@ -45,8 +47,6 @@ if TYPE_CHECKING:
     from .source.status import SourceStatus
     from .source.token_source import TokenSource
     from .source.watcher import TokenWatcher
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "errors": (

@@ -25,7 +25,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 GOOD = {"TOKEN_ENDPOINT": "https://tenant.example/token", "CLIENT_ID": "client", "CLIENT_SECRET": "s3cret"}
 KEYS_OF_A_CLIENT = (
     "TOKEN_ENDPOINT, CLIENT_ID, CLIENT_AUTHENTICATION, CLIENT_SECRET, AUDIENCE, SCOPE, RESOURCE, ANSWERS, POLICY, "
-    "BUDGET, ALLOWED_ORIGINS, CACHE"
+    "BUDGET, VERIFY, PROXIES, ALLOWED_ORIGINS, CACHE"
 )
 UNSET = "Fix: set it; an unset environment variable is the usual cause"
 
@@ -129,6 +129,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         client(CLIENT_AUTHENTICATION="private_key_jwt"),
         f"{BILLING}[\"CLIENT_AUTHENTICATION\"]: 'private_key_jwt' needs arguments. "
         "Fix: CLIENT_AUTHENTICATION=PrivateKeyJWT(key)",
+    ),
+    "no CA bundle": (
+        client(VERIFY="/no/such/ca.pem"),
+        f"{BILLING}[\"VERIFY\"]: '/no/such/ca.pem': there is no such file or folder. Fix: the path of a CA bundle",
+    ),
+    "no proxy": (
+        client(PROXIES={"https": "user:s3cret@proxy:3128"}),
+        f"{BILLING}[\"PROXIES\"]: ['https'] is no URL of a proxy (http, https, socks",
     ),
     "origin with a path": (
         client(ALLOWED_ORIGINS=["https://api.example/v1"]),
@@ -324,6 +332,8 @@ class SettingsContract:
             "CLIENT_AUTHENTICATION": "client_secret_post",
             "POLICY": {"MAX_WAIT": 5},
             "BUDGET": {"per_month": 1, "RESERVE": 0},
+            "VERIFY": "true",
+            "PROXIES": {"https": "http://user:s3cret@proxy.example:3128"},
             "ALLOWED_ORIGINS": ["https://api.example"],
             "CACHE": None,
         }

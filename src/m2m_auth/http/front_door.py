@@ -12,6 +12,9 @@ from .auth_flow import AuthFlow
 from .transports import as_transport
 
 if TYPE_CHECKING:
+    from os import PathLike
+    from ssl import SSLContext
+
     from typing_extensions import Never, Self
 
     from ..caches.protocol import TokenCache
@@ -52,6 +55,8 @@ class FrontDoor:
         policy: RenewalPolicy | None = None,
         budget: MintBudget | None = None,
         transport: Any = None,
+        verify: bool | str | PathLike[str] | SSLContext | None = None,
+        proxies: str | Mapping[str, str | None] | None = None,
         clock: Clock | None = None,
         on_event: Subscriber | None = None,
         alias: str | None = None,
@@ -81,6 +86,9 @@ class FrontDoor:
             budget: how many tokens this client may mint; None: no limit.
             transport: how the token endpoint is reached: a ``requests.Session``, an ``httpx.Client``, or a callable;
                 by default a private client of this front door's library.
+            verify: which CAs the private client trusts: the path of a CA bundle (PEM) or an ``ssl.SSLContext``; None
+                or True: the library's own; False: the server is not verified, which is said once in the log.
+            proxies: the proxy of the private client: a URL, or a dict as requests has it; None: the environment.
             clock: the clocks; for tests.
             on_event: called with every :class:`~m2m_auth.events.Event`, on the thread where it happens.
             alias: this source's short name in events and the log, e.g. ``billing``.
@@ -97,6 +105,7 @@ class FrontDoor:
             TokenUnavailable: (on a call) there is no token, so nothing was sent; also the HTTP library's base error.
         """
         client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
+        proxies = concealed(proxies)  # their URLs may hold a password
         refuse_unknown(unknown, FrontDoor.__init__)
         source = TokenSource(
             token_endpoint,
@@ -113,7 +122,7 @@ class FrontDoor:
             encryption_keys=encryption_keys,
             policy=policy,
             budget=budget,
-            transport=as_transport(transport, self._library.name),
+            transport=as_transport(transport, self._library.name, verify=verify, proxies=proxies),
             clock=clock,
             on_event=on_event,
             alias=alias,

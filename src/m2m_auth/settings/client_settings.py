@@ -18,6 +18,8 @@ from .problems import Problem, Spelling, nearest, problem_of
 from .values import (
     ImportPath,
     as_list,
+    as_proxies,
+    as_switch_or_text,
     as_text,
     as_texts,
     fields_of,
@@ -63,6 +65,8 @@ CLIENT_KEYS = (
     ClientKey(name="ANSWERS", read=partial(record_of, AnswerRules), kind="record", imports=True),
     ClientKey(name="POLICY", read=partial(record_of, RenewalPolicy), kind="record"),
     ClientKey(name="BUDGET", read=partial(record_of, MintBudget), kind="record"),
+    ClientKey(name="VERIFY", read=as_switch_or_text, imports=True),
+    ClientKey(name="PROXIES", read=as_proxies),
     ClientKey(name="ALLOWED_ORIGINS", read=as_list),
     ClientKey(name="CACHE", read=as_text),
 )
@@ -75,6 +79,8 @@ OPTION_NAMES = (
 """The keywords and fields that messages of the core may name."""
 _GOOD: dict[str, Any] = {"token_endpoint": "https://localhost/", "client_id": "client", "client_secret": "secret"}
 """A source without a mistake: with one option replaced, an error is about that option."""
+_PRIVATE_TRANSPORT = {"verify", "proxies"}
+"""The options that have no place beside ``transport=``."""
 
 
 class ClientSettings(Value):
@@ -268,7 +274,9 @@ def _secret_for(option: str) -> dict[str, Any]:
 def _try_source(options: dict[str, Any]) -> None:
     """Raises ConfigurationError for options that a source does not take."""
     options = {**_GOOD, **options}
-    TokenSource(**options, transport=_not_sent)
+    if not _PRIVATE_TRANSPORT.intersection(options):
+        options["transport"] = _not_sent
+    TokenSource(**options)
 
 
 def _not_fetched() -> NoReturn:

@@ -13,12 +13,15 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
+from ..oauth2.secrets import concealed
 from ..values import Value, field_names
 
 __all__ = [
     "ImportPath",
     "as_list",
+    "as_proxies",
     "as_several_texts",
+    "as_switch_or_text",
     "as_text",
     "as_texts",
     "fields_of",
@@ -39,6 +42,17 @@ def as_text(value: Any) -> Any:
     if isinstance(value, (bool, float)):
         raise ConfigurationError(f"must be a string, not {type(value).__name__}. Fix: quote it: '\"…\"'")
     return str(value) if isinstance(value, int) else value
+
+
+def as_switch_or_text(value: Any) -> Any:
+    """True or False, also as an environment variable has it: ``true``, ``no``, ``0``; any other text stays a text."""
+    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+    return words.get(str(value).strip().lower(), value)
+
+
+def as_proxies(value: Any) -> Any:
+    """The URL of a proxy, or URLs by the target's scheme. They may hold a password, so they are concealed."""
+    return concealed(value)
 
 
 def as_list(value: Any) -> Any:

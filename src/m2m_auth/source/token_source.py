@@ -12,6 +12,9 @@ from ..runtime.fork_safety import delaying_forks
 from .options import refuse_unknown
 
 if TYPE_CHECKING:
+    from os import PathLike
+    from ssl import SSLContext
+
     from typing_extensions import Never, Self
 
     from ..caches.protocol import TokenCache
@@ -58,7 +61,13 @@ class TokenSource:
         policy: when tokens are renewed, and how long a call waits.
         budget: how many tokens this client may mint; None: no limit.
         transport: how the token endpoint is reached: a ``requests.Session``, an ``httpx.Client``, or a callable
-            from :class:`~m2m_auth.HttpRequest` to :class:`~m2m_auth.HttpResponse`.
+            from :class:`~m2m_auth.HttpRequest` to :class:`~m2m_auth.HttpResponse`. By default a private session of an
+            HTTP library that is loaded, else of one that is installed.
+        verify: which CAs the private session trusts: the path of a CA bundle (PEM) or an ``ssl.SSLContext``; None or
+            True: the library's own; False: the server is not verified, which is said once in the log. With
+            ``transport`` it is an error: the session has its own.
+        proxies: the proxy of the private session: a URL such as ``http://proxy:3128``, or a dict as requests has it,
+            ``{"https": "http://proxy:3128"}``; a value of None: no proxy. None: the environment, e.g. HTTPS_PROXY.
         clock: the clocks; for tests.
         on_event: called with every :class:`~m2m_auth.Event`, on the thread where it happens.
         alias: this source's short name in events and the log, e.g. ``billing``; the client id stands beside it.
@@ -88,12 +97,15 @@ class TokenSource:
         policy: RenewalPolicy | None = None,
         budget: MintBudget | None = None,
         transport: Any = None,
+        verify: bool | str | PathLike[str] | SSLContext | None = None,
+        proxies: str | Mapping[str, str | None] | None = None,
         clock: Clock | None = None,
         on_event: Subscriber | None = None,
         alias: str | None = None,
         **unknown: Never,
     ) -> None:
         client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
+        proxies = concealed(proxies)  # their URLs may hold a password
         refuse_unknown(unknown, TokenSource.__init__)
         # The engine, the HTTP library and the cache's client are imported with the first source that needs them: with
         # the package, every program would pay for them. A fork during an import would leave the child without it.
@@ -116,6 +128,8 @@ class TokenSource:
                 policy=policy,
                 budget=budget,
                 transport=transport,
+                verify=verify,
+                proxies=proxies,
                 clock=clock,
                 on_event=on_event,
                 alias=alias,
