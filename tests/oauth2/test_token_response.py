@@ -269,11 +269,11 @@ def test_the_fix_for_a_token_of_another_type(token_type: object, fix: str) -> No
     "token_type",
     [
         *["bearer", "BEARER", "Bearer", " Bearer ", "BearerToken", "bearertoken", "Bearer Token", "bearer_token"],
-        *[None, "", " "],
+        *["Application Access Token", None, "", " "],
     ],
 )
 def test_a_token_type_that_means_bearer(token_type: str | None) -> None:
-    """RFC 6749 §5.1: case-insensitive. Apigee sends ``BearerToken``, others null. Sent in RFC 6750's spelling."""
+    """RFC 6749 §5.1: case-insensitive. Apigee sends ``BearerToken``, eBay more. Sent in RFC 6750's spelling."""
     assert granted({"token_type": token_type}).token_type == "Bearer"
 
 

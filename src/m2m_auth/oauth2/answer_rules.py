@@ -38,8 +38,9 @@ class AnswerRules(Value):
         ConfigurationError: a field makes no sense; the message names it and the fix.
     """
 
-    token_types: Iterable[str] = ("bearer", "bearertoken")
-    """The values of ``token_type`` that mean a Bearer token, in any case; an absent, null or empty one does too."""
+    token_types: Iterable[str] = ("bearer", "bearertoken", "application access token")
+    """The values of ``token_type`` that mean a Bearer token, in any case; an absent, null or empty one does too. Apigee
+    sends ``BearerToken``, eBay ``Application Access Token``."""
     token_field: str = "access_token"  # noqa: S105 - RFC 6749's name, no password
     """The field that has the token, e.g. ``token``. Dots lead into an object: ``data.access_token``; the fields beside
     the token then count before those at the top."""
