@@ -259,7 +259,7 @@ def test_an_async_adapt_is_refused() -> None:
 def test_a_name_that_does_not_exist() -> None:
     """The message names the nearest one."""
     with pytest.raises(TypeError, match=r"AnswerRules has no field 'tokenfield' \(did you mean 'token_field'\?\)"):
-        AnswerRules(tokenfield="token")  # type: ignore[arg-type]
+        AnswerRules(tokenfield="token")
 
 
 def test_rules_are_values() -> None:
