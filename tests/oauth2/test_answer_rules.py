@@ -250,6 +250,7 @@ def test_an_async_adapt_is_refused() -> None:
     """Its coroutine would be no mapping, at the first mint."""
 
     async def adapt(fields: dict[str, Any]) -> dict[str, Any]:
+        """Reads an answer in vain."""
         return fields
 
     with pytest.raises(ConfigurationError, match=r"answers.adapt is an async function. Fix: def, not async def"):
