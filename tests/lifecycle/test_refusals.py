@@ -77,6 +77,7 @@ def test_an_oauth_error_decides(status: int, code: str, kind: FailureKind) -> No
         pytest.param(200, {"success": False, "errors": [{"code": "601"}]}, CREDENTIALS, "601", id="Marketo"),
         pytest.param(200, {"errcode": 40013, "errmsg": "invalid appid"}, CREDENTIALS, "40013", id="WeChat"),
         pytest.param(200, {"ok": False}, CREDENTIALS, "http_200", id="no code"),
+        pytest.param(201, {"success": False}, CREDENTIALS, "http_201", id="another 2xx"),
         pytest.param(404, {"error": "Not Found", "status": 404}, CONFIGURATION, "http_404", id="Spring 404"),
         pytest.param(404, {"error": "NotFound"}, CONFIGURATION, "NotFound", id="a status in words"),
         pytest.param(405, {"error": "method_not_allowed"}, CONFIGURATION, "method_not_allowed", id="405"),
@@ -245,7 +246,7 @@ def test_a_200_without_a_usable_token_is_an_outage() -> None:
 # The advice
 
 
-SENT = SentRequest("https://as.example/token")
+SENT = SentRequest("https://as.example/token", user_agent="m2m-auth/1.0 requests/2.32")
 
 
 def advice(status: int, body: object, headers: dict[str, str] | None = None, **sent: Any) -> str:
@@ -281,7 +282,9 @@ def test_an_html_page_is_a_gateways(status: int, server: str) -> None:
     html = b"<html>" + CANARY + b"</html>"
     message = advice(status, html, {"Content-Type": "text/html", "Server": server})
     assert f"gateway ({server})" in message
-    assert ("User-Agent m2m-auth/" in message) is (status in (400, 401, 403))
+    assert ("with the User-Agent 'm2m-auth/1.0 requests/2.32'" in message) is (status in (400, 401, 403))
+    page = advice(status, html, {"Content-Type": "text/html", "Server": server}, user_agent="")
+    assert "User-Agent" not in page, "a transport of the user's may send any"
     assert CANARY.decode() not in message
 
 

@@ -50,6 +50,8 @@ class SentRequest(NamedTuple):
     """``percent`` or ``raw`` if HTTP Basic carried an id or a secret for which the two differ."""
     credential_errors: tuple[str, ...] = ()
     """The user's own list of codes that mean refused credentials."""
+    user_agent: str = ""
+    """The ``User-Agent`` that the transport sends, or ``""``."""
 
 
 _SENT = SentRequest()
@@ -81,7 +83,7 @@ def failure_of(answer: TokenErrorResponse | UnusableTokenResponse, sent: SentReq
         if kind is FailureKind.THROTTLED and after is None:
             after = _DEFAULT_WAIT
         facts = {"status": answer.status}
-        return Failure(kind, "TokenEndpointUnavailable", _outage(answer, after, kind), cause, after, facts=facts)
+        return Failure(kind, "TokenEndpointUnavailable", _outage(answer, after, kind, sent), cause, after, facts=facts)
     return Failure(
         kind,
         "TokenRequestRejected",
@@ -110,7 +112,7 @@ def _kind(answer: TokenErrorResponse, sent: SentRequest) -> FailureKind:
         return FailureKind.UNAVAILABLE
     if code in _CONFIGURATION_ERRORS or code.replace("_", "") in _CODES_OF_A_WRONG_URL or 300 <= status < 400:
         return FailureKind.CONFIGURATION
-    if error is None and status not in (200, *_CREDENTIAL_STATUSES):
+    if error is None and status >= 300 and status not in _CREDENTIAL_STATUSES:
         return FailureKind.CONFIGURATION
     return FailureKind.CREDENTIALS
 
@@ -124,7 +126,7 @@ def _unusable(answer: UnusableTokenResponse) -> Failure:
 # The message: what the server said, and the fix
 
 
-def _outage(answer: TokenErrorResponse, after: float | None, kind: FailureKind) -> str:
+def _outage(answer: TokenErrorResponse, after: float | None, kind: FailureKind, sent: SentRequest) -> str:
     message = f"The token endpoint answered {answer.status}" + (f" {answer.error}" if answer.error else "")
     if kind is FailureKind.THROTTLED:
         message += f": too many token requests; it asks to wait {after or 0.0:.0f} s"
@@ -132,7 +134,7 @@ def _outage(answer: TokenErrorResponse, after: float | None, kind: FailureKind) 
         message += f"; it asks to wait {after:.0f} s"
     if answer.error_description:
         message += f". It said: {answer.error_description.rstrip('.')}"
-    return message + _ids(answer) + (f". {_gateway(answer)}" if _is_page(answer) else "")
+    return message + _ids(answer) + (f". {_gateway(answer, sent)}" if _is_page(answer) else "")
 
 
 def _said(answer: TokenErrorResponse, sent: SentRequest) -> str:
@@ -161,7 +163,7 @@ def _fix(answer: TokenErrorResponse, kind: FailureKind, sent: SentRequest) -> st
     if 300 <= status < 400:
         return "The client secret is sent to the configured URL only. Fix: set token_endpoint to the redirect's target"
     if _is_page(answer):
-        return _gateway(answer) + (_basic(sent) if kind is FailureKind.CREDENTIALS else "")
+        return _gateway(answer, sent) + (_basic(sent) if kind is FailureKind.CREDENTIALS else "")
     if error is None and kind is FailureKind.CONFIGURATION and not _is_encoding(answer, sent):
         return _IS_IT_THE_URL
     if _is_encoding(answer, sent):
@@ -210,7 +212,7 @@ def _is_page(answer: TokenErrorResponse) -> bool:
     return answer.media_type == "text/html" and answer.error is None and answer.status >= 400
 
 
-def _gateway(answer: TokenErrorResponse) -> str:
+def _gateway(answer: TokenErrorResponse, sent: SentRequest) -> str:
     """An HTML page comes from what stands before the server: a firewall, a proxy, a load balancer."""
     server = f" ({answer.server})" if answer.server else ""
     if answer.status == 404:
@@ -218,7 +220,8 @@ def _gateway(answer: TokenErrorResponse) -> str:
     message = f"It is an HTML page, so a gateway{server} has answered, not the authorization server"
     if answer.status >= 500 or answer.throttled:
         return message
+    agent = f" with the User-Agent {sent.user_agent!r}" if sent.user_agent else ""
     return (
-        f"{message}. Fix: let the gateway pass requests from this address with the User-Agent m2m-auth/…; "
-        "if it is the server itself: check client_id and client_secret"
+        f"{message}. Fix: let it pass requests from this address{agent}; if it is the server itself: check client_id "
+        "and client_secret"
     )

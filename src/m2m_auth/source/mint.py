@@ -15,7 +15,7 @@ from ..oauth2.redaction import Redaction
 from ..oauth2.secrets import Secret
 from ..oauth2.token_request import build
 from ..oauth2.token_response import TokenResponse, parse_token_response
-from ..oauth2.transport import HttpRequest, TransportError
+from ..oauth2.transport import HttpRequest, TransportError, user_agent_of
 from .refresh_token_rotation import exchange_newest
 from .renewal_context import Credential, RenewalContext
 
@@ -72,6 +72,7 @@ def _sent(context: RenewalContext, credential: Credential) -> SentRequest:
         request.grant.encoding,
         encoding,
         tuple(context.answers.credential_errors),
+        user_agent_of(context.transport),
     )
 
 
