@@ -69,7 +69,7 @@ def test_a_token_that_is_given_is_used(caller: Caller, odd: str) -> None:
     events: list[Event] = []
     policy = RenewalPolicy(require_scope=True)
     with OddServer(*GOOD_TOKENS[odd]) as server:
-        auth = caller.auth(server, scope="a b", policy=policy, on_event=events.append)  # type: ignore[arg-type]
+        auth = caller.auth(server, scope="a b", policy=policy, on_event=events.append)
         caller.attach(auth)
         assert [caller.get(server.base_url).status for _ in range(2)] == [200, 200]
         assert (server.mints, server.calls) == (1, 2)
@@ -86,7 +86,7 @@ def test_a_lifetime_that_is_not_said_is_assumed(
     """The token is used for ``default_lifetime``, with one warning."""
     with OddServer(200, JSON, body_of(expires_in=expires_in)) as server, caplog.at_level(logging.WARNING, "m2m_auth"):
         # The log has one line for each client and audience: no other test may have caused it.
-        auth = caller.auth(server, audience=server.base_url)  # type: ignore[arg-type]
+        auth = caller.auth(server, audience=server.base_url)
         caller.attach(auth)
         assert [caller.get(server.base_url).status for _ in range(3)] == [200] * 3
         assert server.mints == 1
@@ -118,7 +118,7 @@ def nested(answer: dict[str, Any]) -> dict[str, Any]:
 def test_what_the_library_cannot_see_users_say(caller: Caller, body: object, rules: AnswerRules) -> None:
     """``answers=`` reads the rest."""
     with OddServer(200, JSON, json.dumps(body).encode()) as server:
-        auth = caller.auth(server, answers=rules)  # type: ignore[arg-type]
+        auth = caller.auth(server, answers=rules)
         caller.attach(auth)
         assert [caller.get(server.base_url).status for _ in range(2)] == [200, 200]
         assert server.mints == 1
@@ -142,7 +142,7 @@ def test_a_token_that_may_not_be_used_is_held_off(
 ) -> None:
     """It is a mint: the next attempt is a minute away, not a second, and the message says what to do."""
     with OddServer(*answer) as server:
-        auth = caller.auth(server)  # type: ignore[arg-type]
+        auth = caller.auth(server)
         caller.attach(auth)
         for _ in range(3):
             with pytest.raises(MalformedTokenResponse) as raised:
@@ -157,7 +157,7 @@ def test_a_token_that_may_not_be_used_is_held_off(
 def test_an_adapt_that_raises_is_named(caller: Caller) -> None:
     """By the type of its exception: the message may hold the token."""
     with OddServer(200, JSON, body_of()) as server:
-        auth = caller.auth(server, answers=AnswerRules(adapt=lambda answer: answer["data"]))  # type: ignore[arg-type]
+        auth = caller.auth(server, answers=AnswerRules(adapt=lambda answer: answer["data"]))
         caller.attach(auth)
         with pytest.raises(MalformedTokenResponse, match=r"answers\.adapt raised KeyError\. Fix: return a dict"):
             caller.get(server.base_url)
@@ -176,7 +176,7 @@ def test_an_adapt_that_raises_is_named(caller: Caller) -> None:
 def test_a_200_with_an_error_is_a_refusal(caller: Caller, headers: dict[str, str], body: bytes, error: str) -> None:
     """golang/oauth2#441: the server's own words, not a malformed answer."""
     with OddServer(200, headers, body) as server:
-        caller.attach(caller.auth(server))  # type: ignore[arg-type]
+        caller.attach(caller.auth(server))
         with pytest.raises(TokenRequestRejected) as raised:
             caller.get(server.base_url)
         assert (raised.value.status, raised.value.error) == (200, error)
@@ -187,7 +187,7 @@ def test_a_200_with_an_error_is_a_refusal(caller: Caller, headers: dict[str, str
 def test_a_2xx_without_a_token_is_an_outage(caller: Caller, body: bytes) -> None:
     """A proxy or a login page answers: the next attempt is a second away."""
     with OddServer(200, JSON, body) as server:
-        caller.attach(caller.auth(server))  # type: ignore[arg-type]
+        caller.attach(caller.auth(server))
         with pytest.raises(TokenUnavailable) as raised:
             caller.get(server.base_url)
         assert isinstance(raised.value, MalformedTokenResponse)

@@ -233,7 +233,7 @@ def test_a_token_that_may_not_be_used_is_a_mint() -> None:
     failure = failed(200, {"access_token": "x", "token_type": "DPoP"})
     assert (failure.kind, failure.minted, failure.error_class) == (FailureKind.UNUSABLE, True, MALFORMED)
     assert "'DPoP'" in failure.message
-    assert "Fix: let the server issue Bearer tokens." in failure.message
+    assert "Fix: let the server issue Bearer tokens for this client." in failure.message
 
 
 def test_a_200_without_a_usable_token_is_an_outage() -> None:

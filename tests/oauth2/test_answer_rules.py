@@ -250,6 +250,7 @@ def test_an_async_adapt_is_refused() -> None:
     """Its coroutine would be no mapping, at the first mint."""
 
     async def adapt(fields: dict[str, Any]) -> dict[str, Any]:
+        """Reads an answer in vain."""
         return fields
 
     with pytest.raises(ConfigurationError, match=r"answers.adapt is an async function. Fix: def, not async def"):
@@ -259,7 +260,7 @@ def test_an_async_adapt_is_refused() -> None:
 def test_a_name_that_does_not_exist() -> None:
     """The message names the nearest one."""
     with pytest.raises(TypeError, match=r"AnswerRules has no field 'tokenfield' \(did you mean 'token_field'\?\)"):
-        AnswerRules(tokenfield="token")  # type: ignore[arg-type]
+        AnswerRules(tokenfield="token")
 
 
 def test_rules_are_values() -> None:

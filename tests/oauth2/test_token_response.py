@@ -190,12 +190,13 @@ def test_a_token_that_no_header_may_carry_is_refused(token: object) -> None:
     """Control characters would be a header injection; the token itself is not shown, and it is spent."""
     found = answer(201, {"access_token": token, "expires_in": 60})
     why = "its access_token has characters that no header may carry"
-    assert found == UnusableTokenResponse(why, minted=True, status=201)
+    fix = "Fix: ask the server's operators for tokens of RFC 6750's characters."
+    assert found == UnusableTokenResponse(why, minted=True, status=201, fix=fix)
 
 
-@pytest.mark.parametrize("token", ["Bearer opaque", "bearer  opaque"])
-def test_the_scheme_before_a_token_is_taken_off(token: str) -> None:
-    """A few servers send what belongs into the header."""
+@pytest.mark.parametrize("token", ["Bearer opaque", "bearer  opaque", " opaque ", " Bearer opaque"])
+def test_what_stands_around_a_token_is_taken_off(token: str) -> None:
+    """A few servers send what belongs into the header, or pad the token with spaces."""
     assert granted({"access_token": token}).access_token == "opaque"
 
 
@@ -244,19 +245,35 @@ def test_a_token_of_another_type_is_never_sent_as_bearer(token_type: object, sho
     A confused server may put a token into token_type, so only a name is shown.
     """
     found = answer(200, {"access_token": "x", "token_type": token_type})
-    why = f"its token_type is {shown}, and only a Bearer token may be sent as one"
-    assert found == UnusableTokenResponse(why, minted=True)
+    assert isinstance(found, UnusableTokenResponse)
+    assert found.why == f"its token_type is {shown}, and only a Bearer token may be sent as one"
+    assert found.minted
+
+
+@pytest.mark.parametrize(
+    ("token_type", "fix"),
+    [
+        ("DPoP", "Fix: let the server issue Bearer tokens for this client."),
+        ({}, "Fix: let the server issue Bearer tokens for this client."),
+        ("JWT", 'Fix, if that is a Bearer token: answers=AnswerRules(token_types=("bearer", "JWT")).'),
+    ],
+)
+def test_the_fix_for_a_token_of_another_type(token_type: object, fix: str) -> None:
+    """A name that the library does not know may mean Bearer; a token that is bound to a key never does."""
+    found = answer(200, {"access_token": "x", "token_type": token_type})
+    assert isinstance(found, UnusableTokenResponse)
+    assert found.fix == fix
 
 
 @pytest.mark.parametrize(
     "token_type",
     [
         *["bearer", "BEARER", "Bearer", " Bearer ", "BearerToken", "bearertoken", "Bearer Token", "bearer_token"],
-        *[None, "", " "],
+        *["Application Access Token", None, "", " "],
     ],
 )
 def test_a_token_type_that_means_bearer(token_type: str | None) -> None:
-    """RFC 6749 §5.1: case-insensitive. Apigee sends ``BearerToken``, others null. Sent in RFC 6750's spelling."""
+    """RFC 6749 §5.1: case-insensitive. Apigee sends ``BearerToken``, eBay more. Sent in RFC 6750's spelling."""
     assert granted({"token_type": token_type}).token_type == "Bearer"
 
 

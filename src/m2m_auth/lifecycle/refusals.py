@@ -119,8 +119,7 @@ def _kind(answer: TokenErrorResponse, sent: SentRequest) -> FailureKind:
 
 def _unusable(answer: UnusableTokenResponse) -> Failure:
     kind = FailureKind.UNUSABLE if answer.minted else FailureKind.UNAVAILABLE
-    fix = answer.fix or ("Fix: let the server issue Bearer tokens." if answer.minted else _IS_IT_THE_URL)
-    message = f"The token endpoint answered {answer.status}, but {answer.why}. {fix}"
+    message = f"The token endpoint answered {answer.status}, but {answer.why}. {answer.fix or _IS_IT_THE_URL}"
     return Failure(kind, "MalformedTokenResponse", message, "malformed_response")
 
 

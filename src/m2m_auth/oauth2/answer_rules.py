@@ -10,11 +10,11 @@ from typing import Any, Literal, cast
 from ..errors import ConfigurationError, nearest
 from ..values import Value, replace
 
-__all__ = ["DEFAULT_ANSWERS", "UNIT_SECONDS", "AnswerRules", "type_name"]
+__all__ = ["BOUND_TYPES", "DEFAULT_ANSWERS", "UNIT_SECONDS", "AnswerRules", "type_name"]
 
 UNIT_SECONDS = {"s": 1.0, "ms": 0.001, "min": 60.0}
 """The seconds of each ``lifetime_unit``."""
-_BOUND_TYPES = ("dpop", "mac", "pop")
+BOUND_TYPES = ("dpop", "mac", "pop")
 """Types of tokens that are bound to a key: an API accepts them with a proof only (RFC 9449)."""
 
 
@@ -38,8 +38,9 @@ class AnswerRules(Value):
         ConfigurationError: a field makes no sense; the message names it and the fix.
     """
 
-    token_types: Iterable[str] = ("bearer", "bearertoken")
-    """The values of ``token_type`` that mean a Bearer token, in any case; an absent, null or empty one does too."""
+    token_types: Iterable[str] = ("bearer", "bearertoken", "application access token")
+    """The values of ``token_type`` that mean a Bearer token, in any case; an absent, null or empty one does too. Apigee
+    sends ``BearerToken``, eBay ``Application Access Token``."""
     token_field: str = "access_token"  # noqa: S105 - RFC 6749's name, no password
     """The field that has the token, e.g. ``token``. Dots lead into an object: ``data.access_token``; the fields beside
     the token then count before those at the top."""
@@ -63,7 +64,7 @@ class AnswerRules(Value):
         fields["credential_errors"] = _texts("credential_errors", self.credential_errors, "('bad_key',)")
         if not self.token_types:
             raise ConfigurationError("answers.token_types is empty, so no token could be used. Fix: ('bearer',)")
-        bound = next((each for each in self.token_types if type_name(each) in _BOUND_TYPES), None)
+        bound = next((each for each in self.token_types if type_name(each) in BOUND_TYPES), None)
         if bound is not None:
             raise ConfigurationError(
                 f"answers.token_types has {bound!r}: an API accepts such a token with a proof of its key only, and "

@@ -108,11 +108,14 @@ def _until(value: object, sent_at: float, date: str | None) -> float | None:
 
 
 def _number(value: object) -> float | None:
-    """A JSON number, or the text of one, as a float that may be infinite; None for anything else, such as a bool."""
+    """A JSON number, or the text of one, as a float that may be infinite; None for anything else, such as a bool.
+
+    ``3600s`` is the text of a duration in JSON that comes from protocol buffers.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        number = float(value)
+        number = float(value.strip().removesuffix("s") if isinstance(value, str) else value)
     except OverflowError:  # an integer of hundreds of digits
         return math.inf if cast("int", value) > 0 else -math.inf
     except ValueError:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
 from .answer_body import answer_fields, media_type
-from .answer_rules import DEFAULT_ANSWERS, AnswerRules, type_name
+from .answer_rules import BOUND_TYPES, DEFAULT_ANSWERS, AnswerRules, type_name
 from .lifetimes import UNSAID, granted_lifetime, jwt_claims
 from .rate_limit_headers import quota_is_low
 from .secrets import Secret
@@ -174,15 +174,19 @@ def _token(
     max_lifetime: float,
     keep_refresh_token: bool,
 ) -> TokenResponse | UnusableTokenResponse:
-    value, token_type = re.sub(_SCHEME, "", given), fields.get("token_type")
+    value, token_type = re.sub(_SCHEME, "", given.strip(" ")), fields.get("token_type")
     if not re.fullmatch(_HEADER_SAFE, value):
         why = f"its {answers.token_field} has characters that no header may carry"
-        return UnusableTokenResponse(why, minted=True, status=response.status)
+        fix = "Fix: ask the server's operators for tokens of RFC 6750's characters."
+        return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
     if not _is_bearer(token_type, answers):
         named = isinstance(token_type, str) and re.fullmatch(_NAME, token_type)
         shown = repr(token_type) if named else "not a valid name"
         why = f"its token_type is {shown}, and only a Bearer token may be sent as one"
-        return UnusableTokenResponse(why, minted=True, status=response.status)
+        fix = "Fix: let the server issue Bearer tokens for this client."
+        if isinstance(token_type, str) and named and type_name(token_type) not in BOUND_TYPES:
+            fix = f'Fix, if that is a Bearer token: answers=AnswerRules(token_types=("bearer", "{token_type}")).'
+        return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
     claims, date = jwt_claims(value), response.headers.get("date")
     lifetime = granted_lifetime(fields, claims, sent_at, default_lifetime, rules=answers, date=date)
     refresh = fields.get("refresh_token") if keep_refresh_token else None

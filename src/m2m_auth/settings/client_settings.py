@@ -115,7 +115,7 @@ def _loaded(option: str, value: Any) -> Any:
     try:
         return _followed(option, value)
     except ConfigurationError as error:
-        problem = f"{value.setting}: {error}"
+        problem = str(problem_of("option", value.setting, option, error, names=OPTION_NAMES))
     raise ConfigurationError(problem)
 
 
@@ -223,9 +223,10 @@ class _ClientReader:
         """The import path that the value is, or that its ADAPT is; the fields beside ADAPT are checked now."""
         fields = mapping(given)
         name = next((name for name in fields or () if str(name).upper() == "ADAPT"), None)
+        setting = self._spelt(key.name)
         if fields is None or name is None:
-            return import_path(given, self._spelt(key.name))
-        path = import_path(fields[name], self._spelt(key.name, "ADAPT"), lambda found: _answers(fields, name, found))
+            return import_path(given, setting)
+        path = import_path(fields[name], setting, "answers.adapt", lambda found: _answers(fields, name, found))
         if path is not None:
             _answers(fields, name, _not_fetched)
         return path

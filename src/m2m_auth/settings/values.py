@@ -113,14 +113,17 @@ class ImportPath:
     Args:
         path: the path.
         setting: the setting that has it, as the user spells it.
+        field: the field of the option that the path is for, e.g. ``answers.adapt``, or ``""``.
         then: makes the option's value of what the path names; it raises ConfigurationError.
     """
 
-    __slots__ = ("_path", "_then", "setting")
+    __slots__ = ("_field", "_path", "_then", "setting")
 
-    def __init__(self, path: str, setting: str, then: Callable[[Any], Any] | None = None) -> None:
+    def __init__(
+        self, path: str, setting: str, field: str = "", then: Callable[[Any], Any] = lambda found: found
+    ) -> None:
         self._path: Callable[[], str] = lambda: path  # error reporters print attributes
-        self._then = then
+        self._field, self._then = field, then
         self.setting = setting
 
     def __repr__(self) -> str:
@@ -134,13 +137,14 @@ class ImportPath:
         """
         found, why, _ = _followed(self._path)
         if why:
-            raise ConfigurationError(
-                f"looks like an import path, and cannot be imported ({why}). Fix: 'package.module.name'"
-            )
-        return found if self._then is None else self._then(found)
+            problem = f"looks like an import path, and cannot be imported ({why}). Fix: 'package.module.name'"
+            raise ConfigurationError(f"{self._field} {problem}".lstrip())
+        return self._then(found)
 
 
-def import_path(value: Any, setting: str, then: Callable[[Any], Any] | None = None) -> ImportPath | None:
+def import_path(
+    value: Any, setting: str, field: str = "", then: Callable[[Any], Any] = lambda found: found
+) -> ImportPath | None:
     """The import path that a text is; None where it is none, or its first package does not exist. Imports nothing."""
     if not isinstance(value, str) or not _PATH.fullmatch(value):
         return None
@@ -148,7 +152,7 @@ def import_path(value: Any, setting: str, then: Callable[[Any], Any] | None = No
         found = importlib.util.find_spec(re.split("[.:]", value)[0]) is not None
     except (ImportError, ValueError):  # ValueError: __main__
         found = False
-    return ImportPath(value, setting, then) if found else None
+    return ImportPath(value, setting, field, then) if found else None
 
 
 def looks_like_a_path(value: Any) -> bool:
