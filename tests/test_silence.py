@@ -87,7 +87,6 @@ FAILURES: dict[str, Spoil] = {
     "200 with an echo": lambda server: server.fail("500", status=200, body=ECHO),
     "not JSON": lambda server: server.fail("not_json"),
     "another token type": lambda server: server.extra_response.update(token_type=f"mac {TOKEN}"[:20]),
-    "odd lifetime": lambda server: server.extra_response.update(expires_in=f"{TOKEN}"),
     "control characters": lambda server: server.extra_response.update(access_token=f"{TOKEN}\r\nX: y"),
     "token in a list": lambda server: server.extra_response.update(access_token=[TOKEN]),
     "refused connection": lambda server: server.stop(),
