@@ -125,6 +125,20 @@ def test_errors(server: FakeAuthorizationServer, needles: Needles, caller: str, 
     assert not server.api_calls
 
 
+@pytest.mark.parametrize("field", ["expires_in", "expires_at", "scope"])
+def test_a_token_in_another_field_is_used_in_silence(
+    server: FakeAuthorizationServer, needles: Needles, field: str
+) -> None:
+    """A confused server repeats the token where its lifetime belongs: the warning about that does not."""
+    server.extra_response.update({"expires_in": None, field: TOKEN})
+    with recorded() as record:
+        source = source_of(server, on_event=record.on_event)
+        token = source.token()
+        record.shown += [*shown_by(source.status()), repr(token)]
+    assert [text for text in record.shown if needles.found_in(text)] == []
+    assert token.expires_at - token.issued_at == 300.0
+
+
 @pytest.mark.parametrize("caller", CALLERS)
 def test_a_server_that_echoes_the_secret(server: FakeAuthorizationServer, needles: Needles, caller: str) -> None:
     """The error shows the server's words without the secret in them."""
