@@ -100,14 +100,16 @@ class Fleet(Faults):
             self._refuse(caller, token, new=attempt == 1 and token.value in caller.mints)
 
     def _take(self, caller: Caller, token: AccessToken) -> None:
-        state = engine_of(caller.source).state
-        if state.on_trial:
-            caller.accept(token)
+        state, now = engine_of(caller.source).state, caller.clock.monotonic()
+        if not state.on_trial:
+            return
+        known = state.ban_holds(now)
+        caller.accept(token)
+        if not state.ban_holds(now):
+            self.banned_until.pop(state, None)
+        else:  # or another process has begun one, and this one has just learnt that
             ban = state.forced_mint_ban
-            if ban is None or caller.clock.monotonic() >= ban.until:
-                self.banned_until.pop(state, None)
-            else:
-                assert ban.firm, "a token that works ends the ban"
+            assert not known or (ban is not None and ban.firm), "a token that works ends the ban"
 
     def _refuse(self, caller: Caller, token: AccessToken, new: bool = False) -> None:
         state, now = engine_of(caller.source).state, caller.clock.monotonic()

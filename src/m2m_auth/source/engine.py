@@ -92,6 +92,9 @@ class Engine:
         self._rejection = Rejection(context, shared=cache is not None)
         self._listen()
 
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an engine is not pickled: it holds the client's credential")
+
     # a token
 
     def token(self) -> AccessToken:
