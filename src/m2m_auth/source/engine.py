@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "Waiting"]
 
-GRACE = 0.5
+GRACE = 1.0
 """Seconds that a callable of the user's may take beyond ``policy.mint_deadline`` before callers stop waiting."""
 
 
