@@ -133,7 +133,7 @@ class Renewal:
         if self._reason not in (REJECTED, COLD):
             return False
         ban, state = read_ban(self._context, self._credential), self._state
-        if ban is not None and not (state.forced_mint_ban and ban.until < state.forced_mint_ban.until):
+        if ban is not None and (ban.over or state.forced_mint_ban is None or ban.until >= state.forced_mint_ban.until):
             state.forced_mint_ban = ban
         return self._reason == REJECTED and state.ban_holds(self._clock.monotonic()) and self._restore_refused()
 
