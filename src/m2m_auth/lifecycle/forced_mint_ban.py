@@ -12,8 +12,16 @@ from ..oauth2.origins import Origin
 from .backoff import backoff
 
 __all__ = [
-    *("EARLY", "FIRST_BAN", "LONGEST_BAN", "TOO_OFTEN", "ForcedMintBan", "Refusal"),
-    *("is_no_help", "next_ban", "refusal_of", "same_api"),
+    "EARLY",
+    "FIRST_BAN",
+    "LONGEST_BAN",
+    "TOO_OFTEN",
+    "ForcedMintBan",
+    "Refusal",
+    "is_no_help",
+    "next_ban",
+    "refusal_of",
+    "same_api",
 ]
 
 FIRST_BAN, LONGEST_BAN = 60.0, 14_400.0
