@@ -19,7 +19,7 @@ from m2m_auth.oauth2.client_authentication.client_secret_post import ClientSecre
 from m2m_auth.oauth2.client_authentication.private_key_jwt import PrivateKeyJWT
 
 SURFACE = {
-    "m2m_auth": """AccessToken CacheUnavailable Call Capabilities ClientAuthentication ClientCredentials
+    "m2m_auth": """AccessToken AnswerRules CacheUnavailable Call Capabilities ClientAuthentication ClientCredentials
         ClientSecretBasic ClientSecretPost Clock ConfigurationError Event Grant HttpRequest HttpResponse
         InsecureTransport M2MAuthError MalformedTokenResponse MintBudget MintBudgetExhausted OriginNotAllowed
         PrivateKeyJWT RefreshToken RenewalPolicy RequestCredentials Secret SourceStatus TokenCache
@@ -63,10 +63,8 @@ FIRST = ["token_endpoint", "client_id", "client_secret"]
 SOURCE_OPTIONS = {
     **dict.fromkeys(["audience", "scope", "resource", "extra_parameters"]),
     "client_authentication": "client_secret_basic",
-    **dict.fromkeys(
-        ["grant", "cache", "encryption_keys", "policy", "budget", "transport", "verify", "proxies", "clock", "on_event"]
-    ),
-    "alias": None,
+    **dict.fromkeys(["grant", "answers", "cache", "encryption_keys", "policy", "budget", "transport"]),
+    **dict.fromkeys(["verify", "proxies", "clock", "on_event", "alias"]),
 }
 FRONT_DOOR_OPTIONS = {"allowed_origins": None, "allow_insecure_http": False, "is_rejection": None}
 MODULES = {*SURFACE} - {f"m2m_auth.{name}" for name in FRONT_DOORS if name not in INSTALLED}

@@ -84,7 +84,8 @@ class TokenRequestRejected(TokenUnavailable):
     Attributes:
         status: the HTTP status.
         error: the server's code, e.g. ``invalid_client``, or None if it sent none.
-        error_description: the server's words, in RFC 6749's characters only and at most 200 of them, or None.
+        error_description: the server's words, under whatever name it sent them, in RFC 6749's characters only and at
+            most 500 of them, or None. The client secret is replaced in them.
         error_uri: the server's page about it, or None.
     """
 

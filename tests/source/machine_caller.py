@@ -106,12 +106,14 @@ class Caller:
         before = self._engine.state.held
         self.source.reject(token)
         self._settle()
+        self._take_note()
         return before is not None and self._engine.state.held is None
 
     def accept(self, token: AccessToken) -> None:
         """The API's 200, as front doors report it."""
         self._engine.accepted(token)
         self._settle()
+        self._take_note()
 
     def _held_to(self, ask: Callable[[], AccessToken], forced: bool) -> AccessToken | None:
         state, held = self._engine.state, self._engine.state.held
@@ -131,7 +133,7 @@ class Caller:
         self._settle()
         assert time.monotonic() - really < WHOLE, "it blocked"
         # Each read of a slow store takes its time: a flight makes 30 at most, and those of its polls.
-        slack = self.world.lag * 60 + self.server.latency * 2
+        slack = self.world.lag * 60 + self.server.latency * 2 + 0.6 * (self.requests > 1)
         # One dead holder's lease; another for the key of a changed secret, or where "held" is a lie.
         leases = 1 if self.cache.lie is None and len(self.vault) == 1 else 2
         assert took <= (EXPIRING_WAIT if good and not forced else leases * (LEASE + POLL)) + slack, f"waited {took} s"

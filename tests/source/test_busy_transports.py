@@ -96,7 +96,7 @@ def test_after_the_flights_deadline_another_one_starts(sleeper: Sleeper) -> None
     caller = threading.Thread(target=ask)
     caller.start()
     eventually(lambda: sleeper.calls == 1)
-    clock.advance(1.0)
+    clock.advance(1.5)
     caller.join(10)
     for _ in range(10):
         ask()

@@ -46,7 +46,7 @@ def test_each_source_hears_of_its_key(clock: FakeClock, caplog: pytest.LogCaptur
     assert {event.alias for event in one.events} == {"billing"}
     assert {event.alias for event in two.events} == {"reports"}
     assert not other.events
-    assert caplog.text.count("minted token") == 1, "the log has one line, whoever listens"
+    assert caplog.text.count("minted token") == 1, "the log has one line for all of them"
     del stranger
 
 

@@ -89,36 +89,43 @@ class Fleet(Faults):
     @rule(who=CALLERS)
     def call(self, who: int) -> None:
         """One call of the API, as a front door makes it: a refused token is replaced, and the call replayed once."""
-        caller = self.callers[who]
-        for attempt in range(2):
+        caller, dropped = self.callers[who], False
+        for _ in range(2):
+            state = engine_of(caller.source).state
             token = self._one_for_all(caller, caller.call)
             if token is None:
                 return
             if not self.api_refuses:
                 self._take(caller, token)
                 return
-            self._refuse(caller, token, new=attempt == 1 and token.value in caller.mints)
+            same_key = state is engine_of(caller.source).state
+            dropped = self._refuse(caller, token, new=dropped and same_key and token.value in caller.mints)
 
     def _take(self, caller: Caller, token: AccessToken) -> None:
-        state = engine_of(caller.source).state
-        if state.on_trial:
-            caller.accept(token)
+        state, now = engine_of(caller.source).state, caller.clock.monotonic()
+        if not state.on_trial:
+            return
+        known = state.ban_holds(now)
+        caller.accept(token)
+        if not state.ban_holds(now):
+            self.banned_until.clear()
+        else:  # or another process has begun one, and this one has just learnt that
             ban = state.forced_mint_ban
-            if ban is None or caller.clock.monotonic() >= ban.until:
-                self.banned_until.pop(state, None)
-            else:
-                assert ban.firm, "a token that works ends the ban"
+            assert not known or (ban is not None and ban.firm), "a token that works ends the ban"
 
-    def _refuse(self, caller: Caller, token: AccessToken, new: bool = False) -> None:
+    def _refuse(self, caller: Caller, token: AccessToken, new: bool = False) -> bool:
+        """The API's 401; True if another token takes the place of this one."""
         state, now = engine_of(caller.source).state, caller.clock.monotonic()
         free = not state.ban_holds(now)
-        if caller.reject(token):
+        dropped = caller.reject(token)
+        if dropped:
             self.out.add(token.value)
             assert not new, "its API refuses new tokens"
             assert now >= self.banned_until.get(state, now), "an API that refuses every token uses up the quota"
         elif new and free:
             assert state.ban_holds(now), "the ban begins"
             self.banned_until[state] = now + 60 - 1e-3
+        return dropped
 
     @rule(who=CALLERS, gap=st.sampled_from([0.05, 0.3, 1.0, 7.0]))
     def steady_calls(self, who: int, gap: float) -> None:

@@ -9,15 +9,23 @@ from typing import Any, ClassVar
 
 import pytest
 
-from m2m_auth import ClientSecretPost, ConfigurationError, MintBudget, MintBudgetExhausted, RenewalPolicy, TokenSource
+from m2m_auth import (
+    AnswerRules,
+    ClientSecretPost,
+    ConfigurationError,
+    MintBudget,
+    MintBudgetExhausted,
+    RenewalPolicy,
+    TokenSource,
+)
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 GOOD = {"TOKEN_ENDPOINT": "https://tenant.example/token", "CLIENT_ID": "client", "CLIENT_SECRET": "s3cret"}
 KEYS_OF_A_CLIENT = (
-    "TOKEN_ENDPOINT, CLIENT_ID, CLIENT_AUTHENTICATION, CLIENT_SECRET, AUDIENCE, SCOPE, RESOURCE, POLICY, BUDGET, "
-    "VERIFY, PROXIES, ALLOWED_ORIGINS, CACHE"
+    "TOKEN_ENDPOINT, CLIENT_ID, CLIENT_AUTHENTICATION, CLIENT_SECRET, AUDIENCE, SCOPE, RESOURCE, ANSWERS, POLICY, "
+    "BUDGET, VERIFY, PROXIES, ALLOWED_ORIGINS, CACHE"
 )
 UNSET = "Fix: set it; an unset environment variable is the usual cause"
 
@@ -37,6 +45,12 @@ def build_boom(**_: Any) -> None:
     raise OSError("s3cret")
 
 
+def adapted(answer: dict[str, Any]) -> dict[str, Any]:
+    """A nested answer as RFC 6749's."""
+    return {"access_token": answer["data"]["token"], "expires_in": answer["data"]["minutes"] * 60}
+
+
+RULES = AnswerRules(token_field="data.token", lifetime_unit="min")
 BILLING = 'CLIENTS["billing"]'
 DEFAULT = 'CACHES["default"]'
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
@@ -139,6 +153,42 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         f'{BILLING}["POLICY"]["LEESE"]: unknown key (did you mean \'LEASE\'?). Fix: use one of WINDOW, ',
     ),
     "policy not a dict": (client(POLICY=5), f'{BILLING}["POLICY"]: must be a dict, not int. Fix: keys WINDOW, '),
+    "answers not a dict": (
+        client(ANSWERS=5),
+        f'{BILLING}["ANSWERS"]: must be a dict, not int. Fix: keys TOKEN_',
+    ),
+    "answers with an unknown field": (
+        client(ANSWERS={"token_feild": "token"}),
+        f'{BILLING}["ANSWERS"]["TOKEN_FEILD"]: unknown key (did you mean \'TOKEN_FIELD\'?). Fix: use one of ',
+    ),
+    "answers with an unknown unit": (
+        client(ANSWERS={"LIFETIME_UNIT": "h"}),
+        f"{BILLING}[\"ANSWERS\"][\"LIFETIME_UNIT\"]: 'h' must be 's', 'ms' or 'min'",
+    ),
+    "answers with one type as text": (
+        client(ANSWERS={"TOKEN_TYPES": "jwt"}),
+        f"{BILLING}[\"ANSWERS\"][\"TOKEN_TYPES\"]: 'jwt' must be a list of texts. Fix: ('jwt',)",
+    ),
+    "answers by a path to something else": (
+        client(ANSWERS="settings_contract.UNSET"),
+        f'{BILLING}["ANSWERS"]: is the path of str, not of an AnswerRules. Fix: AnswerRules(…)',
+    ),
+    "answers by a path to nothing": (
+        client(ANSWERS="settings_contract.nothing"),
+        f'{BILLING}["ANSWERS"]: looks like an import path, and cannot be imported (AttributeError). Fix: ',
+    ),
+    "adapt by a path to nothing": (
+        client(ANSWERS={"ADAPT": "settings_contract.nothing"}),
+        f'{BILLING}["ANSWERS"]["ADAPT"]: looks like an import path, and cannot be imported (AttributeError). Fix: ',
+    ),
+    "adapt by a path to something else": (
+        client(ANSWERS={"ADAPT": "settings_contract.UNSET"}),
+        f'{BILLING}["ANSWERS"]["ADAPT"]: str is not callable. Fix: ',
+    ),
+    "adapt by a path, beside a mistake": (
+        client(ANSWERS={"ADAPT": "settings_contract.adapted", "TOKEN_FIELD": ""}),
+        f'{BILLING}["ANSWERS"]["TOKEN_FIELD"]: \'\' must be the name of a field',
+    ),
     "budget of nothing": (
         client(BUDGET={"per_month": 0}),
         f'{BILLING}["BUDGET"]["PER_MONTH"]: 0 must be a whole number of at least 1, or None',
@@ -310,6 +360,24 @@ class SettingsContract:
             source.close()
         assert server.requests[0].client_id == "12345"
         assert (tmp_path / "tokens" / "cache.db").exists()
+
+    @pytest.mark.parametrize(
+        "answers",
+        [
+            {"ADAPT": "settings_contract.adapted"},
+            {"adapt": "settings_contract:adapted"},
+            {"ADAPT": lambda answer: adapted(answer)},
+            {"TOKEN_FIELD": "data.token", "LIFETIME_UNIT": "min", "TOKEN_TYPES": ["bearer"], "NEVER_EXPIRES": -1},
+            AnswerRules(token_field="data.token", lifetime_unit="min"),
+            "settings_contract.RULES",
+        ],
+    )
+    def test_answers(self, server: FakeAuthorizationServer, answers: Any) -> None:
+        """A dict of the fields of AnswerRules, whose ADAPT may be an import path; the object, or its path."""
+        server.extra_response.update(access_token=None, data={"token": "t0k3n", "minutes": 5}, expires_in=5)
+        with self.billing(client(TOKEN_ENDPOINT=server.token_endpoint, CACHE=None, ANSWERS=answers)) as source:
+            token = source.token()
+        assert (token.value, token.expires_at - token.issued_at) == ("t0k3n", 300.0)
 
     @pytest.mark.parametrize("dot", [".", ":"])
     def test_import_paths(self, server: FakeAuthorizationServer, dot: str) -> None:

@@ -12,8 +12,16 @@ from ..oauth2.origins import Origin
 from .backoff import backoff
 
 __all__ = [
-    *("EARLY", "FIRST_BAN", "LONGEST_BAN", "TOO_OFTEN", "ForcedMintBan", "Refusal"),
-    *("is_no_help", "next_ban", "refusal_of", "same_api"),
+    "EARLY",
+    "FIRST_BAN",
+    "LONGEST_BAN",
+    "TOO_OFTEN",
+    "ForcedMintBan",
+    "Refusal",
+    "is_no_help",
+    "next_ban",
+    "refusal_of",
+    "same_api",
 ]
 
 FIRST_BAN, LONGEST_BAN = 60.0, 14_400.0
@@ -54,15 +62,18 @@ class ForcedMintBan(NamedTuple):
     """True: the API took a token during the ban before this one, so its accepting a token does not end this one."""
     origin: Origin | None = None
     """The API that refuses new tokens; None if that is not known."""
+    over: bool = False
+    """True: a token that works has ended it. Hosts whose clocks disagree see that, too."""
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> ForcedMintBan:
         """The ban that another process wrote. Raises KeyError, TypeError or ValueError for anything else."""
-        return cls(float(data["until"]), int(data["level"]), bool(data.get("firm")), _origin(data.get("origin")))
+        firm, over = bool(data.get("firm")), bool(data.get("over"))
+        return cls(float(data["until"]), int(data["level"]), firm, _origin(data.get("origin")), over)
 
     def ended(self, now: float) -> ForcedMintBan:
         """The same ban, ended ``now`` by a token that works; the one that may follow is firm."""
-        return self._replace(until=min(self.until, now), firm=True)
+        return self._replace(until=min(self.until, now), firm=True, over=True)
 
     @property
     def length(self) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
-from .. import MintBudget, RenewalPolicy, TokenSource
+from .. import AnswerRules, MintBudget, RenewalPolicy, TokenSource
 from ..errors import ConfigurationError
 from ..oauth2.origins import OriginPolicy
 from ..oauth2.secrets import concealed
@@ -31,7 +31,7 @@ from .values import (
 
 __all__ = ["CLIENT_KEYS", "OPTION_NAMES", "ClientSettings", "ClientKey", "read_client"]
 
-RECORDS = {"policy": RenewalPolicy, "budget": MintBudget}
+RECORDS = {"policy": RenewalPolicy, "budget": MintBudget, "answers": AnswerRules}
 
 
 class ClientKey(Value):
@@ -62,6 +62,7 @@ CLIENT_KEYS = (
     ClientKey(name="AUDIENCE", read=as_text),
     ClientKey(name="SCOPE", read=as_texts),
     ClientKey(name="RESOURCE", read=as_texts),
+    ClientKey(name="ANSWERS", read=partial(record_of, AnswerRules), kind="record", imports=True),
     ClientKey(name="POLICY", read=partial(record_of, RenewalPolicy), kind="record"),
     ClientKey(name="BUDGET", read=partial(record_of, MintBudget), kind="record"),
     ClientKey(name="VERIFY", read=as_switch_or_text, imports=True),
@@ -114,7 +115,7 @@ def _loaded(option: str, value: Any) -> Any:
     try:
         return _followed(option, value)
     except ConfigurationError as error:
-        problem = f"{value.setting}: {error}"
+        problem = str(problem_of("option", value.setting, option, error, names=OPTION_NAMES))
     raise ConfigurationError(problem)
 
 
@@ -124,7 +125,14 @@ def _followed(option: str, path: ImportPath) -> Any:
         raise ConfigurationError(
             f"is the path of {type(found).__name__}, not of a callable that returns the secret. Fix: 'package.function'"
         )
+    if option == "answers" and not isinstance(found, AnswerRules):
+        raise ConfigurationError(f"is the path of {type(found).__name__}, not of an AnswerRules. Fix: AnswerRules(…)")
     return found
+
+
+def _answers(fields: Mapping[Any, Any], name: Any, adapt: Any) -> AnswerRules:
+    """The rules of ANSWERS, with the function that the path in ADAPT names."""
+    return record_of(AnswerRules, {**fields, name: adapt})
 
 
 def read_client(
@@ -200,16 +208,28 @@ class _ClientReader:
         if key.option in RECORDS and fields is not None:
             names, record = {str(name).upper(): 0 for name in fields}, fields_of(RECORDS[key.option])
             self.problems += unknown_keys(names, record, partial(self._spelt, key.name), self._alias)
-        value = key.read(given)
-        path = import_path(value, setting) if key.imports else None
+        path = self._path(key, given) if key.imports else None
         if path is not None:
             return _followed(key.option, path) if eager else path
+        value = key.read(given)
         if key.option != "client_secret":
             return value
         if looks_like_a_path(value):
             message = "looks like an import path, but there is no such package; it is used as the secret itself"
             self._found("maybe_a_path", setting, message, "correct the path, or pass the callable", is_error=False)
         return concealed(value)
+
+    def _path(self, key: ClientKey, given: Any) -> ImportPath | None:
+        """The import path that the value is, or that its ADAPT is; the fields beside ADAPT are checked now."""
+        fields = mapping(given)
+        name = next((name for name in fields or () if str(name).upper() == "ADAPT"), None)
+        setting = self._spelt(key.name)
+        if fields is None or name is None:
+            return import_path(given, setting)
+        path = import_path(fields[name], setting, "answers.adapt", lambda found: _answers(fields, name, found))
+        if path is not None:
+            _answers(fields, name, _not_fetched)
+        return path
 
     def _check(self, key: ClientKey, value: Any, options: Mapping[str, Any]) -> None:
         """Lets the object that takes the option check it. Raises ConfigurationError."""

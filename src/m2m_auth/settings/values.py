@@ -83,7 +83,7 @@ def as_several_texts(value: Any) -> Any:
 
 
 def record_of(kind: type[_Record], value: Any) -> _Record:
-    """A RenewalPolicy or MintBudget: the object itself, or made from a mapping of its fields in either case.
+    """A policy, a budget or AnswerRules: the object itself, or made from a mapping of its fields in either case.
 
     Raises:
         ConfigurationError: the value is no mapping. The caller refuses unknown fields.
@@ -109,12 +109,21 @@ class ImportPath:
     """``package.module.name`` or ``package.module:name``, followed later: a project's modules may import the app.
 
     It may be a secret after all, so neither its repr nor a message shows the path.
+
+    Args:
+        path: the path.
+        setting: the setting that has it, as the user spells it.
+        field: the field of the option that the path is for, e.g. ``answers.adapt``, or ``""``.
+        then: makes the option's value of what the path names; it raises ConfigurationError.
     """
 
-    __slots__ = ("_path", "setting")
+    __slots__ = ("_field", "_path", "_then", "setting")
 
-    def __init__(self, path: str, setting: str) -> None:
+    def __init__(
+        self, path: str, setting: str, field: str = "", then: Callable[[Any], Any] = lambda found: found
+    ) -> None:
         self._path: Callable[[], str] = lambda: path  # error reporters print attributes
+        self._field, self._then = field, then
         self.setting = setting
 
     def __repr__(self) -> str:
@@ -124,17 +133,18 @@ class ImportPath:
         """What the path names.
 
         Raises:
-            ConfigurationError: it cannot be imported.
+            ConfigurationError: it cannot be imported, or is not what the option takes.
         """
         found, why, _ = _followed(self._path)
         if why:
-            raise ConfigurationError(
-                f"looks like an import path, and cannot be imported ({why}). Fix: 'package.module.name'"
-            )
-        return found
+            problem = f"looks like an import path, and cannot be imported ({why}). Fix: 'package.module.name'"
+            raise ConfigurationError(f"{self._field} {problem}".lstrip())
+        return self._then(found)
 
 
-def import_path(value: Any, setting: str) -> ImportPath | None:
+def import_path(
+    value: Any, setting: str, field: str = "", then: Callable[[Any], Any] = lambda found: found
+) -> ImportPath | None:
     """The import path that a text is; None where it is none, or its first package does not exist. Imports nothing."""
     if not isinstance(value, str) or not _PATH.fullmatch(value):
         return None
@@ -142,7 +152,7 @@ def import_path(value: Any, setting: str) -> ImportPath | None:
         found = importlib.util.find_spec(re.split("[.:]", value)[0]) is not None
     except (ImportError, ValueError):  # ValueError: __main__
         found = False
-    return ImportPath(value, setting) if found else None
+    return ImportPath(value, setting, field, then) if found else None
 
 
 def looks_like_a_path(value: Any) -> bool:

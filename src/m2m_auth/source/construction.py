@@ -9,6 +9,7 @@ from ..caches.protocol import TokenCache
 from ..events import EventEmitter, Subscriber
 from ..lifecycle.mint_budget import MintBudget
 from ..lifecycle.policy import DEFAULT_POLICY, RenewalPolicy
+from ..oauth2.answer_rules import DEFAULT_ANSWERS, AnswerRules
 from ..oauth2.client_authentication.protocol import ClientAuthentication
 from ..oauth2.grants import Grant
 from ..oauth2.secrets import SecretSource, checked_secret_source, concealed
@@ -36,6 +37,7 @@ def construct_engine(
     extra_parameters: Mapping[str, str] | None,
     client_authentication: str | ClientAuthentication,
     grant: Grant | None,
+    answers: AnswerRules | None,
     cache: str | TokenCache | None,
     encryption_keys: Sequence[str | bytes] | None,
     policy: RenewalPolicy | None,
@@ -67,14 +69,16 @@ def construct_engine(
     keys = checked_keys(encryption_keys)
     opened = checked_cache(cache)
     policy = checked_record("policy", policy, RenewalPolicy) or DEFAULT_POLICY
+    answers = checked_record("answers", answers, AnswerRules) or DEFAULT_ANSWERS
     clock = checked_clock(clock)
     context = RenewalContext(
         request,
+        answers,
         policy,
         transport_for(transport, verify, proxies),
         clock or SYSTEM_CLOCK,
         EventEmitter(request.client_id, checked_subscriber(on_event), request.audience, checked_alias(alias)),
         checked_record("budget", budget, MintBudget),
     )
-    credentials = CredentialSource(request, secret, keys, opened, policy, clock)
+    credentials = CredentialSource(request, secret, keys, opened, policy, answers, clock)
     return Engine(context, credentials, opened, on_system_clock=clock is None)

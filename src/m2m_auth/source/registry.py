@@ -9,9 +9,16 @@ from ..caches.memory import MemoryTokenCache
 from ..runtime.bounded_map import BoundedMap
 from ..runtime.clock import SYSTEM_CLOCK
 from ..runtime.fork_safety import ForkSafeLock, on_fork
-from .token_state import TokenState
+from .token_state import EndpointWait, TokenState
 
-__all__ = ["forget_everything", "forget_held_tokens", "own_counts", "token_state_for", "unregistered_token_state"]
+__all__ = [
+    "endpoint_wait_for",
+    "forget_everything",
+    "forget_held_tokens",
+    "own_counts",
+    "token_state_for",
+    "unregistered_token_state",
+]
 
 
 class _Registry:
@@ -23,6 +30,7 @@ class _Registry:
         self._recent: BoundedMap[Hashable, TokenState] = BoundedMap(1024)
         self._alive: weakref.WeakSet[TokenState] = weakref.WeakSet()
         """Every state that a source uses, those that were forgotten and those of an unknown key included."""
+        self.waits: BoundedMap[Hashable, EndpointWait] = BoundedMap(1024)
         self.own_counts = MemoryTokenCache()
         on_fork(self)
 
@@ -46,6 +54,7 @@ class _Registry:
         with self._lock.current:
             self._in_use.clear()
             self._recent.clear()
+            self.waits.clear()
             self.own_counts = MemoryTokenCache()
 
     def unregistered(self) -> TokenState:
@@ -67,6 +76,11 @@ _registry = _Registry()
 def token_state_for(key: Hashable, build: Callable[[], TokenState]) -> TokenState:
     """The process's state for ``key``, one for all equal sources; ``build`` makes it if there is none."""
     return _registry.find(key, build)
+
+
+def endpoint_wait_for(key: Hashable, build: Callable[[], EndpointWait]) -> EndpointWait:
+    """The process's record of a client's wait, one for all of its token requests at one endpoint."""
+    return _registry.waits.get_or_add(key, build)
 
 
 def unregistered_token_state() -> TokenState:
@@ -97,4 +111,6 @@ def forget_held_tokens(patience: float) -> None:
             if flight is not None:
                 flight.wait(max(until - SYSTEM_CLOCK.monotonic(), 0.0))
         state.forget()
+    for wait in _registry.waits.values():
+        wait.pause = None
     _registry.own_counts.clear()

@@ -132,13 +132,13 @@ class Rejection:
         """The other processes learn that the ban is over, or that the new token works. ``known``: so was the ban."""
         store, state, wall = credential.store, credential.state, self._clock.wall()
         shared = store.read_ban(self._events)
-        if not known and shared is not None and shared.until > wall:
+        if not known and shared is not None and not shared.over and shared.until > wall:
             # Calls of another process were refused with this very token.
             state.forced_mint_ban, state.on_trial = read_ban(self._context, credential), True
             return
         if shared is not None and same_api(shared.origin, origin):
             ban = state.forced_mint_ban
-            over = shared.ended(wall) if ban is not None else ForcedMintBan(wall, -1, origin=origin)
+            over = shared.ended(wall) if ban is not None else ForcedMintBan(wall, -1, origin=origin, over=True)
             store.write_ban(over, self._events)
         if held.refusal is not None or held.replaced is None:
             return
@@ -157,7 +157,7 @@ class Rejection:
     def _read(self, credential: Credential) -> None:
         state = credential.state
         shared = read_ban(self._context, credential)
-        if shared is not None and shared.until <= self._clock.monotonic():
+        if shared is not None and shared.over:
             state.forced_mint_ban = shared
         Adoption(self._context, credential, REJECTED).adopt(credential.store.read(self._events, newest=True))
 
@@ -167,7 +167,7 @@ def read_ban(context: RenewalContext, credential: Credential) -> ForcedMintBan |
     ban = credential.store.read_ban(context.events)
     if ban is None:
         return None
-    left = min(ban.until - context.clock.wall(), ban.length)  # a host's clock may be far ahead
+    left = 0.0 if ban.over else min(ban.until - context.clock.wall(), ban.length)  # a host's clock may be far ahead
     return ban._replace(until=context.clock.monotonic() + left)
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..events import Subscriber
     from ..lifecycle.mint_budget import MintBudget
     from ..lifecycle.policy import RenewalPolicy
+    from ..oauth2.answer_rules import AnswerRules
     from ..oauth2.client_authentication.protocol import ClientAuthentication
     from ..oauth2.grants import Grant
     from ..oauth2.secrets import SecretSource
@@ -52,6 +53,7 @@ class TokenSource:
         client_authentication: how the client proves who it is (RFC 6749 §2.3): ``client_secret_basic``,
             ``client_secret_post``, or an object such as :class:`~m2m_auth.PrivateKeyJWT`.
         grant: the grant; client credentials (RFC 6749 §4.4) by default.
+        answers: how this server's answers differ from RFC 6749 §5.1: :class:`~m2m_auth.AnswerRules`.
         cache: None (this process's memory), a URL such as ``disk:``, a :class:`~m2m_auth.caches.TokenCache`, or
             a native client such as a ``redis.Redis``.
         encryption_keys: keys (16 bytes or more) for what leaves the process; the first seals, all open. By
@@ -89,6 +91,7 @@ class TokenSource:
         extra_parameters: Mapping[str, str] | None = None,
         client_authentication: str | ClientAuthentication = "client_secret_basic",
         grant: Grant | None = None,
+        answers: AnswerRules | None = None,
         cache: str | TokenCache | None = None,
         encryption_keys: Sequence[str | bytes] | None = None,
         policy: RenewalPolicy | None = None,
@@ -119,6 +122,7 @@ class TokenSource:
                 extra_parameters=extra_parameters,
                 client_authentication=client_authentication,
                 grant=grant,
+                answers=answers,
                 cache=cache,
                 encryption_keys=encryption_keys,
                 policy=policy,

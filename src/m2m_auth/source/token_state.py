@@ -19,7 +19,18 @@ from ..runtime.fork_safety import notice_fork
 from ..shared_cache.entries import RotatedRefreshToken
 from .flight import Flight
 
-__all__ = ["HeldToken", "TokenState"]
+__all__ = ["EndpointWait", "HeldToken", "TokenState"]
+
+
+class EndpointWait:
+    """A wait that a token endpoint asked one client for (``Retry-After``), whatever the client requests there."""
+
+    __slots__ = ("pause",)
+
+    def __init__(self) -> None:
+        self.pause: Pause | None = None
+        """The latest wait, over or not, until a success; None: there was none."""
+
 
 JUMP = 1.0
 """Seconds between the two clocks that are no jump: the wall clock is being corrected."""
