@@ -237,6 +237,21 @@ def test_a_pause_after_a_failure_follows(freeze: Freeze, server: Server) -> None
         assert values(it.token) == ["t1"]
 
 
+def test_a_wait_that_the_server_asked_for_follows(freeze: Freeze) -> None:
+    """``Retry-After: 600``: after ten minutes of the frozen time the next call mints."""
+    answers = [
+        HttpResponse(429, {"retry-after": "600"}, b""),
+        HttpResponse(200, {}, b'{"access_token": "t1", "expires_in": 3600}'),
+    ]
+    with freeze() as move:
+        it = TokenSource("https://tenant.example/token", "client", "s3cr3t-word", transport=lambda _: answers.pop(0))
+        for _ in range(2):
+            with pytest.raises(TokenEndpointUnavailable):
+                it.token()
+        move(610)
+        assert values(it.token) == ["t1"]
+
+
 def test_a_refused_token_is_replaced(freeze: Freeze, server: Server) -> None:
     """The age of a refused token is its age in the frozen time."""
     with freeze() as move:

@@ -41,14 +41,19 @@ class FailureRecord:
     def waiting(self) -> Failure | None:
         """The wait that the token endpoint asked this client for, if it is not over; this request pauses, too."""
         known, now = self._wait.pause, self._clock.monotonic()
-        if known is not None and known.failure is not None and now < known.until:
-            return self._pause_with_the_others(known.failure, known.until - now)
+        noticed = max(now, self._clock.wall() - self._wait.offset)
+        if known is not None and known.failure is not None and noticed < known.until:
+            return self._pause_with_the_others(known.failure, known.until - noticed)
         shared = self._store.read_wait(self._events)
         if shared is None or shared[1] <= 0:
             return None
         failure, remaining = shared
-        self._wait.pause = Pause(now + remaining, failure)
+        self._begin_wait(Pause(now + remaining, failure))
         return self._pause_with_the_others(failure, remaining)
+
+    def _begin_wait(self, pause: Pause) -> None:
+        self._wait.offset = self._clock.wall() - self._clock.monotonic()
+        self._wait.pause = pause
 
     def _pause_with_the_others(self, failure: Failure, remaining: float) -> Failure | None:
         """Processes and audiences do not all ask at once. Those with a good token try last, but before it expires."""
@@ -83,7 +88,7 @@ class FailureRecord:
         hold, asked = hold_off(failure, policy.lead(lifetime), fraction), asked_wait(failure, fraction)
         if asked is not None:
             wait = failure.of_the_endpoint()
-            self._wait.pause = Pause(self._clock.monotonic() + asked, wait)
+            self._begin_wait(Pause(self._clock.monotonic() + asked, wait))
             self._store.write_wait(wait, asked, self._events)
         self._state.pause = Pause(self._clock.monotonic() + hold, failure)
         self._store.write_failure(failure, hold, self._events)

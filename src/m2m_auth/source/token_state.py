@@ -25,11 +25,13 @@ __all__ = ["EndpointWait", "HeldToken", "TokenState"]
 class EndpointWait:
     """A wait that a token endpoint asked one client for (``Retry-After``), whatever the client requests there."""
 
-    __slots__ = ("pause",)
+    __slots__ = ("offset", "pause")
 
     def __init__(self) -> None:
         self.pause: Pause | None = None
         """The latest wait, over or not, until a success; None: there was none."""
+        self.offset = math.inf
+        """Wall clock minus monotonic clock when the wait began: it ends by either of the two."""
 
 
 JUMP = 1.0
