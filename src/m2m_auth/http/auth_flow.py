@@ -20,7 +20,8 @@ from typing import Any
 
 from ..errors import TokenUnavailable
 from ..oauth2.challenges import RejectionRule, bearer_rejection
-from ..oauth2.origins import Origin, OriginPolicy, same_origin
+from ..oauth2.origin_policy import OriginPolicy
+from ..oauth2.origins import Origin, same_origin
 from ..oauth2.tokens import AccessToken
 from ..runtime.observers import observers
 from ..source.token_source import TokenSource, engine_of

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 
 from .. import MintBudget, RenewalPolicy, TokenSource
 from ..errors import ConfigurationError
-from ..oauth2.origins import OriginPolicy
+from ..oauth2.origin_policy import OriginPolicy
 from ..oauth2.secrets import concealed
 from ..values import Value
 from .problems import Problem, Spelling, nearest, problem_of
