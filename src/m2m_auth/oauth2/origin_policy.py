@@ -86,13 +86,14 @@ class OriginPolicy:
         return any(
             (scheme, port) == (its_scheme, its_port)
             and host.endswith(suffix)
-            and all(map(_LABEL.fullmatch, host.split(".")))  # not https://evil.example\\.example.com
+            and _is_name(host)  # not https://evil.example\\.example.com
             for its_scheme, suffix, its_port in self._subdomains
         )
 
 
-_LABEL = re.compile(r"[a-z0-9_-]{1,63}")
-_PRIVATE = set("test localhost invalid example local intranet internal private corp home lan".split())
+# A string: re compiles it when it is first used, which keeps the import cheap.
+_LABEL = r"[a-z0-9_-]{1,63}"
+_PRIVATE = "test localhost invalid example local intranet internal private corp home lan"
 """Top-level names that no registry sells (RFC 6761 §6, RFC 6762 appendix G, and ICANN's ``.internal``)."""
 
 
@@ -138,13 +139,17 @@ def _check_host(given: str, origin: Origin, written: str) -> None:
     labels = name.split(".")
     if written.startswith(".") and all(labels[1:]):
         _refuse(given, "begins with a dot", repr(spelled((scheme, f"*{host}", port))))
-    if not all(map(_LABEL.fullmatch, labels)) or len(name) > 253 or written.endswith("."):
+    if not _is_name(name) or written.endswith("."):
         _refuse(given, "has a host that does not exist", "'https://api.example.com'")
     if labels[-1].isdigit():
         if wildcard or not _is_ip_address(name):
             _refuse(given, "has a host that is no address and no name", "'https://10.0.0.1' or a name")
-    elif wildcard and len(labels) == 1 and name not in _PRIVATE:
+    elif wildcard and len(labels) == 1 and name not in _PRIVATE.split():
         _refuse(given, f"is every name below .{name}, which others own, too", f"'{scheme}://*.example.{name}'")
+
+
+def _is_name(host: str) -> bool:
+    return len(host) <= 253 and all(re.fullmatch(_LABEL, label) for label in host.split("."))
 
 
 def _is_ip_address(host: str) -> bool:

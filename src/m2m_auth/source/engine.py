@@ -25,6 +25,7 @@ from ..lifecycle.decision import Action, Pause, decide
 from ..lifecycle.failure import Failure, FailureKind, hold_off
 from ..lifecycle.forced_mint_ban import YOUNG, next_ban
 from ..lifecycle.schedule import state_at
+from ..oauth2.origins import Origin
 from ..oauth2.tokens import AccessToken
 from .credentials import CredentialSource
 from .flight import Flight, landing
@@ -246,7 +247,7 @@ class Engine:
 
     # a token that an API refused
 
-    def reject(self, token: AccessToken) -> None:
+    def reject(self, token: AccessToken, origin: Origin | None = None) -> None:  # noqa: ARG002
         """Handles a token that an API refused with a 401. See :meth:`TokenSource.reject`."""
         state, now = self.state, self.clock.monotonic()
         held = state.held
@@ -276,11 +277,17 @@ class Engine:
             credential.store.write_ban(ban._replace(until=until), self.context.events)
             credential.store.release_thread()
 
-    def token_sent_as(self, authorization: str | None) -> AccessToken | None:
-        """The token that this Authorization header carried, if it is the held one or the one before it."""
+    def accepted(self, token: AccessToken, origin: Origin) -> None:
+        """Front doors report, while ``state.on_trial``, that an answer below 400 followed a request with this token."""
+
+    def refuse_banned_call(self, origin: Origin) -> None:
+        """Raises TokenUnavailable where this origin refuses every token."""
+
+    def token_sent_as(self, value: str | None) -> AccessToken | None:
+        """The token with this value, if it is the held one or the one before it."""
         state = self.state
         for held in (state.held, state.refused, state.previous):
-            if held is not None and held.authorization == authorization:
+            if held is not None and held.token.value == value:
                 return held.token
         return None
 

@@ -60,6 +60,8 @@ class TokenSource:
         clock: the clocks; for tests.
         on_event: called with every :class:`~m2m_auth.Event`, on the thread where it happens.
         alias: this source's short name in events and the log, e.g. ``billing``; the client id stands beside it.
+        allow_insecure_http: True sends the client's secret over plain http to a token endpoint on another machine, too:
+            for a trusted network, such as ``http://keycloak:8080`` in compose. The log says so once.
 
     Raises:
         ConfigurationError: an option makes no sense; raised before any I/O.
@@ -88,6 +90,7 @@ class TokenSource:
         clock: Clock | None = None,
         on_event: Subscriber | None = None,
         alias: str | None = None,
+        allow_insecure_http: bool = False,
         **unknown: Never,
     ) -> None:
         client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
@@ -115,6 +118,7 @@ class TokenSource:
                 clock=clock,
                 on_event=on_event,
                 alias=alias,
+                allow_insecure_http=allow_insecure_http,
             )
 
     # a token
@@ -247,6 +251,12 @@ class TokenSource:
             return "<TokenSource>"
         request = engine.context.request
         return f"<TokenSource {request.client_id!r} at {request.token_endpoint}>"
+
+    def __copy__(self) -> Self:
+        return self  # equal sources share one token anyway
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a TokenSource is not pickled: build it where it is used; equal sources share one token")

@@ -89,6 +89,7 @@ class TokenState:
         "lease_failed_for",
         "lock",
         "mints",
+        "on_trial",
         "pause",
         "previous",
         "refused",
@@ -111,6 +112,8 @@ class TokenState:
         self.forced_mint_ban: ForcedMintBan | None = None
         self.last_mint = float("-inf")
         self.mints = 0
+        self.on_trial = False
+        """True while front doors report answers to the engine."""
         self.lease_failed_for = ""
         """The fingerprint of the token for whose renewal no cache could give a lease."""
         self.lock = threading.Lock()
