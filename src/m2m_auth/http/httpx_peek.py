@@ -54,7 +54,7 @@ def _content(module: Any, response: Any) -> bytes | None:
     try:
         content: bytes = response.content
     except module.ResponseNotRead:
-        events = response.headers.get("Content-Type", "").lower().startswith("text/event-stream")
+        events = "text/event-stream" in response.headers.get("Content-Type", "").lower()
         return b"" if events or response.is_closed or response.is_stream_consumed else None
     return content[:MAX_BODY]
 

@@ -33,7 +33,8 @@ def cookies_for_replay(url: str, cookie: str | None, answers: Iterable[tuple[str
             head.add_header("Set-Cookie", value)
         jar.extract_cookies(cast("Any", _HeadOnly(head)), Request(where))  # noqa: S310
     jar.add_cookie_header(request)
-    new = [pair.strip() for pair in (request.get_header("Cookie") or "").split(";") if pair.strip()]
+    pairs = (pair.strip() for pair in (request.get_header("Cookie") or "").split(";"))
+    new = [pair for pair in pairs if pair and pair.isprintable()]  # no header carries control characters
     replaced = {_name(pair) for pair in new} | jar.ended_for(request)
     kept = [pair.strip() for pair in (cookie or "").split(";") if pair.strip() and _name(pair) not in replaced]
     return "; ".join([*kept, *new]) or None
