@@ -28,7 +28,7 @@ from ..runtime.log_once import warn_once
 from ..runtime.observers import observers
 from ..source.token_source import TokenSource, engine_of
 from .http_library import HttpLibrary
-from .rejection import Rejection
+from .rejection_check import RejectionCheck
 from .replay_cookies import cookies_for_replay
 
 __all__ = ["AuthFlow", "Effect", "TokenRefusal", "Sent", "Steps", "adrive", "arun", "drive", "run"]
@@ -170,7 +170,7 @@ class AuthFlow:
         ConfigurationError: an option makes no sense.
     """
 
-    __slots__ = ("_engine", "_known", "_library", "_need_token", "_policy", "_rejection", "header", "latest")
+    __slots__ = ("_check", "_engine", "_known", "_library", "_need_token", "_policy", "header", "latest")
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class AuthFlow:
         self._engine = engine_of(source)
         self._library = library
         self._policy = OriginPolicy(allowed_origins, allow_insecure_http)
-        self._rejection = Rejection(is_rejection)
+        self._check = RejectionCheck(is_rejection)
         self._need_token = _NeedToken(source)
         self._known: dict[Hashable, Origin] = {}
         self.header = TokenHeader(header, scheme)
@@ -254,7 +254,7 @@ class AuthFlow:
 
     def settles(self, status: int) -> bool:
         """True if a response with this status needs no judgement, whatever its headers."""
-        return status != 401 and self._rejection.only_401 and not self._engine.state.on_trial
+        return status != 401 and self._check.only_401 and not self._engine.state.on_trial
 
     def judge(
         self, response: Any, origin: Origin, token: AccessToken | None = None, *, streams: bool = False
@@ -266,7 +266,7 @@ class AuthFlow:
         user set.
         """
         # A library that follows redirects below its auth shows the page that a session without a token ends on.
-        redirects = () if self._rejection.only_401 else tuple(self._library.followed(response))
+        redirects = () if self._check.only_401 else tuple(self._library.followed(response))
         answers = (*redirects, response)
         for number, answer in enumerate(answers):
             if not self.settles(self._library.status(answer)):
@@ -290,8 +290,8 @@ class AuthFlow:
         if not same_origin(self._library.target(request), origin):
             return None
         status = self._library.status(answer)
-        body = (yield _ReadBody(self._library, answer, streams=streams)) if self._rejection.reads_body else b""
-        refused = self._rejection.refuses(status, headers, body)
+        body = (yield _ReadBody(self._library, answer, streams=streams)) if self._check.reads_body else b""
+        refused = self._check.refuses(status, headers, body)
         if token is not None and refused:
             self._engine.reject(token, origin)
         elif token is not None and status < 400 and self._engine.state.on_trial:

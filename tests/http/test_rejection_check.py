@@ -12,7 +12,7 @@ from callers import CALLERS, SYNC, Caller, clients
 from scripted_api import Received, scripted_api
 
 from m2m_auth import ConfigurationError
-from m2m_auth.http.rejection import Rejection
+from m2m_auth.http.rejection_check import RejectionCheck
 from m2m_auth.oauth2.transport import MAX_BODY
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
@@ -111,7 +111,7 @@ BY_BODY = [
 @pytest.mark.parametrize("predicate", BY_STATUS)
 def test_a_predicate_of_two(predicate: Any) -> None:
     """A function, lambda, method, partial, callable object; a third parameter of its own, and *args: two arguments."""
-    rule = Rejection(predicate)
+    rule = RejectionCheck(predicate)
     assert (rule.reads_body, rule.only_401) == (False, False)
     assert [rule.refuses(status, {}, b"refused") for status in (200, 401, 419)] == [False, False, True]
 
@@ -119,7 +119,7 @@ def test_a_predicate_of_two(predicate: Any) -> None:
 @pytest.mark.parametrize("predicate", BY_BODY)
 def test_a_predicate_of_three(predicate: Any) -> None:
     """A third parameter that is required, or named body, gets the body."""
-    rule = Rejection(predicate)
+    rule = RejectionCheck(predicate)
     assert rule.reads_body
     assert [rule.refuses(200, {}, body) for body in (b"", b"is refused")] == [False, True]
 
@@ -161,7 +161,7 @@ def keyword(status: int, headers: Headers, *, body: bytes) -> bool:
 def test_a_predicate_that_cannot_be_called(predicate: Any, words: str) -> None:
     """When it is configured, not at the first answer; the message shows both forms."""
     with pytest.raises(ConfigurationError) as caught:
-        Rejection(predicate)
+        RejectionCheck(predicate)
     assert words in str(caught.value)
     assert "Fix: def is_rejection(status, headers) or def is_rejection(status, headers, body)" in str(caught.value)
 

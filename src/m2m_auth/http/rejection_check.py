@@ -8,10 +8,10 @@ from typing import Any, cast
 from ..errors import ConfigurationError
 from ..oauth2.challenges import RejectionRule, bearer_rejection
 
-__all__ = ["Rejection"]
+__all__ = ["RejectionCheck"]
 
 
-class Rejection:
+class RejectionCheck:
     """Judges responses by status and headers, and by the body where the user's predicate has a parameter for it.
 
     An exception of the predicate reaches the caller of the API: a rule that does not work must not go unnoticed.
