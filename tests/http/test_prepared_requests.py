@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.loopback]
 def test_sent_again_after_three_lifetimes(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str, auth: Any, busy: bool
 ) -> None:
-    """The API refuses the old token; it is known as one of ours, so the current one is sent, once each time."""
+    """The API refuses the old token; the source knows it from before, so the current one is sent."""
     prepared = caller.client.prepare_request(caller.library.Request("POST", api, data=b"order"))
     assert caller.client.send(prepared).status_code == 200
     for _ in range(3):

@@ -163,7 +163,7 @@ def test_a_predicate_that_cannot_be_called(predicate: Any, words: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         RejectionCheck(predicate)
     assert words in str(caught.value)
-    assert "Fix: def is_rejection(status, headers) or def is_rejection(status, headers, body)" in str(caught.value)
+    assert "Fix: a function of (status, headers), or of (status, headers, body)" in str(caught.value)
 
 
 def marketo(status: int, headers: Headers, body: bytes) -> bool:

@@ -37,7 +37,7 @@ class RejectionCheck:
         return bool(self._predicate(status, headers, body) if self.reads_body else self._predicate(status, headers))
 
 
-_FIX = "Fix: def is_rejection(status, headers) or def is_rejection(status, headers, body)"
+_FIX = "Fix: a function of (status, headers), or of (status, headers, body)"
 
 
 def _wants_body(predicate: object) -> bool:
