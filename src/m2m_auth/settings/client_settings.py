@@ -142,7 +142,8 @@ def _followed(option: str, path: ImportPath) -> Any:
             f"is the path of {type(found).__name__}, not of a callable that returns the secret. Fix: 'package.function'"
         )
     if option == "is_rejection":
-        RejectionCheck(found)
+        predicate: Any = found
+        RejectionCheck(predicate)
     return found
 
 
