@@ -7,12 +7,13 @@ thousand. Neither an event nor a line ever carries a token, a secret or a respon
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from .runtime.bounded_map import BoundedMap
 from .runtime.observers import notify, observers
-from .values import Value
+from .values import Value, replace
 
 __all__ = ["Event", "EventEmitter", "EventKind", "Subscriber", "all_of"]
 
@@ -28,6 +29,8 @@ EventKind = Literal[
     "renewal_noop",
     "rejected",
     "forced_mint_ban",
+    "forced_mint_ban_ended",
+    "refused_early",
     "tombstone_hit",
     "lease_wait",
     "cache_fault",
@@ -120,6 +123,15 @@ _LOG_LINES: dict[EventKind, _LogLine] = {
     "forced_mint_ban": _LogLine(
         logging.WARNING, "", "", "an API refuses new tokens too ({fingerprint}): no forced mint for {holds:.0f} s"
     ),
+    "forced_mint_ban_ended": _LogLine(logging.INFO, "", "", "the API takes token {fingerprint}: the ban is over"),
+    "refused_early": _LogLine(
+        logging.WARNING,
+        "refused_early",
+        "",
+        "an API took a new token and soon refused it, {reason} times in a row (the latest: {fingerprint}). The likely "
+        "reason: another client mints with these credentials, and the server keeps one token alive. "
+        "Fix: one cache= for all of them, or a client of its own for each",
+    ),
     "tombstone_hit": _LogLine(logging.DEBUG, "", "", "the shared cache still held a refused token"),
     "lease_wait": _LogLine(logging.DEBUG, "", "", "waited {seconds:.2f} s for another process to mint"),
     "cache_fault": _LogLine(
@@ -197,10 +209,40 @@ def _log_change(event: Event) -> None:
         _log.log(level, "%s: %s", event.source, text.format(**facts))
 
 
-class EventEmitter:
-    """Emits one source's events; a subscriber that raises breaks nothing."""
+class Listeners:
+    """The emitters whose subscribers hear of one key's events: those of all sources that live and use the key.
 
-    __slots__ = ("_subscriber", "alias", "audience", "client_id")
+    It refers to them weakly: a source that is built for one request is forgotten with the request.
+    """
+
+    __slots__ = ("_emitters",)
+
+    def __init__(self) -> None:
+        self._emitters: tuple[weakref.ref[EventEmitter], ...] = ()
+
+    def add(self, emitter: EventEmitter) -> None:
+        """Adds one more; a lock of the caller keeps two calls apart."""
+        living = self.living()
+        if emitter not in living:
+            self._emitters = tuple(weakref.ref(each) for each in (*living, emitter))
+
+    def remove(self, emitter: EventEmitter) -> None:
+        """Removes it; a lock of the caller keeps two calls apart."""
+        self._emitters = tuple(weakref.ref(each) for each in self.living() if each is not emitter)
+
+    def living(self) -> list[EventEmitter]:
+        """Those that are still there, the oldest first."""
+        return [emitter for emitter in (reference() for reference in self._emitters) if emitter is not None]
+
+
+class EventEmitter:
+    """Emits one source's events; a subscriber that raises breaks nothing.
+
+    Attributes:
+        listeners: the emitters of the sources with the same key, whose subscribers hear of the event too.
+    """
+
+    __slots__ = ("__weakref__", "alias", "audience", "client_id", "listeners", "subscriber")
 
     def __init__(
         self, client_id: str, subscriber: Subscriber | None, audience: str | None = None, alias: str = ""
@@ -208,12 +250,13 @@ class EventEmitter:
         self.client_id = client_id
         self.audience = audience or ""
         self.alias = alias
-        self._subscriber = subscriber
+        self.subscriber = subscriber
+        self.listeners: Listeners | None = None
 
     def emit(
         self, kind: EventKind, fingerprint: str = "", reason: str = "", seconds: float = 0.0, holds: float = 0.0
     ) -> None:
-        """Logs the event, and calls the subscriber and the context's observer with it."""
+        """Logs the event, calls each subscriber of the key once with it, and the context's observer."""
         event = Event(
             kind=kind,
             client_id=self.client_id,
@@ -225,7 +268,19 @@ class EventEmitter:
             alias=self.alias,
         )
         _log_change(event)
-        if self._subscriber is not None:
-            _call(self._subscriber, event)
+        if self.subscriber is not None:
+            _call(self.subscriber, event)
+        if self.listeners is not None:
+            self._tell_the_others(event, self.listeners.living())
         if observers:
             notify(event)
+
+    def _tell_the_others(self, event: Event, emitters: list[EventEmitter]) -> None:
+        """Each source's subscriber gets the event under that source's alias."""
+        called = [self.subscriber]
+        for emitter in emitters:
+            subscriber = emitter.subscriber
+            if subscriber is None or subscriber in called:
+                continue
+            called.append(subscriber)
+            _call(subscriber, event if emitter.alias == event.alias else replace(event, alias=emitter.alias))

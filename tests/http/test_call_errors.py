@@ -53,6 +53,7 @@ def test_without_a_token_no_call_goes_out(
     code: str,
 ) -> None:
     """Each failure raises our error, which is also the library's, with facts and request; after the repair, 200."""
+    requests = 2 if code == "connection" else 1  # a caller without a token gets a second attempt after a blip
     server.fail(mode)
     caller.attach(caller.auth(server, clock))
     with pytest.raises(expected) as caught:
@@ -64,10 +65,10 @@ def test_without_a_token_no_call_goes_out(
     # The library's exception, if there was one, held the token request.
     assert error.__cause__ is None
     assert error.__context__ is None
-    assert (server.api_calls, server.token_requests) == ([], 1)
+    assert (server.api_calls, server.token_requests) == ([], requests)
     with pytest.raises(expected):
         caller.get(api)
-    assert (server.api_calls, server.token_requests) == ([], 1)  # from the record
+    assert (server.api_calls, server.token_requests) == ([], requests)  # from the record
     server.recover()
     clock.advance(4000)
     assert caller.get(api).status == 200

@@ -92,11 +92,12 @@ def test_recovery_is_seen_by_all(clock: FakeClock) -> None:
 def test_retryable_failures_back_off(clock: FakeClock, given: Any, cause: str) -> None:
     """5xx, refused and malformed answers: the cause is carried, and the next attempt comes after 0.5 to 1 s."""
     server = ScriptedServer()
-    server.script = [given]
+    server.script = [given, given] if cause in ("connection", "http_503") else [given]
     source = source_on(server, clock)
     with pytest.raises(TokenUnavailable) as caught:
         source.token()
     assert caught.value.cause_code == cause
+    assert not server.script
     assert 0.4 <= (caught.value.retry_after or 0) <= 1.0
     clock.advance(1.1)
     assert source.token().value == server.minted[0]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..events import EventEmitter
 from ..lifecycle.failure import Failure
-from ..lifecycle.forced_mint_ban import ForcedMintBan
+from ..lifecycle.forced_mint_ban import LONGEST_BAN, ForcedMintBan
 from ..oauth2.secrets import Secret
 from ..runtime.clock import SYSTEM_CLOCK
 from .circuit_breaker import CircuitBreaker
@@ -145,13 +145,18 @@ class SharedStore:
         """The shared ban on forced mints; its ``until`` is Unix time."""
         data = self._tiers.read(self._keys.forced_mint_ban, events)[1]
         try:
-            return None if data is None else ForcedMintBan(float(data["until"]), int(data["level"]))
+            return None if data is None else ForcedMintBan.from_json(data)
         except _WRONG_SCHEMA:
             return None
 
     def write_ban(self, ban: ForcedMintBan, events: EventEmitter) -> None:
         """Shares the ban. The entry lives longer than the ban, so that the next one can be twice as long."""
-        self._tiers.write(self._keys.forced_mint_ban, ban._asdict(), ban.until - self._wall() + 600, events)
+        ttl = ban.until - self._wall() + LONGEST_BAN
+        self._tiers.write(self._keys.forced_mint_ban, ban._asdict(), ttl, events)
+
+    def clear_ban(self, events: EventEmitter) -> None:
+        """Deletes the ban, in every tier."""
+        self._tiers.delete_all((self._keys.forced_mint_ban,), events)
 
     # the rotated refresh token
 

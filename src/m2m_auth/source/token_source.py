@@ -198,7 +198,7 @@ class TokenSource:
     def reject(self, token: AccessToken) -> None:
         """Reports that a resource server refused this token with a 401 (RFC 6750 §3.1); only this one is dropped.
 
-        The next call mints another, unless this token is younger than 5 s or forced mints are banned: an API
+        The next call mints another. If that one is refused too, no mint is forced for 60 s, doubling to 4 h: an API
         that refuses every token must not use up the quota. Front doors call this themselves.
         """
         self._engine.reject(token)
@@ -253,9 +253,11 @@ class TokenSource:
         return f"<TokenSource {request.client_id!r} at {request.token_endpoint}>"
 
     def __copy__(self) -> Self:
-        return self  # equal sources share one token anyway
+        """The source itself: a copy would share its token anyway."""
+        return self
 
     def __deepcopy__(self, memo: object) -> Self:
+        """The source itself, so that objects that hold one can be deep-copied, such as a session or settings."""
         return self
 
     def __reduce__(self) -> NoReturn:
