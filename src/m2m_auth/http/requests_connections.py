@@ -76,6 +76,15 @@ class BoundAdapter(HTTPAdapter):
         else:
             conn.ssl_context, conn.cert_reqs = self._context, self._context.verify_mode
 
+    def close(self) -> None:
+        """Closes every connection now; requests leaves that to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it is no mapping that can be iterated
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()
+
     def _bind(self, manager: Any) -> None:
         manager.pool_classes_by_scheme = {
             scheme: _bound_pool(pool, self._deadline, unverified=self._unverified)
