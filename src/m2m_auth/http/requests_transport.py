@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import ssl
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +82,7 @@ class RequestsTransport:
         raise TransportError(problem, "tls")
 
     @contextmanager
-    def _bound(self, url: str, deadline: ExchangeDeadline, context: ssl.SSLContext | None) -> Iterator[Session]:
+    def _bound(self, url: str, deadline: ExchangeDeadline, context: ssl.SSLContext | None) -> Generator[Session]:
         """A private session; the user's; or for a plain one of the user's, its settings over bounded connections."""
         theirs = self._session
         adapter: Any = None if theirs is None else theirs.get_adapter(url)
