@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from field_support import Door
+from field_support import Door, closing_door
 
 from m2m_auth.testing import FakeClock
 
@@ -13,9 +13,8 @@ from m2m_auth.testing import FakeClock
 @pytest.fixture(params=["requests", "httpx"])
 def door(request: pytest.FixtureRequest) -> Iterator[Door]:
     """A client of each library; ``indirect`` picks one. httpx2 shares httpx's front door."""
-    opened = Door(request.param)
-    yield opened
-    opened.client.close()
+    with closing_door(request.param) as opened:
+        yield opened
 
 
 @pytest.fixture

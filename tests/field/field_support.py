@@ -65,6 +65,16 @@ class Tally:
         return len(self.errors) + sum(status != 200 for status in self.statuses)
 
 
+@contextmanager
+def closing_door(name: str) -> Iterator[Door]:
+    """A door whose client is closed in the end."""
+    door = Door(name)
+    try:
+        yield door
+    finally:
+        door.client.close()
+
+
 def settle(auth: Any) -> None:
     """Wait until no flight runs, so that a renewal in the background ends in the second of the clock when it began."""
     end = time.monotonic() + 10

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-from field_support import Door, call_for, odd_server
+from field_support import Door, call_for, closing_door, odd_server
 from real_servers.odd_http import Asked, OddServer, Reply, plain_api, plain_token
 
 from m2m_auth import (
@@ -233,18 +233,15 @@ def test_the_front_doors_own_library_mints(door: Door) -> None:
 
 def test_every_sources_on_event_hears(clock: FakeClock) -> None:
     """Two front doors with equal parameters share a token: the one whose call started no flight hears of it, too."""
-    first, second = Door("requests"), Door("httpx")
     heard: dict[str, list[str]] = {"first": [], "second": []}
     cache = MemoryTokenCache()
-    with odd_server(clock=clock) as server:
+    with closing_door("requests") as first, closing_door("httpx") as second, odd_server(clock=clock) as server:
         one = first.auth(server, clock, cache=cache, on_event=lambda event: heard["first"].append(event.kind))
         two = second.auth(server, clock, cache=cache, on_event=lambda event: heard["second"].append(event.kind))
         assert first.get(server.api_url, one).status_code == 200
         assert second.get(server.api_url, two).status_code == 200
         server.revoke_all()
         assert second.get(server.api_url, two).status_code == 200
-    first.client.close()
-    second.client.close()
     assert server.mints == 2
     for kinds in heard.values():
         assert (kinds.count("minted"), kinds.count("rejected")) == (2, 1)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import trustme
-from field_support import Door, call_for, odd_server
+from field_support import Door, call_for, closing_door, odd_server
 from real_servers.odd_http import Asked, OddServer, Reply, plain_token
 from real_servers.odd_refusals import THROTTLES, WRONG_SECRET, OddRefusal, Throttle
 
@@ -311,16 +311,14 @@ def test_a_session_that_sleeps_does_not_keep_its_callers() -> None:
     from requests.adapters import HTTPAdapter
     from urllib3.util.retry import Retry
 
-    door = Door("requests")
     session = requests.Session()
     session.trust_env = False
     session.mount("http://", HTTPAdapter(max_retries=Retry(total=3, status_forcelist=[503], allowed_methods=None)))
-    with odd_server(lambda server, asked: Reply(b"", 503, {"Retry-After": "3"})) as server:
+    asleep = Reply(b"", 503, {"Retry-After": "3"})
+    with closing_door("requests") as door, session, odd_server(lambda server, asked: asleep) as server:
         policy = RenewalPolicy(mint_deadline=0.3, lease=0.6, max_wait=10.0)
         began = time.monotonic()
         error = refused(door, server, door.auth(server, transport=session, policy=policy))
         took = time.monotonic() - began
     assert took < 3
     assert error.cause_code != "max_wait"
-    session.close()
-    door.client.close()

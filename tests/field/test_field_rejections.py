@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import logging
 from collections.abc import Callable
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 from field_support import Door, call_for, odd_server, outcome
 from real_servers.odd_http import Asked, OddServer, Reply
 
+from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.testing import FakeClock
 
 pytestmark = pytest.mark.loopback
@@ -178,6 +181,49 @@ def test_marketos_602_is_a_rejection_where_the_user_asks_for_the_body(door: Door
         server.revoke_all()
         assert door.get(server.api_url, auth).json() == {"success": True, "result": [1]}
     assert (server.mints, len(server.api_calls)) == (2, 3)
+
+
+@pytest.mark.parametrize("read", ["stream", "async"])
+def test_the_body_can_still_be_read_after_the_predicate_has_seen_it(clock: FakeClock, read: str) -> None:
+    """A streamed response, and one of an asynchronous client: the caller reads the whole body as ever."""
+    import httpx
+
+    from m2m_auth.httpx import M2MAuth
+
+    def is_602(status: int, headers: Any, body: bytes) -> bool:
+        return b'"602"' in body
+
+    async def asynchronous(url: str, auth: Any) -> bytes:
+        async with httpx.AsyncClient(auth=auth) as client, client.stream("GET", url) as response:
+            return await response.aread()
+
+    def streamed(url: str, auth: Any) -> bytes:
+        with httpx.Client(auth=auth) as client, client.stream("GET", url) as response:
+            return response.read()
+
+    with odd_server(api=marketo, clock=clock) as server:
+        auth = M2MAuth(
+            server.token_endpoint, "client", "secret", cache=MemoryTokenCache(), clock=clock, is_rejection=is_602
+        )
+        for mints in (1, 2):
+            body = (
+                asyncio.run(asynchronous(server.api_url, auth)) if read == "async" else streamed(server.api_url, auth)
+            )
+            assert json.loads(body) == {"success": True, "result": [1]}
+            assert server.mints == mints
+            server.revoke_all()
+
+
+@REQUESTS
+def test_a_streamed_response_of_requests_can_still_be_read(door: Door, clock: FakeClock) -> None:
+    """``stream=True`` and ``iter_content`` work after the predicate has seen the body."""
+    with odd_server(api=marketo, clock=clock) as server:
+        auth = door.auth(server, clock, is_rejection=lambda status, headers, body: b'"602"' in body)
+        door.get(server.api_url, auth)
+        server.revoke_all()
+        with door.get(server.api_url, auth, stream=True) as response:
+            assert json.loads(b"".join(response.iter_content(4))) == {"success": True, "result": [1]}
+    assert server.mints == 2
 
 
 def test_an_api_gateways_403_is_a_rejection_where_the_user_says_so(door: Door, clock: FakeClock) -> None:

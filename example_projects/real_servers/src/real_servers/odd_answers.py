@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -74,6 +75,16 @@ def _form(server: OddServer, token: str) -> Reply:
     return Reply(body.encode(), 200, {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8"})
 
 
+def _raw(media_type: str, before: bytes = b"", after: bytes = b"") -> Callable[[OddServer, str], Reply]:
+    """A good JSON body under another media type, with bytes around it."""
+
+    def reply(server: OddServer, token: str) -> Reply:
+        body = before + json.dumps(_json()(server, token).body).encode() + after
+        return Reply(body, 200, {"Content-Type": media_type})
+
+    return reply
+
+
 def _early_hints(server: OddServer, token: str) -> Reply:
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload; as=style\r\n\r\n"
     return Reply(_json()(server, token).body, interim=hints)
@@ -117,6 +128,7 @@ ANSWERS = [
     ),
     OddAnswer("lifetime empty", "home-grown servers", "authgear/authgear-server#235", _json(expires_in=""), UNTOLD),
     OddAnswer("lifetime as a string", "Apigee, Azure", "authgear/authgear-server#235", _json(expires_in="3600")),
+    OddAnswer("lifetime with spaces", "home-grown servers", "authgear/authgear-server#235", _json(expires_in=" 3600 ")),
     OddAnswer("lifetime 3600.0", "home-grown servers", "authgear/authgear-server#235", _json(expires_in=3600.0)),
     OddAnswer(
         "expires_on",
@@ -138,6 +150,18 @@ ANSWERS = [
     ),
     OddAnswer("expires", "Facebook", "golang/oauth2#38", _ends_at("expires", int)),
     OddAnswer("form-encoded", "GitHub, Facebook", "golang/oauth2#782", _form),
+    OddAnswer("JSON as text/plain", "old gateways", "RFC 6749 §5.1", _raw("text/plain")),
+    OddAnswer("JSON as text/html", "PHP without a header", "RFC 6749 §5.1", _raw("text/html; charset=UTF-8")),
+    OddAnswer(
+        "JSON with a byte order mark",
+        ".NET without a setting",
+        "RFC 8259 §8.1",
+        _raw("application/json", b"\xef\xbb\xbf"),
+    ),
+    OddAnswer(
+        "JSON with a line before and after", "old gateways", "RFC 8259 §2", _raw("application/json", b"\r\n", b"\n\n")
+    ),
+    OddAnswer("vendor's media type", "Spring HATEOAS", "RFC 6838 §4.2.8", _raw("application/vnd.acme.v1+json")),
     OddAnswer("103 Early Hints first", "content delivery networks", "notatallshaw/nab#1130", _early_hints),
     OddAnswer(
         "x-gzip", "old gateways", "urllib3/urllib3#3174", lambda server, token: zipped(_json()(server, token), "x-gzip")
