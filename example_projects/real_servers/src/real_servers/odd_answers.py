@@ -109,6 +109,9 @@ ANSWERS = [
     ),
     OddAnswer("lower case bearer", "Spring Security, Marketo", "Marketo's documentation", _json(token_type="bearer")),
     OddAnswer(
+        "BEARER and a space", "home-grown servers", "RFC 6749 §5.1: the case is free", _json(token_type="BEARER ")
+    ),
+    OddAnswer(
         "scopes with commas", "GitHub, Slack", "GitHub's documentation", _json(scope="write,read"), scope="read write"
     ),
     OddAnswer(
@@ -118,6 +121,7 @@ ANSWERS = [
     OddAnswer(
         "more scope", "Marketo", "Marketo's documentation", _json(scope="read apis@acme write"), scope="read write"
     ),
+    OddAnswer("empty scope", "home-grown servers", "RFC 6749 §5.1", _json(scope=""), scope="read write"),
     OddAnswer(
         "no lifetime", "Salesforce", "OpenAPITools/openapi-generator#2561", _json(leave_out="expires_in"), UNTOLD
     ),

@@ -248,6 +248,14 @@ THROTTLES = [
         lambda now, wait: {"X-RateLimit-Reset": str(int(now + wait))},
     ),
     Throttle("RateLimit-Reset", "gitlab-org/gitlab#20482", 429, _seconds("RateLimit-Reset")),
+    Throttle("X-RateLimit-Reset in seconds", "developer.sepay.vn", 429, _seconds("X-RateLimit-Reset")),
+    Throttle("429 in lower case", "RFC 9110 §5.1", 429, _seconds("retry-after")),
+    Throttle(
+        "RateLimit of an older draft",
+        "draft-ietf-httpapi-ratelimit-headers-07",
+        429,
+        lambda now, wait: {"RateLimit": f"limit=100, remaining=0, reset={wait}"},
+    ),
     Throttle(
         "RateLimit",
         "draft-ietf-httpapi-ratelimit-headers",
