@@ -171,6 +171,19 @@ def test_a_scheme_of_nothing_sends_the_bare_token(door: Door) -> None:
         assert door.get(server.api_url, auth).status_code == 200
 
 
+@pytest.mark.parametrize("options", [{}, {"header": "X-Api-Token", "scheme": "Token"}], ids=["usual", "own header"])
+def test_a_redirect_to_another_origin_carries_no_token(door: Door, options: dict[str, str]) -> None:
+    """HTTP libraries drop ``Authorization`` on the way to another origin, and keep headers of other names: ours goes."""
+    with odd_server() as elsewhere, odd_server() as server:
+        server.api = lambda odd, asked: Reply(b"", 302, {"Location": f"{elsewhere.url}/orders"})
+        elsewhere.api = lambda odd, asked: Reply({}, 401)
+        auth = door.auth(server, **options)
+        assert door.get(server.api_url, auth).status_code == 401
+    assert len(server.api_calls) == len(elsewhere.api_calls) == 1
+    assert "odd-token" not in str(dict(elsewhere.api_calls[0].headers))
+    assert server.mints == 1
+
+
 def test_the_token_in_another_header_stays_out_of_pickles(door: Door) -> None:
     """A response that carried the token in a header of another name holds no token either."""
 

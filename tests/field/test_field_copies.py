@@ -85,6 +85,25 @@ def test_httpx_responses_travel_without_their_token(door: Door) -> None:
 
 
 @REQUESTS
+def test_the_error_of_a_lost_connection_travels_without_the_token(door: Door) -> None:
+    """The HTTP library's own errors hold the request that they failed with."""
+    with odd_server(api=lambda server, asked: Reply(reset=True)) as server:
+        with pytest.raises(requests.ConnectionError) as raised:
+            door.get(server.api_url, door.auth(server))
+        assert server.api_calls != []
+    assert b"odd-token" not in pickle.dumps(raised.value)
+    assert "odd-token" not in str(copy.deepcopy(raised.value.request).headers)
+
+
+@REQUESTS
+def test_a_request_travels_without_its_token(door: Door) -> None:
+    """A prepared request, alone."""
+    with odd_server() as server:
+        request = door.get(server.api_url, door.auth(server)).request
+    assert pickle.loads(pickle.dumps(request)).headers["Authorization"] == "Bearer [redacted]"
+
+
+@REQUESTS
 def test_a_token_error_travels(door: Door) -> None:
     """Our own errors pickle as the HTTP library's do, with their facts."""
     refusal = Reply({"error": "invalid_client"}, 401)

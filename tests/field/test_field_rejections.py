@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import logging
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from field_support import Door, call_for, odd_server, outcome
 from real_servers.odd_http import Asked, OddServer, Reply
 
+from m2m_auth import RenewalPolicy
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.testing import FakeClock
 
@@ -298,6 +300,45 @@ def test_another_api_of_the_same_token_goes_on(door: Door, clock: FakeClock) -> 
     assert refused <= {401, "forced_mint_ban"}
     assert accepted == {200}
     assert server.mints < 20
+
+
+@REQUESTS
+def test_a_fleet_pays_no_more_than_one_process(door: Door, clock: FakeClock) -> None:
+    """The ban is shared: five processes with one cache, at an API that refuses every token, mint fewer than 20 a day."""
+    with odd_server(api=always_401, clock=clock, lifetime=DAY) as server:
+        cache = MemoryTokenCache()
+        # Sources with different policies know nothing of each other but what is in the cache, as processes do.
+        fleet = [
+            door.auth(server, clock, cache=cache, policy=RenewalPolicy(max_wait=20 + number)) for number in range(5)
+        ]
+        outcomes: set[int | str] = set()
+        for _ in range(144):
+            outcomes |= {outcome(door, server.api_url, auth) for auth in fleet}
+            clock.advance(600)
+        assert outcomes <= {401, "forced_mint_ban"}
+        assert 2 <= server.mints < 20
+        server.api = refusing(None)
+        server.revoke_all()
+        for _ in range(26):
+            last = [outcome(door, server.api_url, auth) for auth in fleet]
+            clock.advance(600)
+    assert last == [200] * 5
+
+
+@REQUESTS
+def test_a_node_that_refuses_every_token(door: Door, clock: FakeClock) -> None:
+    """One of two nodes behind a load balancer has old keys: each replay works, and still few mints are made a day."""
+    turn = itertools.count()
+
+    def api(server: OddServer, asked: Asked) -> Reply:
+        return always_401(server, asked) if next(turn) % 2 else refusing(None)(server, asked)
+
+    with odd_server(api=api, clock=clock, lifetime=DAY) as server:
+        auth = door.auth(server, clock)
+        outcomes = [outcome(door, server.api_url, auth) for _ in range(480) if clock.advance(180) is None]
+    assert set(outcomes) <= {200, 401, "forced_mint_ban"}
+    assert outcomes.count(200) >= 200, "the good node's calls go on"
+    assert server.mints < 30
 
 
 @REQUESTS

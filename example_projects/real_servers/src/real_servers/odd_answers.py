@@ -90,6 +90,15 @@ def _early_hints(server: OddServer, token: str) -> Reply:
     return Reply(_json()(server, token).body, interim=hints)
 
 
+def _interim(server: OddServer, token: str) -> Reply:
+    interim = b"HTTP/1.1 102 Processing\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\n\r\n" * 2
+    return Reply(_json()(server, token).body, interim=interim)
+
+
+def _passed(server: OddServer, token: str) -> Reply:
+    return Reply({"access_token": token, "token_type": "Bearer", "expires_at": int(server.now() - 100)})
+
+
 ANSWERS = [
     OddAnswer(
         "201 Created", "Harvest, Ostrom, Supabase", "pow-auth/assent#112, openhab/openhab-core#5284", _json(status=201)
@@ -131,6 +140,15 @@ ANSWERS = [
         "lifetime -1", "home-grown servers", "lucadegasperi/oauth2-server-laravel#505", _json(expires_in=-1), UNTOLD
     ),
     OddAnswer("lifetime empty", "home-grown servers", "authgear/authgear-server#235", _json(expires_in=""), UNTOLD),
+    OddAnswer(
+        "lifetime in words", "home-grown servers", "authgear/authgear-server#235", _json(expires_in="1h"), UNTOLD
+    ),
+    OddAnswer("lifetime a list", "home-grown servers", "RFC 6749 §5.1", _json(expires_in=[3600]), UNTOLD),
+    OddAnswer("lifetime true", "home-grown servers", "RFC 6749 §5.1", _json(expires_in=True), UNTOLD),
+    OddAnswer("lifetime beyond all numbers", "home-grown servers", "RFC 8259 §6", _json(expires_in=1e300)),
+    OddAnswer("an end that has passed", "a server with a wrong clock", "RFC 6749 §5.1", _passed, UNTOLD),
+    OddAnswer("error null", "Slack", "Slack's documentation", _json(ok=True, error=None)),
+    OddAnswer("error empty", "home-grown servers", "RFC 6749 §5.2", _json(error="", error_description="")),
     OddAnswer("lifetime as a string", "Apigee, Azure", "authgear/authgear-server#235", _json(expires_in="3600")),
     OddAnswer("lifetime with spaces", "home-grown servers", "authgear/authgear-server#235", _json(expires_in=" 3600 ")),
     OddAnswer("lifetime 3600.0", "home-grown servers", "authgear/authgear-server#235", _json(expires_in=3600.0)),
@@ -167,6 +185,7 @@ ANSWERS = [
     ),
     OddAnswer("vendor's media type", "Spring HATEOAS", "RFC 6838 §4.2.8", _raw("application/vnd.acme.v1+json")),
     OddAnswer("103 Early Hints first", "content delivery networks", "notatallshaw/nab#1130", _early_hints),
+    OddAnswer("102, 103 and 103 first", "content delivery networks", "RFC 9110 §15.2", _interim),
     OddAnswer(
         "x-gzip", "old gateways", "urllib3/urllib3#3174", lambda server, token: zipped(_json()(server, token), "x-gzip")
     ),

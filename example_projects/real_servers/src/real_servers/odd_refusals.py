@@ -197,6 +197,13 @@ WRONG_SECRET = [
     OddRefusal(
         "an error that is a number", "home-grown servers", 401, {"error": 401, "message": "No entry"}, ("No entry",)
     ),
+    OddRefusal(
+        "an empty token beside the error",
+        "home-grown servers",
+        200,
+        {"access_token": "", "error": "invalid_client", "error_description": "Secret has expired"},
+        ("invalid_client", "Secret has expired"),
+    ),
     OddRefusal("a bare 401", "RFC 6749 §5.2 left out", 401, b""),
     OddRefusal("HTML 401", "Tomcat, nginx", 401, b"<html><title>401</title></html>"),
     OddRefusal("unknown code", "home-grown servers", 400, {"error": "wrong_password"}, ("wrong_password",)),
