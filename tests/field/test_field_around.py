@@ -173,7 +173,7 @@ def test_a_scheme_of_nothing_sends_the_bare_token(door: Door) -> None:
 
 @pytest.mark.parametrize("options", [{}, {"header": "X-Api-Token", "scheme": "Token"}], ids=["usual", "own header"])
 def test_a_redirect_to_another_origin_carries_no_token(door: Door, options: dict[str, str]) -> None:
-    """HTTP libraries drop ``Authorization`` on the way to another origin, and keep headers of other names: ours goes."""
+    """HTTP libraries drop ``Authorization`` on the way to another origin and keep other headers: ours goes, too."""
     with odd_server() as elsewhere, odd_server() as server:
         server.api = lambda odd, asked: Reply(b"", 302, {"Location": f"{elsewhere.url}/orders"})
         elsewhere.api = lambda odd, asked: Reply({}, 401)

@@ -304,7 +304,7 @@ def test_another_api_of_the_same_token_goes_on(door: Door, clock: FakeClock) -> 
 
 @REQUESTS
 def test_a_fleet_pays_no_more_than_one_process(door: Door, clock: FakeClock) -> None:
-    """The ban is shared: five processes with one cache, at an API that refuses every token, mint fewer than 20 a day."""
+    """Five processes with one cache, at an API that refuses every token: fewer than 20 mints a day, as for one."""
     with odd_server(api=always_401, clock=clock, lifetime=DAY) as server:
         cache = MemoryTokenCache()
         # Sources with different policies know nothing of each other but what is in the cache, as processes do.
