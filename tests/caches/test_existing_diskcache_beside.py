@@ -169,6 +169,28 @@ def test_a_folder_that_others_may_write_to_is_refused(folder: Path, what: str) -
             cache.get("key")
 
 
+@pytest.mark.parametrize("what", ["folder", "database"])
+def test_the_user_may_allow_it(folder: Path, what: str) -> None:
+    """The message says how, for an application whose folder belongs to a group: umask 002, a volume with fsGroup."""
+    with diskcache.Cache(str(folder)) as users_cache:
+        (folder if what == "folder" else folder / DATABASE).chmod(0o775)
+        with pytest.raises(ConfigurationError, match=r"disk:/path/of/your/own; or .*shared_parent=True"):
+            from_client(users_cache)
+        cache = DiskTokenCache.from_client(users_cache, shared_parent="allow")
+        cache.set("m2m1.t.key", b"value", 60)
+        assert users_cache.get("m2m1.t.key") == b"value"
+        assert cache.folder == folder
+
+
+@pytest.mark.parametrize("mode", [0o770, 0o777, 0o1777])
+def test_in_a_folder_that_others_may_write_to(folder: Path, mode: int) -> None:
+    """An application's cache in a pod's emptyDir is taken: only its own folder counts (kubernetes#76158)."""
+    folder.parent.chmod(mode)
+    with diskcache.Cache(str(folder)) as users_cache:
+        DiskTokenCache.from_client(users_cache).set("m2m1.t.key", b"value", 60)
+        assert users_cache.get("m2m1.t.key") == b"value"
+
+
 def test_a_damaged_database_is_not_moved(folder: Path) -> None:
     """No operation renames, replaces or repairs the database; each raises CacheUnavailable."""
     with diskcache.Cache(str(folder)) as users_cache:

@@ -196,3 +196,29 @@ def test_deployment(tmp_path: Path) -> None:
             ("W014", 'M2M_AUTH["CLIENTS"]["billing"]'),
             ("W014", 'M2M_AUTH["CLIENTS"]["orders"]'),
         }
+
+
+def test_a_disk_cache_in_a_readable_folder_is_not_open(tmp_path: Path) -> None:
+    """Its files are private, whatever the mode of the folder."""
+    tmp_path.chmod(0o755)
+    clients = {"good": {**GOOD, "ALLOWED_ORIGINS": ["https://api.example"]}}
+    with override_settings(M2M_AUTH={"CLIENTS": clients, "CACHES": {"default": f"disk:{tmp_path}"}}):
+        assert checked(include_deployment_checks=True) == []
+
+
+def test_the_default_cache_of_a_user_without_a_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is the process's memory: a warning of the checks, and one in the log with the reason. The client works."""
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path / "nonexistent"))
+    with override_settings(M2M_AUTH={"CLIENTS": {"billing": GOOD}}):
+        assert [message.id for message in checked()] == ["m2m_auth.W001"]
+        assert [message.id for message in checked()] == ["m2m_auth.W001"]
+        assert m2m["billing"].source.status().state == "none"
+    (record,) = caplog.records
+    assert 'M2M_AUTH["CACHES"]["default"] is not set' in record.getMessage()
+    with override_settings(M2M_AUTH={"CLIENTS": {"billing": {**GOOD, "CACHE": None}}}):
+        assert checked() == []
+    with override_settings(M2M_AUTH={"CLIENTS": {"billing": GOOD}, "CACHES": {"default": "disk:"}}):
+        assert [message.id for message in checked()] == ["m2m_auth.E009"]

@@ -6,11 +6,13 @@ framework's own, such as ``{"DJANGO_CACHE": "default"}``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from ..caches import TokenCache, from_url
+from ..caches.memory import MemoryTokenCache
 from ..errors import ConfigurationError
 from ..runtime.fork_safety import delaying_forks
 from ..shared_cache.opening import checked_cache
@@ -19,7 +21,9 @@ from .client_settings import unknown_keys
 from .problems import Problem, Spelling, problem_of
 from .values import imported, mapping
 
-__all__ = ["CacheSettings", "FrameworkCache", "read_cache"]
+__all__ = ["CacheSettings", "FrameworkCache", "default_cache", "read_cache"]
+
+_log = logging.getLogger("m2m_auth")
 
 
 class FrameworkCache(Value):
@@ -110,6 +114,35 @@ def read_cache(
     except ConfigurationError as error:
         return [problem_of("cache", setting, "cache", error)]
     return CacheSettings(alias, setting, make, opener)
+
+
+def default_cache(alias: str, url: str, spelling: Spelling) -> CacheSettings:
+    """A cache that the user did not choose. Where this process cannot have it, its memory is used, with one warning."""
+    setting = spelling("CACHES", alias)
+    make = partial(_opened_or_memory, url, setting)
+    return CacheSettings(alias, setting, make, make)
+
+
+def _opened_or_memory(url: str, setting: str) -> TokenCache:
+    try:
+        found = checked_cache(url)
+    except ConfigurationError as error:
+        why = problem_of("cache", setting, "cache", error)
+        found = _memory_instead(
+            f"{setting} is not set, and the default, {url!r}, cannot be used: {why.message}. So each process keeps its "
+            "tokens in memory and mints its own: one mint per process and lifetime, not one for all processes. "
+            f"Fix: set {setting}: {why.fix}; or 'redis://…', for several hosts; 'memory:' ends this warning"
+        )
+    if found is None:
+        raise AssertionError(url)  # pragma: no cover - only None opens to None
+    return found
+
+
+@cache
+def _memory_instead(why: str) -> TokenCache:
+    """One memory for the process, and one warning: an application reads its settings more than once."""
+    _log.warning("%s", why)
+    return MemoryTokenCache()
 
 
 def _read(given: Any, forms: Sequence[FrameworkCache]) -> tuple[Callable[[], object], Callable[[], TokenCache] | None]:

@@ -15,7 +15,7 @@ from ..events import Event
 from ..oauth2.secrets import concealed
 from ..runtime.fork_safety import delaying_forks
 from ..shared_cache.sealing import checked_keys
-from .cache_settings import CacheSettings, FrameworkCache, read_cache
+from .cache_settings import CacheSettings, FrameworkCache, default_cache, read_cache
 from .client_settings import ClientSettings, read_client, unknown_keys
 from .problems import Problem, Spelling, nearest, problem_of
 from .values import as_several_texts, mapping
@@ -25,7 +25,10 @@ __all__ = ["DEFAULT_CACHES", "SETTING_KEYS", "Settings", "read_settings", "refus
 SETTING_KEYS = ("CLIENTS", "CACHES", "ENCRYPTION_KEYS", "RECEIVING")
 """The keys beside each other. RECEIVING is read by :func:`m2m_auth.verifier.verifier_from`."""
 DEFAULT_CACHES: Mapping[str, Any] = {"default": "disk:"}
-"""Without CACHES: the disk cache, in a private folder of the user that the workers run as."""
+"""Without CACHES: the disk cache, in a private folder of the user that the workers run as.
+
+Where that user has no such folder, each process keeps its tokens in memory, and one warning says so.
+"""
 
 
 class Settings:
@@ -144,6 +147,9 @@ def _read(given: Mapping[Any, Any], spelling: Spelling, forms: Sequence[Framewor
     caches: dict[str, CacheSettings] = {}
     named = _mapping(given, "CACHES", DEFAULT_CACHES, spelling, problems)
     for alias, entry in named.items():
+        if given.get("CACHES") is None:
+            caches[alias] = default_cache(alias, entry, spelling)  # not opened now: it may be that no client uses it
+            continue
         cache = read_cache(alias, entry, spelling, forms)
         if isinstance(cache, list):
             problems += cache

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Hashable
 from typing import NamedTuple
 
@@ -41,5 +42,10 @@ _opened_caches: BoundedMap[Hashable, _CacheFound] = BoundedMap(256)
 def _opened(given: object) -> TokenCache | None:
     """One cache per URL or native client, and process, so that equal sources share it; the latest 256 are kept."""
     if isinstance(given, str):
-        return _opened_caches.get_or_add(given, lambda: _CacheFound(from_url(given))).cache
+        return _opened_caches.get_or_add((given, *_homes()), lambda: _CacheFound(from_url(given))).cache
     return _opened_caches.get_or_add(identity_key(given), lambda: _CacheFound(from_client(given))).cache
+
+
+def _homes() -> list[str | None]:
+    """What ``disk:`` and ``~`` stand for. A test may give itself a home of its own."""
+    return [os.environ.get(name) for name in ("HOME", "XDG_CACHE_HOME")]

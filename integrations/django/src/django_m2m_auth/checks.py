@@ -10,14 +10,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import platformdirs
 from django.conf import settings
 from django.core.cache import caches
 from django.core.checks import CheckMessage, Error, Warning  # noqa: A004 - Django's own name
 from django.core.exceptions import ImproperlyConfigured
 
 from m2m_auth.caches import TokenCache
-from m2m_auth.settings import Problem, Settings
+from m2m_auth.settings import DEFAULT_CACHES, Problem, Settings
 
 from .cache import DjangoTokenCache
 from .cache_backends import DATABASE, FILE, UNKNOWN
@@ -90,7 +89,9 @@ def _problems_of_receiving() -> Iterator[Problem]:
 
 def surprises(found: Settings) -> Iterator[Problem]:
     """Warnings about settings that work, but may not do what their user expects."""
-    opened = {alias: cache.open() for alias, cache in found.caches.items()}
+    used = {client.cache for client in found.clients.values()}
+    chosen = named_caches() is not DEFAULT_CACHES
+    opened = {alias: cache.open() for alias, cache in found.caches.items() if chosen or alias in used}
     for alias, cache in opened.items():
         yield from _surprises_of(spelt("CACHES", alias), named_caches().get(alias), cache)
     for client in found.clients.values():
@@ -109,7 +110,7 @@ def _surprises_of(setting: str, given: object, cache: TokenCache) -> Iterator[Pr
     if not can.shared:
         message = "lives in one process's memory, so every worker mints its own tokens"
         yield _warning(
-            "not_shared", setting, message, "'disk:' for the processes of a machine, 'redis://…' for all hosts"
+            "not_shared", setting, message, "'disk:/path' for the processes of a machine, 'redis://…' for all hosts"
         )
     elif not can.atomic_add:
         why = "" if kind is None else reasons.get(kind, "")
@@ -126,7 +127,7 @@ def _surprises_of(setting: str, given: object, cache: TokenCache) -> Iterator[Pr
         entries = (parameters.get("OPTIONS") or {}).get("MAX_ENTRIES", parameters.get("MAX_ENTRIES", 300))
         message = f"evicts entries, tokens too, when there are more than {entries}"
         yield _warning("culls", setting, message, "a cache in CACHES for tokens only, with a larger MAX_ENTRIES")
-    folder = _folder(given)
+    folder = _folder(given, cache)
     above = folder if folder is None else next((path for path in (folder, *folder.parents) if path.exists()), folder)
     if above is not None and not os.access(above, os.W_OK | os.X_OK):
         message = f"this user cannot write to the folder {folder}, so every worker mints its own tokens"
@@ -135,8 +136,8 @@ def _surprises_of(setting: str, given: object, cache: TokenCache) -> Iterator[Pr
 
 def _unsafe(found: Settings) -> Iterator[Problem]:
     """Warnings about what is unsafe in production: folders of caches, origins of clients, plain http."""
-    for alias, given in named_caches().items():
-        yield from _unsafe_folder(spelt("CACHES", alias), _folder(given))
+    for alias, cache in found.caches.items():
+        yield from _unsafe_folder(spelt("CACHES", alias), named_caches().get(alias), cache.open())
     for client in found.clients.values():
         if client.allowed_origins is None:
             message = "has no ALLOWED_ORIGINS: its token goes to every https origin that its session calls"
@@ -150,7 +151,8 @@ def _unsafe(found: Settings) -> Iterator[Problem]:
             )
 
 
-def _unsafe_folder(setting: str, folder: Path | None) -> Iterator[Problem]:
+def _unsafe_folder(setting: str, given: object, cache: TokenCache) -> Iterator[Problem]:
+    folder = _folder(given, cache)
     if folder is None:
         return
     for name in ("MEDIA_ROOT", "STATIC_ROOT"):
@@ -158,25 +160,17 @@ def _unsafe_folder(setting: str, folder: Path | None) -> Iterator[Problem]:
         if public and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(public)):
             message = f"the folder {folder} is inside {name}, whose files the web server serves"
             yield _warning("public_folder", setting, message, "a private folder elsewhere")
-    if folder.exists() and folder.stat().st_mode & 0o077:
+    # A disk cache's files are private, whatever the mode of its folder.
+    if isinstance(cache, DjangoTokenCache) and folder.exists() and folder.stat().st_mode & 0o077:
         message = f"the folder {folder} is open to other users (mode {folder.stat().st_mode & 0o777:04o})"
         yield _warning("open_folder", setting, message, f"chmod 0700 {folder}")
 
 
-def _folder(given: object) -> Path | None:
+def _folder(given: object, cache: TokenCache) -> Path | None:
     """The folder of a disk or file-based cache; None for all others."""
-    if isinstance(given, str) and given.lower().startswith("disk:"):
-        rest = given.partition(":")[2]
-        return Path(rest).expanduser() if rest else _default_folder()
-    if isinstance(given, Mapping) and isinstance(given.get("BACKEND"), str) and "DiskTokenCache" in given["BACKEND"]:
-        folder = (given.get("OPTIONS") or {}).get("folder")
-        return Path(folder) if folder else _default_folder()
-    if isinstance(given, Mapping) and given.get("DJANGO_CACHE") in caches.settings:
-        parameters = caches.settings[given["DJANGO_CACHE"]]
+    if isinstance(cache, DjangoTokenCache) and isinstance(given, Mapping):
+        parameters = caches.settings[cache.alias]
         file_based = str(parameters.get("BACKEND")).endswith("FileBasedCache")
         return Path(parameters["LOCATION"]) if file_based and parameters.get("LOCATION") else None
-    return None
-
-
-def _default_folder() -> Path:
-    return platformdirs.user_cache_path("m2m-auth", appauthor=False)
+    folder = getattr(cache, "folder", None)  # a DiskTokenCache's
+    return folder if isinstance(folder, Path) else None

@@ -10,16 +10,21 @@ that refuses every other storage mode and every file name. The folder is private
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, TypeVar
+from urllib.parse import parse_qsl
 
-from ...errors import CacheUnavailable
+from ...errors import CacheUnavailable, ConfigurationError, nearest
 from ...runtime.fork_safety import delaying_forks
 from ..protocol import Capabilities
+from ..urls import without_password
 from .file_checks import FileState
 from .idle_connections import IdleConnections, OpenDatabase
 from .own_folder import OwnFolder
+from .user_folder import expanded
 
 if TYPE_CHECKING:
     from .raw_disk import RawCache
@@ -29,12 +34,17 @@ if importlib.util.find_spec("diskcache") is None:  # it is imported at the first
 
 __all__ = ["DiskTokenCache"]
 
+SharedParent: TypeAlias = bool | Literal["allow", "refuse"]
 _TIMEOUT = 2.0
+_URL_OPTIONS = ("shared_parent", "timeout")
 _T = TypeVar("_T")
 
 
 class _Folder(Protocol):
     """Where the databases are: :class:`OwnFolder` or ``ExistingDiskcache``."""
+
+    @property
+    def path(self) -> Path: ...
 
     def state(self) -> FileState | None: ...
 
@@ -46,20 +56,35 @@ class _Folder(Protocol):
 class DiskTokenCache:
     """A folder as a shared cache.
 
+    Other users may read the folder: its files are private. Where they may write to it, as in a pod's emptyDir or with
+    umask 002, the cache makes a private folder inside, ``m2m-auth-<user id>``, and uses that.
+
     Args:
         folder: the cache folder; created, with mode 0700, when it is first used. None is ``m2m-auth`` in the
             user's cache folder.
         timeout: seconds that one operation may wait for another process's transaction.
+        shared_parent: ``"allow"`` or True also takes a place that another ordinary user controls: a folder open to all
+            that such a user owns, or, for root, a folder of another user. Others can then remove the cache, or bring an
+            older state of it back: that costs mints, counts of the budget, and rotated refresh tokens. They can
+            read no token. A symlink, or a folder that another user has put in place of the cache's own, is refused in
+            any case.
 
     Raises:
-        ConfigurationError: the folder is a symlink, another user's, open to others, or inside a folder that others
-            may write to.
+        ConfigurationError: there is no folder that this process can use. The message says why, and names the fix.
     """
 
     capabilities = Capabilities()
 
-    def __init__(self, folder: str | os.PathLike[str] | None = None, timeout: float = _TIMEOUT) -> None:
-        self._use(OwnFolder(folder, timeout))
+    def __init__(
+        self,
+        folder: str | os.PathLike[str] | None = None,
+        timeout: float = _TIMEOUT,
+        *,
+        shared_parent: SharedParent = "refuse",
+    ) -> None:
+        if not 0 < timeout < math.inf:
+            raise ConfigurationError(f"DiskTokenCache: timeout={timeout} must be a number of seconds above 0")
+        self._use(OwnFolder(folder, timeout, shared_parent=_allowed(shared_parent)))
 
     def _use(self, folder: _Folder) -> None:
         self._folder = folder
@@ -67,16 +92,43 @@ class DiskTokenCache:
 
     @classmethod
     def from_url(cls, url: str) -> DiskTokenCache:
-        """``disk:`` or ``disk:/path``; ``~`` stands for the home folder."""
-        rest = url.partition(":")[2]
-        return cls(os.path.expanduser(rest) if rest else None)  # noqa: PTH111 - a bad ~user stays as it is
+        """``disk:`` or ``disk:/path``; ``~`` stands for the home folder.
+
+        Options: ``?shared_parent=allow``, ``?timeout=0.5``.
+
+        Raises:
+            ConfigurationError: an option is unknown, or there is no folder that this process can use.
+        """
+        path, _, query = url.partition(":")[2].partition("?")
+        options = dict(parse_qsl(query, keep_blank_values=True))
+        if query and not options:
+            options = {query: ""}
+        for name in options:
+            if name not in _URL_OPTIONS:
+                raise ConfigurationError(
+                    f"cache={without_password(url)!r}: unknown option {name!r}{nearest(name, _URL_OPTIONS)}. "
+                    f"Known: {', '.join(_URL_OPTIONS)}"
+                )
+        try:
+            timeout = float(options.get("timeout", _TIMEOUT))
+        except ValueError:
+            raise ConfigurationError(
+                f"cache={without_password(url)!r}: timeout is not a number. Fix: ?timeout=0.5"
+            ) from None
+        shared_parent: Any = options.get("shared_parent", "refuse")
+        return cls(expanded(path) if path else None, timeout, shared_parent=shared_parent)
 
     @classmethod
-    def from_client(cls, client: Any) -> DiskTokenCache:
+    def from_client(cls, client: Any, *, shared_parent: SharedParent = "refuse") -> DiskTokenCache:
         """The folder of a ``diskcache.Cache``, or the folders of a ``FanoutCache``; the application keeps using them.
 
         Tokens are rows beside the application's, under keys that begin with ``m2m1.``. Its settings, its files and the
-        mode of its folder stay the same. Others may read the folder, since values are sealed; they may not write to it.
+        mode of its folder stay the same. Others may read the folder, since values are sealed.
+
+        Args:
+            client: the application's cache.
+            shared_parent: ``"allow"`` or True also takes a folder that others may write to or own. They can then
+                remove the tokens, and what the application stores.
 
         Raises:
             ConfigurationError: it is neither of the two, or others may write to its folder.
@@ -84,8 +136,13 @@ class DiskTokenCache:
         from .existing_diskcache import ExistingDiskcache
 
         cache = cls.__new__(cls)
-        cache._use(ExistingDiskcache(client, _TIMEOUT))
+        cache._use(ExistingDiskcache(client, _TIMEOUT, shared_parent=_allowed(shared_parent)))
         return cache
+
+    @property
+    def folder(self) -> Path:
+        """The folder with the database: the one that was named, or the private one inside."""
+        return self._folder.path
 
     def __repr__(self) -> str:
         return repr(self._folder)
@@ -154,3 +211,11 @@ class DiskTokenCache:
     def _opened(self, key: str) -> OpenDatabase:
         cache = self._folder.open(key)
         return OpenDatabase(cache, self._folder.state())
+
+
+def _allowed(shared_parent: object) -> bool:
+    if shared_parent in (True, "allow"):
+        return True
+    if shared_parent in (False, "refuse"):
+        return False
+    raise ConfigurationError(f"DiskTokenCache: shared_parent={shared_parent!r} is unknown. Fix: shared_parent='allow'")

@@ -26,23 +26,26 @@ class ExistingDiskcache:
     Args:
         client: a ``diskcache.Cache`` or ``diskcache.FanoutCache``. Only its folder is used.
         timeout: seconds that one operation may wait for another process's transaction.
+        shared_parent: others may write to its folder.
 
     Raises:
         ConfigurationError: it is something else, or others may write to its folder or database.
     """
 
-    def __init__(self, client: Any, timeout: float) -> None:
+    def __init__(self, client: Any, timeout: float, *, shared_parent: bool = False) -> None:
         # The application chose this path, so a symlink in it is allowed. Only its target is checked.
         self._shards = [Path(os.path.realpath(folder)) / "cache.db" for folder in _folders(client)]
-        self._folder = Path(os.path.realpath(client.directory))
+        self.path = Path(os.path.realpath(client.directory))
+        """The application's folder."""
         self._timeout = timeout
+        self._shared_parent = shared_parent
         for database in self._shards:
-            problem = database_problem(database)
+            problem = database_problem(database, shared_parent=self._shared_parent)
             if problem:
                 raise ConfigurationError(problem)
 
     def __repr__(self) -> str:
-        return f"DiskTokenCache.from_client(<the diskcache in {str(self._folder)!r}>)"
+        return f"DiskTokenCache.from_client(<the diskcache in {str(self.path)!r}>)"
 
     def state(self) -> FileState | None:
         """None: each operation opens a new connection, since the journal may be a write-ahead log."""
@@ -56,7 +59,7 @@ class ExistingDiskcache:
         """
         # crc32 is the same in every process; hash() is not.
         database = self._shards[zlib.crc32(key.encode()) % len(self._shards)]
-        problem = database_problem(database)
+        problem = database_problem(database, shared_parent=self._shared_parent)
         if problem:
             raise CacheUnavailable(problem)
         return SharedRawCache(str(database), self._timeout)

@@ -1,16 +1,20 @@
-"""The folder of the disk cache: private, made when it is first used, with one database in it."""
+"""The folder of the disk cache: the one that was named or a private one inside, with one database in it."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import sqlite3
+import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import CacheUnavailable, ConfigurationError
-from .file_checks import FileState, file_state, folder_problem
+from .file_checks import FileState, file_state
+from .folder_rules import Place, place_for
 from .idle_connections import OpenDatabase
+from .open_folder import DATABASE, OpenFolder
+from .user_folder import user_folder
 
 if TYPE_CHECKING:
     from .raw_disk import RawCache
@@ -24,58 +28,73 @@ class OwnFolder:
     Args:
         folder: where it is; None is ``m2m-auth`` in the user's cache folder.
         timeout: seconds that one operation may wait for another process's transaction.
+        shared_parent: also take a place in a folder of another user; see :func:`place_for`.
 
     Raises:
-        ConfigurationError: the folder is a symlink, another user's, open to others, or inside a folder that others may
-            write to.
+        ConfigurationError: there is no place for the database. The message says why, and names the fix.
     """
 
-    def __init__(self, folder: str | os.PathLike[str] | None, timeout: float) -> None:
-        self._folder = Path(folder) if folder is not None else _user_folder()
-        self._database = self._folder / "cache.db"
-        self._path = str(self._database)
+    def __init__(self, folder: str | os.PathLike[str] | None, timeout: float, *, shared_parent: bool = False) -> None:
+        # Absolute, since a daemon changes its working directory.
+        named = user_folder(shared_parent=shared_parent) if folder is None else os.path.abspath(folder)  # noqa: PTH100
+        self._named = Path(named)
+        self._shared_parent = shared_parent
         self._timeout = timeout
-        problem = folder_problem(self._folder)
-        if problem:
-            raise ConfigurationError(problem)
+        self._place = self._find_place()
+        if self._place.problem:
+            raise ConfigurationError(self._place.problem)
 
     def __repr__(self) -> str:
-        return f"DiskTokenCache({str(self._folder)!r})"
+        return f"DiskTokenCache({str(self._named)!r})"
+
+    @property
+    def path(self) -> Path:
+        """The folder with the database, as it was found last."""
+        return self._place.folder
 
     def state(self) -> FileState | None:
-        """The state of the database's file; a connection that was opened in another state is not used again."""
-        return file_state(self._path)
+        """The state of the database's file and of the named folder.
+
+        A connection that was opened in another state is not used again.
+        """
+        database = file_state(str(self._place.folder / DATABASE))
+        named = None if database is None else file_state(str(self._named))
+        return None if database is None or named is None else database + named
 
     def open(self, key: str) -> RawCache:  # noqa: ARG002 - one database has every key
         """A new connection to the database that holds ``key``.
 
         Raises:
-            CacheUnavailable: the folder is not private, or the database is a symlink.
+            CacheUnavailable: there is no place for the database, or what is there is not this user's.
         """
         from .raw_disk import RawCache
 
-        _make_private(self._folder)
-        problem = folder_problem(self._folder)
-        if problem:
-            raise CacheUnavailable(problem)
-        if self._database.is_symlink():
-            raise CacheUnavailable(f"{self._database} is a symlink. Fix: delete it")
-        return RawCache(self._path, self._timeout)
+        place = self._place = self._find_place()
+        if place.problem:
+            raise CacheUnavailable(place.problem)
+        _make_private(place.folder)
+        with OpenFolder(place) as folder:
+            folder.prepare_database()
+            cache = RawCache(str(place.folder / DATABASE), self._timeout)
+            try:
+                folder.refuse_another_database()
+                cache.prepare()
+            except BaseException:
+                cache.close()
+                raise
+        return cache
 
     def after_error(self, error: Exception, database: OpenDatabase | None) -> None:
         """Renames a damaged file to ``damaged.db``: the next operation makes a new database."""
         may_pass = isinstance(error, (sqlite3.OperationalError, sqlite3.ProgrammingError))
         if may_pass or not isinstance(error, sqlite3.DatabaseError):
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, CacheUnavailable), OpenFolder(self._place) as folder:
             if database is None or database.state == self.state():  # otherwise another process has renamed it
-                self._database.replace(self._folder / "damaged.db")
+                folder.set_aside("damaged.db")
 
-
-def _user_folder() -> Path:
-    import platformdirs
-
-    return platformdirs.user_cache_path("m2m-auth", appauthor=False)
+    def _find_place(self) -> Place:
+        return place_for(self._named, shared_parent=self._shared_parent)
 
 
 def _make_private(folder: Path) -> None:
@@ -87,4 +106,5 @@ def _make_private(folder: Path) -> None:
     except FileNotFoundError:
         _make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
-    folder.chmod(0o700)
+    if stat.S_IMODE(folder.lstat().st_mode) & 0o700 != 0o700:  # a umask that takes rights from the user, too
+        folder.chmod(0o700)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from collections.abc import Callable
@@ -11,8 +10,6 @@ from urllib.parse import quote
 
 import diskcache
 from diskcache.core import MODE_RAW
-
-from .file_checks import WRITE_AHEAD_LOG
 
 __all__ = ["RawCache", "RawDisk", "SharedRawCache"]
 
@@ -73,20 +70,15 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
         # The attributes that diskcache's operations use.
         self._disk = RawDisk(os.path.dirname(database))  # noqa: PTH120 - pathlib is not needed here
         self._txn_id = None
-        # SQLite would replay a write-ahead log that it finds, and this cache writes none.
-        for suffix in WRITE_AHEAD_LOG:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(database + suffix)  # noqa: PTH108
-        self._connection = sqlite3.connect(database, timeout=timeout, isolation_level=None, check_same_thread=False)
-        try:
-            # By path: closing a second file descriptor would drop every lock that SQLite has on the file in this
-            # process. The journal gets the database's mode.
-            os.chmod(database, 0o600)  # noqa: PTH101
-            for statement in _SCHEMA:
-                self._connection.execute(statement)
-        except BaseException:
-            self.close()
-            raise
+        location = f"file:{quote(os.fsencode(database))}?mode=rw"  # a missing database is not made here
+        self._connection = sqlite3.connect(
+            location, timeout=timeout, isolation_level=None, check_same_thread=False, uri=True
+        )
+
+    def prepare(self) -> None:
+        """Chooses the journal, and makes the table in a new database."""
+        for statement in _SCHEMA:
+            self._connection.execute(statement)
 
     def may_be_mapped(self) -> bool:
         """True if another process has switched the database to a write-ahead log, whose index is then in memory.
@@ -111,14 +103,8 @@ class SharedRawCache(RawCache):
     """The same on a database that a diskcache.Cache has made and still uses; its settings and schema stay as they are.
 
     Its triggers keep its count and size right. SQLite's default ``synchronous`` applies, which survives a power cut in
-    every journal mode, since the application's data are in the database. A missing database is not made again.
+    every journal mode, since the application's data are in the database.
     """
-
-    def __init__(self, database: str, timeout: float) -> None:
-        self._disk = RawDisk(os.path.dirname(database))  # noqa: PTH120 - pathlib is not needed here
-        self._txn_id = None
-        location = f"file:{quote(database)}?mode=rw"
-        self._connection = sqlite3.connect(location, timeout=timeout, isolation_level=None, uri=True)
 
     def _cull(self, now: float, sql: Callable[..., Any], cleanup: object, limit: int | None = None) -> None:  # noqa: ARG002
         """Deletes only expired rows of m2m-auth: values of the application may be in files, which RawDisk keeps."""
