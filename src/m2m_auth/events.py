@@ -7,12 +7,13 @@ thousand. Neither an event nor a line ever carries a token, a secret or a respon
 from __future__ import annotations
 
 import logging
+import weakref
 from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 from .runtime.bounded_map import BoundedMap
 from .runtime.observers import notify, observers
-from .values import Value
+from .values import Value, replace
 
 __all__ = ["Event", "EventEmitter", "EventKind", "Subscriber", "all_of"]
 
@@ -28,6 +29,8 @@ EventKind = Literal[
     "renewal_noop",
     "rejected",
     "forced_mint_ban",
+    "forced_mint_ban_ended",
+    "refused_early",
     "tombstone_hit",
     "lease_wait",
     "cache_fault",
@@ -35,6 +38,7 @@ EventKind = Literal[
     "undecryptable",
     "clock_skew",
     "scope_narrowed",
+    "lifetime_assumed",
     "budget_low",
     "budget_exhausted",
 ]
@@ -91,6 +95,8 @@ class _LogLine(NamedTuple):
     detail: str
     """The event's field whose change makes the log write another line of the same kind."""
     text: str
+    once: bool = False
+    """True: the log has it once for each client and audience, and not again for later tokens."""
 
 
 _LOG_LINES: dict[EventKind, _LogLine] = {
@@ -120,6 +126,15 @@ _LOG_LINES: dict[EventKind, _LogLine] = {
     "forced_mint_ban": _LogLine(
         logging.WARNING, "", "", "an API refuses new tokens too ({fingerprint}): no forced mint for {holds:.0f} s"
     ),
+    "forced_mint_ban_ended": _LogLine(logging.INFO, "", "", "the API takes token {fingerprint}: the ban is over"),
+    "refused_early": _LogLine(
+        logging.WARNING,
+        "refused_early",
+        "",
+        "an API took a new token and soon refused it, {reason} times in a row (the latest: {fingerprint}). The likely "
+        "reason: another client mints with these credentials, and the server keeps one token alive. "
+        "Fix: one cache= for all of them, or a client of its own for each",
+    ),
     "tombstone_hit": _LogLine(logging.DEBUG, "", "", "the shared cache still held a refused token"),
     "lease_wait": _LogLine(logging.DEBUG, "", "", "waited {seconds:.2f} s for another process to mint"),
     "cache_fault": _LogLine(
@@ -144,6 +159,14 @@ _LOG_LINES: dict[EventKind, _LogLine] = {
     "scope_narrowed": _LogLine(
         logging.WARNING, "scope", "reason", "the server granted less scope than requested (missing: {reason})"
     ),
+    "lifetime_assumed": _LogLine(
+        logging.WARNING,
+        "lifetime",
+        "reason",
+        "the server does not say how long a token lives ({reason}): {holds:.0f} s are assumed. "
+        "Fix: policy.default_lifetime, or answers=AnswerRules(…) if it says so in its own way",
+        once=True,
+    ),
 }
 
 
@@ -158,10 +181,13 @@ class _ClientLog:
         self.topics: dict[str, tuple[str, tuple[str, ...], int]] = {}
         """By topic: the kind of the latest line, its latest details, and ``tokens`` at that time."""
 
-    def is_change(self, topic: str, kind: str, detail: str) -> bool:
-        """False if the latest line of the topic said the same, of this token or of the one before it."""
+    def is_change(self, topic: str, kind: str, detail: str, *, once: bool = False) -> bool:
+        """False if the latest line of the topic said the same, of this token or of the one before it.
+
+        ``once``: of any earlier token.
+        """
         latest, details, tokens = self.topics.get(topic, ("", (), 0))
-        lasts = latest == kind and self.tokens - tokens <= 1
+        lasts = latest == kind and (once or self.tokens - tokens <= 1)
         known = lasts and detail in details
         kept = details if known else (*details[-7:], detail) if lasts else (detail,)
         self.topics[topic] = (kind, kept, self.tokens)
@@ -186,21 +212,51 @@ def _call(subscriber: Subscriber, event: Event) -> None:
 
 
 def _log_change(event: Event) -> None:
-    level, topic, detail, text = _LOG_LINES[event.kind]
+    level, topic, detail, text, once = _LOG_LINES[event.kind]
     client_log = _client_log(event)
     if event.kind in ("minted", "adopted"):
         client_log.tokens += 1
-    if topic and not client_log.is_change(topic, event.kind, getattr(event, detail) if detail else ""):
+    if topic and not client_log.is_change(topic, event.kind, getattr(event, detail) if detail else "", once=once):
         level = logging.DEBUG
     if _log.isEnabledFor(level):
         facts = {name: getattr(event, name) for name in ("fingerprint", "reason", "seconds", "holds")}
         _log.log(level, "%s: %s", event.source, text.format(**facts))
 
 
-class EventEmitter:
-    """Emits one source's events; a subscriber that raises breaks nothing."""
+class Listeners:
+    """The emitters whose subscribers hear of one key's events: those of all sources that live and use the key.
 
-    __slots__ = ("_subscriber", "alias", "audience", "client_id")
+    It refers to them weakly: a source that is built for one request is forgotten with the request.
+    """
+
+    __slots__ = ("_emitters",)
+
+    def __init__(self) -> None:
+        self._emitters: tuple[weakref.ref[EventEmitter], ...] = ()
+
+    def add(self, emitter: EventEmitter) -> None:
+        """Adds one more; a lock of the caller keeps two calls apart."""
+        living = self.living()
+        if emitter not in living:
+            self._emitters = tuple(weakref.ref(each) for each in (*living, emitter))
+
+    def remove(self, emitter: EventEmitter) -> None:
+        """Removes it; a lock of the caller keeps two calls apart."""
+        self._emitters = tuple(weakref.ref(each) for each in self.living() if each is not emitter)
+
+    def living(self) -> list[EventEmitter]:
+        """Those that are still there, the oldest first."""
+        return [emitter for emitter in (reference() for reference in self._emitters) if emitter is not None]
+
+
+class EventEmitter:
+    """Emits one source's events; a subscriber that raises breaks nothing.
+
+    Attributes:
+        listeners: the emitters of the sources with the same key, whose subscribers hear of the event too.
+    """
+
+    __slots__ = ("__weakref__", "alias", "audience", "client_id", "listeners", "subscriber")
 
     def __init__(
         self, client_id: str, subscriber: Subscriber | None, audience: str | None = None, alias: str = ""
@@ -208,12 +264,13 @@ class EventEmitter:
         self.client_id = client_id
         self.audience = audience or ""
         self.alias = alias
-        self._subscriber = subscriber
+        self.subscriber = subscriber
+        self.listeners: Listeners | None = None
 
     def emit(
         self, kind: EventKind, fingerprint: str = "", reason: str = "", seconds: float = 0.0, holds: float = 0.0
     ) -> None:
-        """Logs the event, and calls the subscriber and the context's observer with it."""
+        """Logs the event, calls each subscriber of the key once with it, and the context's observer."""
         event = Event(
             kind=kind,
             client_id=self.client_id,
@@ -225,7 +282,19 @@ class EventEmitter:
             alias=self.alias,
         )
         _log_change(event)
-        if self._subscriber is not None:
-            _call(self._subscriber, event)
+        if self.subscriber is not None:
+            _call(self.subscriber, event)
+        if self.listeners is not None:
+            self._tell_the_others(event, self.listeners.living())
         if observers:
             notify(event)
+
+    def _tell_the_others(self, event: Event, emitters: list[EventEmitter]) -> None:
+        """Each source's subscriber gets the event under that source's alias."""
+        called = [self.subscriber]
+        for emitter in emitters:
+            subscriber = emitter.subscriber
+            if subscriber is None or subscriber in called:
+                continue
+            called.append(subscriber)
+            _call(subscriber, event if emitter.alias == event.alias else replace(event, alias=emitter.alias))

@@ -61,7 +61,7 @@ def test_without_a_token_calls_fail_fast_and_recover(
     policy = replace(QUICK, mint_deadline=1.0)
     server.fail(mode)
     with Fleet(server, folder, 4, 4, policy) as fleet:
-        server.wait_for_token_requests(3)
+        server.wait_for_token_requests(2 if mode == "hang" else 3)  # after a second timeout there is a longer pause
         server.recover()
         calls = len(server.api_calls)
         until = time.monotonic() + 10
@@ -72,7 +72,8 @@ def test_without_a_token_calls_fail_fast_and_recover(
     causes = {outcome for outcome in report.outcomes if outcome.startswith("no token")}
     assert set(report.outcomes) == {"200", *causes}
     assert len(causes) >= 1
-    assert server.token_requests <= 4  # those that hang are answered as it recovers
-    attempts = [request.time for request in server.requests]
+    blips = 1 if mode == "reset" else 0  # the first flight tries once more, 0.3 to 0.6 s later
+    assert server.token_requests <= 4 + blips  # those that hang are answered as it recovers
+    attempts = [request.time for request in server.requests][blips:]
     assert min(later - earlier for earlier, later in itertools.pairwise(attempts)) > 0.45
     assert len({token for tokens in report.tokens for token in tokens}) == 1

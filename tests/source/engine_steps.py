@@ -47,10 +47,11 @@ def at_once(count: int, action: Callable[[], T], timeout: float = 60.0) -> list[
 
 
 def land(source: TokenSource) -> None:
-    """Waits until the running flight, if there is one, has landed."""
-    flight = engine_of(source).state.flight
-    if flight is not None:
-        flight.future.result(20)
+    """Waits until the running flight, if there is one, has landed, and what is done beside it."""
+    state = engine_of(source).state
+    for flight in (state.flight, state.beside):
+        if flight is not None:
+            flight.future.result(20)
 
 
 def eventually(condition: Callable[[], bool], timeout: float = 20.0) -> None:

@@ -70,17 +70,18 @@ def source_on(server: ScriptedServer, clock: Clock, events: list[Event] | None =
     """A source of a client of its own, so that no other test shares its token state."""
     options.setdefault("client_secret", "s3cr3t-s3cr3t")
     client_id = options.pop("client_id", f"client-{next(_clients)}-{id(server)}")
-    subscriber = events.append if events is not None else None
+    subscriber = options.pop("on_event", events.append if events is not None else None)
     options.setdefault("transport", server)
     return TokenSource(ENDPOINT, client_id, clock=clock, on_event=subscriber, **options)
 
 
 def settle(*sources: TokenSource) -> None:
-    """Wait until no flight is under way: background renewals have landed."""
+    """Wait until no flight is under way: background renewals have landed, and what is done beside them."""
     for source in sources:
-        flight = engine_of(source).state.flight
-        if flight is not None:
-            flight.wait(30)
+        state = engine_of(source).state
+        for flight in (state.flight, state.beside):
+            if flight is not None:
+                flight.wait(30)
 
 
 class SharedMemory(MemoryTokenCache):

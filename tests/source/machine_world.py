@@ -94,6 +94,8 @@ OUTAGES: dict[str, HttpResponse | Exception] = {
     "429": answer(429, {}, {"retry-after": f"{RETRY_AFTER:g}"}),
     "malformed": HttpResponse(200, {"content-type": "text/html"}, b"<html>"),
 }
+BLIPS = ("connection", "503")
+"""Failures after which a flight without a token tries once more."""
 HOLDS = {"429": RETRY_AFTER, "invalid_client": 30.0}
 """Seconds without another request after these failures, at least; after the others half a second."""
 
@@ -114,12 +116,17 @@ class Server:
         self.tokens: dict[str, Issued] = {}
         self.latest: dict[tuple[str, str], str] = {}
 
-    def respond(self, request: HttpRequest, clock: HostClock) -> tuple[HttpResponse | Exception, str, str]:
-        """The response, the new or repeated token (or ``""``), and how it failed (or ``""``)."""
+    def respond(
+        self, request: HttpRequest, clock: HostClock, *, again: bool
+    ) -> tuple[HttpResponse | Exception, str, str]:
+        """The response, the new or repeated token (or ``""``), and how it failed (or ``""``).
+
+        ``again``: it is the second attempt of one flight, after a blip.
+        """
         sent = self.world.now
         secret = unquote(base64.b64decode(request.headers["Authorization"].split()[1]).decode().split(":")[1])
         audience = parse_qs(request.body.decode())["audience"][0]
-        if self.watchful and sent < self.pauses.get((audience, secret), sent) - 1e-3:
+        if self.watchful and not again and sent < self.pauses.get((audience, secret), sent) - 1e-3:
             self.world.faults.append("asked in a pause that the fleet shares")
         self.world.advance(self.latency)
         failed = self.outage or ("" if secret in self.accepted else "invalid_client")

@@ -10,7 +10,10 @@ server. Each call is checked in ``machine_caller.py``, against what the server k
   life (``W = L/4``); ``renew()`` allows one more. So a process mints at most ``1 + t/(0.75 L)`` tokens in ``t``
   seconds, plus one per restart, forced renewal and accepted rejection; a server that renews nothing is asked at E-W,
   at E-M and at E;
-- attempts: after a failure none before its pause, two requests per call at most (the second with a changed secret);
+- attempts: after a failure none before its pause, two requests per call at most (the second with a changed secret, or
+  after a blip, where no token is held);
+- a token that was minted in place of a refused one, and is refused at once, bans forced mints for a minute at least,
+  unless a token works meanwhile;
 - as long as no clock lies and no cache fails, the same holds for the fleet as one;
 - waits: without a token a dead holder's lease and a mint (two where the secret changed as well), 2 s with one, and
   never 10 real seconds;
@@ -86,23 +89,43 @@ class Fleet(Faults):
     @rule(who=CALLERS)
     def call(self, who: int) -> None:
         """One call of the API, as a front door makes it: a refused token is replaced, and the call replayed once."""
-        caller = self.callers[who]
+        caller, dropped = self.callers[who], False
         for _ in range(2):
+            state = engine_of(caller.source).state
             token = self._one_for_all(caller, caller.call)
-            if token is None or not self.api_refuses:
+            if token is None:
                 return
-            self._refuse(caller, token)
+            if not self.api_refuses:
+                self._take(caller, token)
+                return
+            same_key = state is engine_of(caller.source).state
+            dropped = self._refuse(caller, token, new=dropped and same_key and token.value in caller.mints)
 
-    def _refuse(self, caller: Caller, token: AccessToken) -> None:
+    def _take(self, caller: Caller, token: AccessToken) -> None:
         state, now = engine_of(caller.source).state, caller.clock.monotonic()
-        young = not self.clocks_lie and self.world.now < self.server.tokens[token.value].sent + 5
-        free = state.forced_mint_ban is None or now >= state.forced_mint_ban.until
-        if caller.reject(token):
+        if not state.on_trial:
+            return
+        known = state.ban_holds(now)
+        caller.accept(token)
+        if not state.ban_holds(now):
+            self.banned_until.clear()
+        else:  # or another process has begun one, and this one has just learnt that
+            ban = state.forced_mint_ban
+            assert not known or (ban is not None and ban.firm), "a token that works ends the ban"
+
+    def _refuse(self, caller: Caller, token: AccessToken, new: bool = False) -> bool:
+        """The API's 401; True if another token takes the place of this one."""
+        state, now = engine_of(caller.source).state, caller.clock.monotonic()
+        free = not state.ban_holds(now)
+        dropped = caller.reject(token)
+        if dropped:
             self.out.add(token.value)
-            assert not young, "its API refuses new tokens"
+            assert not new, "its API refuses new tokens"
             assert now >= self.banned_until.get(state, now), "an API that refuses every token uses up the quota"
-        elif young and free:
+        elif new and free:
+            assert state.ban_holds(now), "the ban begins"
             self.banned_until[state] = now + 60 - 1e-3
+        return dropped
 
     @rule(who=CALLERS, gap=st.sampled_from([0.05, 0.3, 1.0, 7.0]))
     def steady_calls(self, who: int, gap: float) -> None:
@@ -202,4 +225,4 @@ def test_a_suspended_host_fails_fast_in_an_outage() -> None:
     for _ in range(3):
         with pytest.raises(TokenEndpointUnavailable):
             source.token()
-    assert len(server.requests) == 2, "one mint, one attempt"
+    assert len(server.requests) == 3, "one mint, one attempt, and one more after a blip"

@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import logging
 import math
-import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
 from ..errors import CacheUnavailable, ConfigurationError
+from ..runtime.clock import SYSTEM_CLOCK
 from ..runtime.fork_safety import ForkSafeLock
 from ..values import replace
 from .memory import MemoryTokenCache
@@ -71,7 +71,7 @@ class BoundedCache:
         max_ttl: float = 86_400,
         *,
         text: bool = False,
-        monotonic: Callable[[], float] = time.monotonic,
+        monotonic: Callable[[], float] = SYSTEM_CLOCK.monotonic,
     ) -> None:
         missing = [name for name in ("get", "set", "delete") if not callable(getattr(inner, name, None))]
         if missing:

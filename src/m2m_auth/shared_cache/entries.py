@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from ..lifecycle.forced_mint_ban import Refusal
 from ..oauth2.secrets import Secret
 
-__all__ = ["Entry", "RotatedRefreshToken"]
+__all__ = ["KEPT_REJECTED", "Entry", "RotatedRefreshToken"]
 
-_KEPT_REJECTED = 4
+KEPT_REJECTED = 8
+"""So many refused tokens are remembered: a request that is sent again hours later may carry an old one."""
 
 
 class Entry(NamedTuple):
@@ -21,6 +23,8 @@ class Entry(NamedTuple):
     rejected: tuple[str, ...] = ()
     quota_low: bool = False
     """Renew the token late: the server said that little is left of its quota."""
+    replaced: Refusal | None = None
+    """The refusal of the token that this one replaced; None if it replaced none, or once an API has taken it."""
 
     def __repr__(self) -> str:
         return f"<Entry issued_at={self.issued_at:.0f} lifetime={self.lifetime:g}>"
@@ -33,12 +37,13 @@ class Entry(NamedTuple):
             raise TypeError
         rejected = tuple(str(fingerprint) for fingerprint in data["rejected"])
         issued_at, lifetime = float(data["issued_at"]), float(data["lifetime"])
-        return cls(value, scope, issued_at, lifetime, rejected, bool(data.get("quota_low")))
+        replaced = Refusal.from_json(data.get("replaced"))
+        return cls(value, scope, issued_at, lifetime, rejected, bool(data.get("quota_low")), replaced)
 
-    def without(self, fingerprint: str) -> Entry:
-        """The tombstone: no token, and the fingerprint of the one that was here."""
-        rejected = (*(old for old in self.rejected if old != fingerprint), fingerprint)[-_KEPT_REJECTED:]
-        return Entry(issued_at=self.issued_at, rejected=rejected)
+    def without(self, fingerprint: str, refusal: Refusal | None = None) -> Entry:
+        """The tombstone: no token, the fingerprint of the one that was here, and its refusal for the next one."""
+        rejected = (*(old for old in self.rejected if old != fingerprint), fingerprint)[-KEPT_REJECTED:]
+        return Entry(issued_at=self.issued_at, rejected=rejected, replaced=refusal)
 
 
 class RotatedRefreshToken(NamedTuple):

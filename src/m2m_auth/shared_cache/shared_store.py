@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..events import EventEmitter
 from ..lifecycle.failure import Failure
-from ..lifecycle.forced_mint_ban import ForcedMintBan
+from ..lifecycle.forced_mint_ban import LONGEST_BAN, ForcedMintBan
 from ..oauth2.secrets import Secret
 from ..runtime.clock import SYSTEM_CLOCK
 from .circuit_breaker import CircuitBreaker
@@ -94,8 +94,9 @@ class SharedStore:
         self._tiers.write_all(self._keys.token, entry._asdict(), ttl, events)
 
     def forget(self, events: EventEmitter) -> bool:
-        """Deletes the token, the last failure and the ban from every tier; False if a tier did not answer."""
-        return self._tiers.delete_all((self._keys.token, self._keys.failure, self._keys.forced_mint_ban), events)
+        """Deletes the token, the last failure, the wait and the ban from every tier; False if a tier did not answer."""
+        keys = self._keys
+        return self._tiers.delete_all((keys.token, keys.failure, keys.wait, keys.forced_mint_ban), events)
 
     def _copy_to_nearer(
         self, entry: Entry, sealed: bytes, breakers: Sequence[CircuitBreaker], events: EventEmitter
@@ -122,7 +123,14 @@ class SharedStore:
 
     def read_failure(self, events: EventEmitter) -> tuple[Failure, float] | None:
         """The last shared failure, and the seconds until its next attempt (0 or less: the attempt is due)."""
-        data = self._tiers.read(self._keys.failure, events)[1]
+        return self._read_failure(self._keys.failure, events)
+
+    def read_wait(self, events: EventEmitter) -> tuple[Failure, float] | None:
+        """The failure with which the token endpoint asked the client to wait, and the seconds that are left of it."""
+        return self._read_failure(self._keys.wait, events)
+
+    def _read_failure(self, key: str, events: EventEmitter) -> tuple[Failure, float] | None:
+        data = self._tiers.read(key, events)[1]
         if data is None:
             return None
         try:
@@ -134,24 +142,40 @@ class SharedStore:
 
     def write_failure(self, failure: Failure, hold: float, events: EventEmitter) -> None:
         """Shares a failure: no process asks for ``hold`` seconds. The entry lives longer, so that attempts add up."""
+        self._write_failure(self._keys.failure, failure, hold, hold * 3 + 60, events)
+
+    def write_wait(self, failure: Failure, hold: float, events: EventEmitter) -> None:
+        """Shares a wait of ``hold`` seconds with the client's other token requests."""
+        self._write_failure(self._keys.wait, failure, hold, hold, events)
+
+    def _write_failure(self, key: str, failure: Failure, hold: float, ttl: float, events: EventEmitter) -> None:
         data = {"failure": failure.to_json(), "hold": hold, "next_attempt_at": self._wall() + hold}
-        self._tiers.write(self._keys.failure, data, hold * 3 + 60, events)
+        self._tiers.write(key, data, ttl, events)
 
     def clear_failure(self, events: EventEmitter) -> None:
         """Deletes the failure after a success, in every tier: if the farthest one was down, a nearer one has it."""
         self._tiers.delete_all((self._keys.failure,), events)
 
+    def clear_wait(self, events: EventEmitter) -> None:
+        """Deletes the wait after a success, in every tier."""
+        self._tiers.delete_all((self._keys.wait,), events)
+
     def read_ban(self, events: EventEmitter) -> ForcedMintBan | None:
         """The shared ban on forced mints; its ``until`` is Unix time."""
         data = self._tiers.read(self._keys.forced_mint_ban, events)[1]
         try:
-            return None if data is None else ForcedMintBan(float(data["until"]), int(data["level"]))
+            return None if data is None else ForcedMintBan.from_json(data)
         except _WRONG_SCHEMA:
             return None
 
     def write_ban(self, ban: ForcedMintBan, events: EventEmitter) -> None:
         """Shares the ban. The entry lives longer than the ban, so that the next one can be twice as long."""
-        self._tiers.write(self._keys.forced_mint_ban, ban._asdict(), ban.until - self._wall() + 600, events)
+        ttl = ban.until - self._wall() + LONGEST_BAN
+        self._tiers.write(self._keys.forced_mint_ban, ban._asdict(), ttl, events)
+
+    def clear_ban(self, events: EventEmitter) -> None:
+        """Deletes the ban, in every tier."""
+        self._tiers.delete_all((self._keys.forced_mint_ban,), events)
 
     # the rotated refresh token
 

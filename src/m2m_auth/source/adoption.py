@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..lifecycle.decision import Pause
 from ..lifecycle.schedule import Schedule, schedule
 from ..oauth2.tokens import AccessToken, token_fingerprint
-from ..shared_cache.entries import Entry
+from ..shared_cache.entries import KEPT_REJECTED, Entry
 from .renewal_context import Credential, RenewalContext
 from .token_state import HeldToken
 
@@ -61,8 +61,8 @@ class Adoption:
             return False
         held, now, wall = self._state.held, self._clock.monotonic(), self._clock.wall()
         edges, guessed = self._edges(entry, fingerprint, now, wall)
-        if edges.expires_at <= now:
-            return False
+        if edges.expires_at <= now or entry.issued_at > wall + self._context.policy.max_lifetime:
+            return False  # or from so far ahead that one of the clocks is a test's
         if held is not None and held.is_good(now, wall):
             own = held.edges_at(now, wall)
             if guessed and fingerprint != held.fingerprint:
@@ -106,8 +106,12 @@ class Adoption:
         state, now = self._state, self._clock.monotonic()
         if state.held is not None and state.held.fingerprint != fingerprint:
             self._events.emit("renewed", fingerprint, self._reason, holds=edges.expires_at - now)
-            state.previous = state.held
-        elif state.held is None:
-            state.previous = state.refused
-        state.held = HeldToken(token, edges, self._clock.wall() - now, fingerprint, guessed=guessed)
-        state.pause, state.refused = None, None
+        before = state.held or state.refused
+        if before is not None and before.fingerprint != fingerprint:
+            state.earlier = (*state.earlier, before)[-KEPT_REJECTED:]
+        offset = self._clock.wall() - now
+        held = HeldToken(token, edges, offset, fingerprint, guessed=guessed, replaced=entry.replaced)
+        if before is not None and before.fingerprint == fingerprint:
+            held.refusal, held.accepted = before.refusal, before.accepted
+        state.on_trial = held.replaced is not None or held.refusal is not None or state.ban_holds(now)
+        state.held, state.pause, state.refused = held, None, None

@@ -15,20 +15,21 @@ from __future__ import annotations
 # The socket module imports this codec to resolve the first name. A fork during an import on a flight would leave a
 # half-made module in the child, so all that flights need is imported with this module.
 import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from ..caches.protocol import TokenCache
-from ..errors import ConfigurationError, TokenUnavailable, missing_extra
+from ..errors import ConfigurationError, TokenEndpointUnavailable, TokenUnavailable, missing_extra
 from ..lifecycle.decision import Action, Pause, decide
-from ..lifecycle.failure import Failure, FailureKind, hold_off
-from ..lifecycle.forced_mint_ban import YOUNG, next_ban
+from ..lifecycle.failure import Failure, hold_off
 from ..lifecycle.schedule import state_at
+from ..oauth2.origins import Origin
 from ..oauth2.tokens import AccessToken
 from .credentials import CredentialSource
-from .flight import Flight, landing
+from .flight import Busy, Flight, landing
 from .registry import unregistered_token_state
+from .rejection import Rejection
 from .renewal import Renewal
 from .renewal_context import COLD, FORCED, REJECTED, RENEWAL, Credential, RenewalContext
 from .token_state import HeldToken, TokenState
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     from .status import SourceStatus
 
 __all__ = ["Engine", "Waiting"]
+
+GRACE = 1.0
+"""Seconds that a callable of the user's may take beyond ``policy.mint_deadline`` before callers stop waiting."""
 
 
 class Waiting(NamedTuple):
@@ -61,6 +65,7 @@ class Engine:
 
     __slots__ = (
         "_asked_for",
+        "_rejection",
         "cache",
         "clock",
         "context",
@@ -84,6 +89,11 @@ class Engine:
         """The current generation of the client's credential; None until its secret is fetched."""
         self.state = self.credential.state if self.credential is not None else unregistered_token_state()
         """What this process knows of the key; hot paths read ``state.held``."""
+        self._rejection = Rejection(context, shared=cache is not None)
+        self._listen()
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("an engine is not pickled: it holds the client's credential")
 
     # a token
 
@@ -110,6 +120,8 @@ class Engine:
         while True:
             state, now = self.state, self.clock.monotonic()
             held, pause, flight = state.held, state.pause, state.flight
+            if held is not None and held.refusal is not None and state.ban_holds(now) and self.is_ready():
+                return held.token  # a renewal would not help
             decision = decide(
                 held.edges_at(now, self.clock.wall()) if held is not None else None,
                 now,
@@ -125,6 +137,8 @@ class Engine:
                 return held.token
             if action is Action.FAIL and pause is not None and not self._may_fetch_again(pause):
                 self._raise(pause, now)
+            if action is Action.NEED and flight is not None:
+                self._fail_if_overdue(flight, now)
             if action is not Action.WAIT and now >= give_up:
                 raise TokenUnavailable(
                     f"No token came within {self.context.policy.max_wait:g} s "
@@ -136,7 +150,28 @@ class Engine:
                 continue  # another flight has just changed the held token
             if action is Action.WAIT:
                 return Waiting(flight, max(decision.until - now, 0.0))
-            return Waiting(flight, max(give_up - now, 0.0))
+            return Waiting(flight, max(min(give_up - now, self._patience(flight, now)), 0.0))
+
+    def _patience(self, flight: Flight, now: float) -> float:
+        """How long a call waits for this flight before it looks at what the flight does."""
+        since = now if flight.busy is None else flight.busy.since
+        return since + self.context.policy.mint_deadline + GRACE - now
+
+    def _fail_if_overdue(self, flight: Flight, now: float) -> None:
+        """Raises TokenEndpointUnavailable if the flight waits too long for a callable of the user's."""
+        busy, policy = flight.busy, self.context.policy
+        if busy is None or self._patience(flight, now) > 0 or now - flight.started >= policy.flight_deadline:
+            return
+        left = max(flight.started + policy.flight_deadline - now, 0.0)
+        if not flight.overdue:
+            flight.overdue = True
+            self.context.events.emit("renewal_failed", reason="timeout", seconds=now - busy.since, holds=left)
+        raise TokenEndpointUnavailable(
+            f"No token came from {self.context.request.token_endpoint}: {busy.what} is still busy after "
+            f"{policy.mint_deadline:g} s (policy.mint_deadline). Fix: {busy.fix}",
+            cause_code="timeout",
+            retry_after=left,
+        )
 
     def _reason(self, state: TokenState) -> str:
         if state.refused is not None:
@@ -149,10 +184,10 @@ class Engine:
             return self._fly_with(self._fetch_and_fly, reason, seen)
         return self._fly_with(partial(self._run_renewal, credential, reason), reason, seen)
 
-    def _run_renewal(self, credential: Credential, reason: str) -> None:
-        Renewal(self.context, credential, reason, self.changed_secret).run()
+    def _run_renewal(self, credential: Credential, reason: str, flight: Flight) -> None:
+        Renewal(self.context, credential, reason, self.changed_secret, flight).run()
 
-    def _fly_with(self, work: Callable[[], object], reason: str, seen: HeldToken | None) -> Flight | None:
+    def _fly_with(self, work: Callable[[Flight], object], reason: str, seen: HeldToken | None) -> Flight | None:
         return self.state.fly(work, reason, self.clock.monotonic(), seen, self.context.policy.flight_deadline)
 
     def _raise(self, pause: Pause, now: float) -> NoReturn:
@@ -164,12 +199,26 @@ class Engine:
     # the client's credential
 
     def _become(self, credential: Credential) -> None:
+        with self.state.lock:
+            self.state.listeners.remove(self.context.events)
         self.credential = credential
         self.state = credential.state
+        self._listen()
 
-    def _fetch_and_fly(self) -> None:
+    def _listen(self) -> None:
+        """From now on this source's subscriber hears of its key, whichever source's call starts a flight."""
+        events = self.context.events
+        events.listeners = self.state.listeners
+        if events.subscriber is not None:
+            with self.state.lock:
+                self.state.listeners.add(events)
+
+    def _fetch_and_fly(self, outer: Flight) -> None:
         """The first flight of a source whose secret must be fetched: fetches it, then flies for its key."""
         before = self.state
+        outer.busy = Busy(
+            self.clock.monotonic(), "the callable that fetches the secret (client_secret=)", "give it a timeout"
+        )
         try:
             secret = self.credentials.fetch()
             fetched = secret if isinstance(secret, Failure) else self.credentials.of(secret)
@@ -177,6 +226,7 @@ class Engine:
             from .failures import failure_from_exception
 
             fetched = failure_from_exception(error)
+        outer.busy = None
         if isinstance(fetched, Failure):
             failure = fetched.following(before.pause.failure if before.pause else None)
             policy = self.context.policy
@@ -185,6 +235,7 @@ class Engine:
             self.context.events.emit("renewal_failed", reason=failure.cause_code, holds=hold)
             return
         self._become(fetched)
+        self._asked_for = fetched.state.pause
         if self.state.held is None:
             flight = self._fly(COLD, None)
             if flight is not None:
@@ -193,7 +244,7 @@ class Engine:
     def _may_fetch_again(self, pause: Pause) -> bool:
         """True once per recorded refusal of the credentials, if the secret can be fetched again."""
         failure = pause.failure
-        refused = failure is not None and failure.kind is FailureKind.CREDENTIALS
+        refused = failure is not None and failure.may_be_the_credential
         return refused and self.credentials.can_fetch and self._asked_for is not pause
 
     def changed_secret(self, credential: Credential) -> Credential | None:
@@ -223,17 +274,27 @@ class Engine:
         """Mints a new token now. See :meth:`TokenSource.renew`."""
         before = self.state.held
         flight = self._fly(FORCED, before)
-        if flight is not None:
-            flight.wait(self.context.policy.max_wait)
+        for timeout in self._waits(flight):
+            flight.wait(timeout)  # type: ignore[union-attr]
         return self._renewed(before) or self.token()
 
     async def arenew(self) -> AccessToken:
         """The same for asyncio and trio."""
         before = self.state.held
         flight = self._fly(FORCED, before)
-        if flight is not None:
-            await landing(flight.future, self.context.policy.max_wait)
+        for timeout in self._waits(flight):
+            await landing(flight.future, timeout)  # type: ignore[union-attr]
         return self._renewed(before) or await self.atoken()
+
+    def _waits(self, flight: Flight | None) -> Iterator[float]:
+        """How long to wait for a forced mint, time after time, until it has landed; raises if it takes too long."""
+        give_up = self.clock.monotonic() + self.context.policy.max_wait
+        while flight is not None and not flight.future.done():
+            now = self.clock.monotonic()
+            self._fail_if_overdue(flight, now)
+            if now >= give_up:
+                return
+            yield min(give_up - now, max(self._patience(flight, now), 0.0))
 
     def _renewed(self, before: HeldToken | None) -> AccessToken | None:
         """The new token; None if the flight ended with neither a token nor a failure."""
@@ -246,41 +307,27 @@ class Engine:
 
     # a token that an API refused
 
-    def reject(self, token: AccessToken) -> None:
-        """Handles a token that an API refused with a 401. See :meth:`TokenSource.reject`."""
-        state, now = self.state, self.clock.monotonic()
-        held = state.held
-        if held is None or held.token != token:
-            return
-        if state.forced_mint_ban is not None and now < state.forced_mint_ban.until:
-            return
-        events = self.context.events
-        if held.age(now) < YOUNG:
-            ban = state.forced_mint_ban = next_ban(state.forced_mint_ban, now)
-            events.emit("forced_mint_ban", held.fingerprint, holds=ban.until - now)
-            if self.cache is not None:
-                self._fly_with(self._share_ban, "forced_mint_ban", held)
-            return
-        with state.lock:
-            if state.held is not held:
-                return
-            state.refused, state.held = held, None
-            state.rejected = (*state.rejected[-3:], held.fingerprint)
-        events.emit("rejected", held.fingerprint)
+    def reject(self, token: AccessToken, origin: Origin | None = None) -> None:
+        """Handles a token that the API at ``origin`` refused. See :meth:`TokenSource.reject`."""
+        self._rejection.reject(self.state, self.credential, token, origin)
 
-    def _share_ban(self) -> None:
-        credential = self.credential
-        if credential is not None and credential.state.forced_mint_ban is not None:
-            ban = credential.state.forced_mint_ban
-            until = self.clock.wall() + ban.until - self.clock.monotonic()
-            credential.store.write_ban(ban._replace(until=until), self.context.events)
-            credential.store.release_thread()
+    def accepted(self, token: AccessToken, origin: Origin | None = None) -> None:
+        """The API at ``origin`` took this token. Front doors report it while ``state.on_trial`` is true."""
+        self._rejection.accepted(self.state, self.credential, token, origin)
+
+    def refuse_banned_call(self, origin: Origin) -> None:
+        """Called where no good token is held: an API that refuses every new token gets no more of them for a while.
+
+        Raises:
+            TokenUnavailable: a ban on forced mints holds for this API.
+        """
+        self._rejection.refuse_banned_call(self.state, self.credential, origin)
 
     def token_sent_as(self, authorization: str | None) -> AccessToken | None:
-        """The token that this Authorization header carried, if it is the held one or the one before it."""
+        """The token that this Authorization header, or this bare value, carried: the held one or one of the latest."""
         state = self.state
-        for held in (state.held, state.refused, state.previous):
-            if held is not None and held.authorization == authorization:
+        for held in (state.held, state.refused, *reversed(state.earlier)):
+            if held is not None and authorization in (held.authorization, held.token.value):
                 return held.token
         return None
 
@@ -295,6 +342,9 @@ class Engine:
         """Starts a flight if one is due; the seconds until the next check, and the running flight's future."""
         state, now = self.state, self.clock.monotonic()
         held, pause, flight = state.held, state.pause, state.flight
+        ban = state.forced_mint_ban
+        if held is not None and held.refusal is not None and ban is not None and now < ban.until and self.is_ready():
+            return ban.until - now, None  # a renewal would not help
         if flight is None and pause is not None and now < pause.until and not self._may_fetch_again(pause):
             return pause.until - now, None
         if held is not None:

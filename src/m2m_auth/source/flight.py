@@ -16,12 +16,12 @@ import weakref
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as TimedOut
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import ConfigurationError, missing_extra
 from ..runtime.fork_safety import FLIGHT_THREAD, on_fork
 
-__all__ = ["Flight", "landing"]
+__all__ = ["Busy", "Flight", "landing"]
 
 _log = logging.getLogger("m2m_auth")
 
@@ -50,29 +50,48 @@ class _FlightThreads:
 _flight_threads = _FlightThreads()
 
 
-class Flight:
-    """One flight of one token state, for a ``reason``, ``started`` at a time of the monotonic clock."""
+class Busy(NamedTuple):
+    """A flight is inside of a callable that the user may have passed, and that may take longer than it should."""
 
-    __slots__ = ("future", "reason", "started")
+    since: float
+    """When it was called, on the flight's monotonic clock."""
+    what: str
+    """Which callable it is, in words."""
+    fix: str
+    """What its owner can do if it takes too long."""
+
+
+class Flight:
+    """One flight of one token state, for a ``reason``, ``started`` at a time of the monotonic clock.
+
+    Attributes:
+        busy: what it waits for, once a callable that may be the user's has been called.
+        overdue: True once a caller was told that the flight takes too long.
+    """
+
+    __slots__ = ("busy", "future", "overdue", "reason", "started")
 
     def __init__(self, started: float, reason: str) -> None:
         self.started = started
         self.reason = reason
+        self.busy: Busy | None = None
+        self.overdue = False
         self.future: Future[None] = Future()
         # A running future cannot be cancelled, so a cancelled caller does not cancel the flight.
         self.future.set_running_or_notify_cancel()
 
-    def launch(self, work: Callable[[], object], on_landing: Callable[[Flight], None]) -> None:
+    def launch(self, work: Callable[[Flight], object], on_landing: Callable[[Flight], None]) -> None:
         """Runs ``work`` in the caller's context (tracing), then calls ``on_landing``, then wakes the waiters."""
         run = contextvars.copy_context().run
 
         def body() -> None:
             try:
-                run(work)
+                run(work, self)
             except BaseException as error:
                 # A bug, or a user's clock or transport that raises anything: waiters must not hang on it.
                 _log.error("a flight ended with %s; the next call starts another", type(error).__name__)
             finally:
+                self.busy = None
                 on_landing(self)
                 self.future.set_result(None)
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from ..lifecycle.decision import Pause
 from ..lifecycle.failure import Failure, FailureKind, hold_off
-from ..lifecycle.forced_mint_ban import LONGEST_BAN, ForcedMintBan, next_ban
+from ..lifecycle.forced_mint_ban import Refusal, next_ban
 from ..lifecycle.mint_budget import Spending
 from ..lifecycle.schedule import schedule
 from ..oauth2.token_response import TokenResponse
@@ -25,12 +25,25 @@ from ..shared_cache.entries import Entry
 from ..shared_cache.lease import Lease
 from .adoption import CLOCK_TOLERANCE, Adoption
 from .failures import FailureRecord, failure_from_exception
+from .flight import Busy, Flight
 from .lease import MintLease
 from .ledger import ledger_of
 from .mint import request_token
-from .renewal_context import FORCED, REJECTED, RENEWAL, Credential, RenewalContext
+from .rejection import read_ban, share_ban
+from .renewal_context import COLD, FORCED, REJECTED, RENEWAL, Credential, RenewalContext
 
 __all__ = ["Renewal"]
+
+BLIPS = ("connection", "http_502", "http_503", "http_504")
+"""Failures after which a caller without a token gets a second attempt, before anything is recorded or shared."""
+SECOND_ATTEMPT = (0.3, 0.3)
+"""It comes after 0.3 s, plus up to 0.3 s."""
+_TRANSPORT = (
+    "the transport (transport=)",
+    "pass a session or client with timeouts and without retries of its own, which sleep between attempts",
+)
+BRIEF = 2.0
+"""Seconds. A failure that took longer is no blip."""
 
 
 class Renewal:
@@ -41,6 +54,7 @@ class Renewal:
         credential: the generation of the client's credential to mint with.
         reason: why a token is minted: cold, renewal, rejected or forced.
         changed_secret: asks the secret source again after a refusal; returns the new credential, or None.
+        flight: the flight that runs this.
     """
 
     def __init__(
@@ -49,7 +63,9 @@ class Renewal:
         credential: Credential,
         reason: str,
         changed_secret: Callable[[Credential], Credential | None],
+        flight: Flight,
     ) -> None:
+        self._flight = flight
         self._context, self._credential, self._reason = context, credential, reason
         self._changed_secret = changed_secret
         self._state, self._store = credential.state, credential.store
@@ -76,7 +92,7 @@ class Renewal:
             self._adoption.supersede(entry)
         if self._adoption.adopt(entry) or (self._store.tiered and self._adoption.adopt(self._newest())):
             return
-        if self._is_paused_by_another() or self._is_forced_mint_banned():  # step 2
+        if self._is_paused() or self._is_forced_mint_banned():  # step 2
             return
         lease = self._lease.take(self._is_settled)  # step 3
         if lease is Lease.HELD or (lease is Lease.ERROR and self._lease.must_wait_without_lease()):
@@ -103,22 +119,30 @@ class Renewal:
 
     # step 2
 
+    def _is_paused(self) -> bool:
+        own = self._failures.own() if self._reason != FORCED else None
+        return self._obeys(own) or self._is_paused_by_another() or self._obeys(self._failures.waiting())
+
     def _is_paused_by_another(self) -> bool:
-        failure = self._failures.shared()
-        if failure is not None and failure.kind is FailureKind.CREDENTIALS:
+        return self._obeys(self._failures.shared())
+
+    def _obeys(self, failure: Failure | None) -> bool:
+        """True if there is a failure; where a newer secret may help, the secret is fetched again."""
+        if failure is not None and failure.may_be_the_credential:
             self._try_changed_secret()
         return failure is not None
 
     def _is_forced_mint_banned(self) -> bool:
-        """True if a forced mint is banned; calls then get the refused token again: a new one would not help."""
-        if self._reason != REJECTED:
+        """True if a forced mint is banned; calls then get the refused token again: a new one would not help.
+
+        A process without a token learns of the ban, too: its token is then known to replace a refused one.
+        """
+        if self._reason not in (REJECTED, COLD):
             return False
-        ban = self._store.read_ban(self._events)
-        remaining = ban.until - self._clock.wall() if ban else 0.0
-        if ban is None or not 0 < remaining <= LONGEST_BAN:
-            return False
-        self._state.forced_mint_ban = ForcedMintBan(self._clock.monotonic() + remaining, ban.level)
-        return self._restore_refused()
+        ban, state = read_ban(self._context, self._credential), self._state
+        if ban is not None and (ban.over or state.forced_mint_ban is None or ban.until >= state.forced_mint_ban.until):
+            state.forced_mint_ban = ban
+        return self._reason == REJECTED and state.ban_holds(self._clock.monotonic()) and self._restore_refused()
 
     # step 3
 
@@ -133,7 +157,7 @@ class Renewal:
         refused = self._state.refused
         if self._reason != REJECTED or refused is None:
             return entry
-        tombstone = (entry or Entry()).without(refused.fingerprint)
+        tombstone = (entry or Entry()).without(refused.fingerprint, refused.refusal)
         self._store.write(tombstone, refused.edges.expires_at - self._clock.monotonic(), self._events)
         return tombstone
 
@@ -166,11 +190,12 @@ class Renewal:
         self._state.pause = Pause(now if served_on else now + hold_off(failure, 0.0, 0.0), failure)
         return True
 
-    def _mint(self, entry: Entry | None) -> None:
-        sent = self._sent = self._clock.monotonic()
-        sent_wall = self._clock.wall()
-        answer = request_token(self._context, self._credential, sent_wall)
-        took = self._clock.monotonic() - sent
+    def _mint(self, entry: Entry | None, *, again: bool = True) -> None:
+        answer, sent, sent_wall, took = self._request()
+        if isinstance(answer, Failure) and self._is_blip(answer, took):
+            ledger_of(self._context).record_failure(self._store, self._events)
+            self._clock.sleep(SECOND_ATTEMPT[0] + SECOND_ATTEMPT[1] * self._clock.uniform())
+            answer, sent, sent_wall, took = self._request()
         if isinstance(answer, Failure):
             self._refused(answer, took)
             return
@@ -182,30 +207,73 @@ class Renewal:
         self._events.emit("minted", fingerprint, self._reason, took, answer.lifetime - took)
         if answer.quota_low:
             self._events.emit("quota_low", fingerprint)
+        if again and self._is_at_its_end(answer, fingerprint):
+            self._clock.sleep(1.0)
+            self._mint(entry, again=False)
+            return
         if self._is_no_better(answer, fingerprint, sent):
             return
-        rejected = entry.rejected if entry else ()
-        minted = Entry(answer.access_token, answer.scope, sent_wall, answer.lifetime, rejected, answer.quota_low)
+        if answer.lifetime_assumed:
+            self._events.emit("lifetime_assumed", fingerprint, answer.lifetime_assumed, holds=answer.lifetime)
+        rejected, tombstone = (entry.rejected, entry.value is None) if entry else ((), False)
+        replaced = state.refusal_to_get_over(sent) or (entry.replaced if entry and tombstone else None)
+        minted = Entry(
+            answer.access_token, answer.scope, sent_wall, answer.lifetime, rejected, answer.quota_low, replaced
+        )
         self._share(minted)
-        if self._failures.previous is not None:
-            self._store.clear_failure(self._events)
+        self._failures.clear()
         edges = schedule(sent, minted.lifetime, self._context.policy, self._clock.uniform())
         self._adoption.hold(minted, fingerprint, edges)
 
+    def _request(self) -> tuple[TokenResponse | Failure, float, float, float]:
+        """One token request: the answer, when it was sent by both clocks, and how long it took."""
+        sent, sent_wall = self._clock.monotonic(), self._clock.wall()
+        self._sent = sent
+        self._flight.busy = Busy(sent, *_TRANSPORT)
+        answer = request_token(self._context, self._credential, sent_wall)
+        self._flight.busy = None
+        return answer, sent, sent_wall, self._clock.monotonic() - sent
+
+    def _is_blip(self, failure: Failure, took: float) -> bool:
+        """True where no token is held and the server, or what is in front of it, may have just restarted."""
+        return (
+            failure.cause_code in BLIPS
+            and failure.retry_after is None
+            and took <= BRIEF
+            and not self._is_good()
+            and self._failures.previous is None
+        )
+
     def _refused(self, failure: Failure, took: float) -> None:
-        ledger_of(self._context).record_failure(self._store, self._events)
+        ledger = ledger_of(self._context)
+        if failure.minted:
+            ledger.record(self._reason, self._store, self._events)
+            self._state.last_mint = self._sent or 0.0
+            self._state.mints += 1
+        else:
+            ledger.record_failure(self._store, self._events)
         if took >= self._context.policy.mint_deadline and self._adoption.adopt(self._newest()):
             return  # the machine was suspended during the request, and another process has minted
-        self._failures.record(failure, took)
-        if failure.kind is FailureKind.CREDENTIALS:
-            self._try_changed_secret()
+        self._obeys(self._failures.record(failure, took))
+
+    def _is_at_its_end(self, answer: TokenResponse, fingerprint: str) -> bool:
+        """True if the server gives back the token that has just expired, and says so: the next one is a moment away.
+
+        False where the end was the default's: then the server says the same of each token.
+        """
+        held = self._state.held
+        same = held is not None and fingerprint == held.fingerprint and held.lifetime != answer.lifetime
+        return same and answer.has_ended and not self._is_good()
 
     def _is_no_better(self, answer: TokenResponse, fingerprint: str, sent: float) -> bool:
         """True if the server gave nothing new: the same token, one that an API refused, or one that ends earlier."""
         state, held, now = self._state, self._state.held, self._clock.monotonic()
         if fingerprint in state.rejected:
             self._events.emit("renewal_noop", fingerprint, self._reason)
-            state.forced_mint_ban = next_ban(state.forced_mint_ban, now)
+            if not state.ban_holds(now):
+                refusal = state.refused.refusal if state.refused is not None else None
+                state.forced_mint_ban = next_ban(state.forced_mint_ban, now, refusal or Refusal())
+                share_ban(self._context, self._credential)
             if not self._restore_refused():
                 message = "The server gives back a token that an API refuses"
                 self._failures.record(Failure(FailureKind.UNAVAILABLE, "TokenUnavailable", message, "rejected"))
@@ -244,7 +312,10 @@ class Renewal:
         state = changed.state
         if state.held is None and self._is_good():
             state.held = self._state.held
-        work = Renewal(self._context, changed, self._reason, self._changed_secret).run
+
+        def work(flight: Flight) -> None:
+            Renewal(self._context, changed, self._reason, self._changed_secret, flight).run()
+
         now, deadline = self._clock.monotonic(), self._context.policy.flight_deadline
         flight = state.fly(work, self._reason, now, state.held, deadline)
         if flight is not None:

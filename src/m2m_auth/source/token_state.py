@@ -8,15 +8,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
+from ..events import Listeners
 from ..lifecycle.decision import Pause
-from ..lifecycle.forced_mint_ban import ForcedMintBan
+from ..lifecycle.forced_mint_ban import ForcedMintBan, Refusal
 from ..lifecycle.schedule import Schedule
 from ..oauth2.tokens import AccessToken
 from ..runtime.fork_safety import notice_fork
 from ..shared_cache.entries import RotatedRefreshToken
 from .flight import Flight
 
-__all__ = ["HeldToken", "TokenState"]
+__all__ = ["EndpointWait", "HeldToken", "TokenState"]
+
+
+class EndpointWait:
+    """A wait that a token endpoint asked one client for (``Retry-After``), whatever the client requests there."""
+
+    __slots__ = ("pause",)
+
+    def __init__(self) -> None:
+        self.pause: Pause | None = None
+        """The latest wait, over or not, until a success; None: there was none."""
 
 
 class HeldToken:
@@ -29,9 +40,15 @@ class HeldToken:
             (a suspended machine, a jumped clock) the smaller remaining life counts.
         fingerprint: the token's full fingerprint.
         guessed: the edges are a guess, because the host that minted the token has a clock ahead of this host's.
+        replaced: the refusal of the token that this one replaced, or None.
+
+    Attributes:
+        refusal: the first refusal of this token, once an API has refused it.
+        accepted: True if the API that refused this token, or the one before it, has taken this one since.
     """
 
     __slots__ = (
+        "accepted",
         "authorization",
         "edges",
         "fingerprint",
@@ -39,13 +56,25 @@ class HeldToken:
         "fresh_until_wall",
         "guessed",
         "offset",
+        "refusal",
+        "replaced",
         "token",
     )
 
     def __init__(
-        self, token: AccessToken, edges: Schedule, offset: float, fingerprint: str, *, guessed: bool = False
+        self,
+        token: AccessToken,
+        edges: Schedule,
+        offset: float,
+        fingerprint: str,
+        *,
+        guessed: bool = False,
+        replaced: Refusal | None = None,
     ) -> None:
         self.guessed = guessed
+        self.replaced = replaced
+        self.refusal: Refusal | None = None
+        self.accepted = False
         self.token = token
         self.authorization = token.authorization
         self.edges = edges
@@ -82,15 +111,19 @@ class TokenState:
 
     __slots__ = (
         "__weakref__",
+        "ban_read_at",
+        "beside",
+        "earlier",
         "flight",
         "forced_mint_ban",
         "held",
         "last_mint",
         "lease_failed_for",
+        "listeners",
         "lock",
         "mints",
+        "on_trial",
         "pause",
-        "previous",
         "refused",
         "rejected",
         "rotation",
@@ -100,17 +133,28 @@ class TokenState:
         self.held: HeldToken | None = None
         self.pause: Pause | None = None
         self.flight: Flight | None = None
+        self.beside: Flight | None = None
+        """The latest piece of work with the shared cache for which no call waits."""
         self.refused: HeldToken | None = None
         """The token that an API refused, until another one replaces it."""
-        self.previous: HeldToken | None = None
-        """The token before the held one: a call that is still under way may carry it."""
+        self.earlier: tuple[HeldToken, ...] = ()
+        """The tokens before the held one, the latest last: a call that is sent again hours later may carry one."""
         self.rotation: RotatedRefreshToken | None = None
         """The newest refresh token that this process received."""
         self.rejected: tuple[str, ...] = ()
         """The fingerprints of the latest refused tokens."""
         self.forced_mint_ban: ForcedMintBan | None = None
+        """The ban on forced mints that holds now, or the latest one."""
+        self.ban_read_at = float("-inf")
+        """When a call last looked at the shared ban, on the monotonic clock."""
+        self.on_trial = False
+        """True: it matters whether an API takes the held token. It replaced a refused one, or a ban holds."""
+        self.listeners = Listeners()
+        """Those who hear of the events of this key."""
         self.last_mint = float("-inf")
         self.mints = 0
+        self.on_trial = False
+        """True while front doors report answers to the engine."""
         self.lease_failed_for = ""
         """The fingerprint of the token for whose renewal no cache could give a lease."""
         self.lock = threading.Lock()
@@ -118,10 +162,10 @@ class TokenState:
     def after_fork(self) -> None:
         """In a forked child: the flight's thread does not exist, and no thread releases the old lock."""
         self.lock = threading.Lock()
-        self.flight = None
+        self.flight = self.beside = None
 
     def fly(
-        self, work: Callable[[], object], reason: str, now: float, seen: HeldToken | None, deadline: float
+        self, work: Callable[[Flight], object], reason: str, now: float, seen: HeldToken | None, deadline: float
     ) -> Flight | None:
         """Joins the running flight or starts one; None if the held token is no longer ``seen``: decide again.
 
@@ -144,7 +188,21 @@ class TokenState:
         if self.held is None and refused is not None and refused.is_good(monotonic, wall):
             self.rejected = tuple(each for each in self.rejected if each != refused.fingerprint)
             self.held, self.refused = refused, None
+            self.on_trial = True
         return self.held is not None
+
+    def ban_holds(self, now: float) -> bool:
+        """True while forced mints are banned."""
+        return self.forced_mint_ban is not None and now < self.forced_mint_ban.until
+
+    def refusal_to_get_over(self, now: float) -> Refusal | None:
+        """The refusal of the latest token, for the next one; None if it was not refused, or has worked since."""
+        if self.refused is not None:
+            return self.refused.refusal
+        held, ban = self.held, self.forced_mint_ban
+        if held is not None:
+            return None if held.accepted else held.refusal or held.replaced
+        return Refusal(ban.origin) if ban is not None and ban.is_recent(now) else None
 
     def _forget_flight(self, flight: Flight) -> None:
         with self.lock:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import importlib.util
 import math
 import re
-import time
 from collections.abc import Callable
 from decimal import Decimal
 from functools import partial
@@ -19,6 +18,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from ...errors import CacheUnavailable, ConfigurationError, nearest
+from ...runtime.clock import SYSTEM_CLOCK
 from ..protocol import Capabilities
 from ..urls import without_password
 from .table import CONDITION_FAILED, AnotherKey, Table, Value, warn_if_slow
@@ -75,7 +75,7 @@ class DynamoDBTokenCache:
         endpoint_url: str | None = None,
         client: Any = None,
         timeout: float = 0.5,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = SYSTEM_CLOCK.wall,
     ) -> None:
         problem = _problem(table, region, endpoint_url, client, timeout)
         if problem:

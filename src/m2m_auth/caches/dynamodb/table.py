@@ -8,13 +8,13 @@ import logging
 import math
 import re
 import threading
-import time
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar, cast
 
 from ...errors import CacheUnavailable
+from ...runtime.clock import SYSTEM_CLOCK
 from ...runtime.fork_safety import delaying_forks, on_fork
 
 __all__ = ["CONDITION_FAILED", "AnotherKey", "Table", "Value", "warn_if_slow"]
@@ -90,7 +90,7 @@ class Table:
         timeout: float,
         client: Any = None,
         typed: bool = False,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float] = SYSTEM_CLOCK.wall,
     ) -> None:
         self.name = name
         self._options = dict(options)
