@@ -27,7 +27,7 @@ ROOMS = {
     "values": {"errors"},
     "presentation": {"values"},
     "events": {"runtime", "values"},
-    "oauth2": {"errors"},
+    "oauth2": {"errors", "values"},
     "lifecycle": {"errors", "oauth2", "values"},
     "caches": {"errors", "runtime", "values"},
     "shared_cache": {"events", "caches"} | LOWEST | PURE,

@@ -87,7 +87,6 @@ FAILURES: dict[str, Spoil] = {
     "200 with an echo": lambda server: server.fail("500", status=200, body=ECHO),
     "not JSON": lambda server: server.fail("not_json"),
     "another token type": lambda server: server.extra_response.update(token_type=f"mac {TOKEN}"[:20]),
-    "odd lifetime": lambda server: server.extra_response.update(expires_in=f"{TOKEN}"),
     "control characters": lambda server: server.extra_response.update(access_token=f"{TOKEN}\r\nX: y"),
     "token in a list": lambda server: server.extra_response.update(access_token=[TOKEN]),
     "refused connection": lambda server: server.stop(),
@@ -124,6 +123,20 @@ def test_errors(server: FakeAuthorizationServer, needles: Needles, caller: str, 
     assert [text for text in shown if needles.found_in(text)] == []
     assert "m2m_auth" in record.loggers
     assert not server.api_calls
+
+
+@pytest.mark.parametrize("field", ["expires_in", "expires_at", "scope"])
+def test_a_token_in_another_field_is_used_in_silence(
+    server: FakeAuthorizationServer, needles: Needles, field: str
+) -> None:
+    """A confused server repeats the token where its lifetime belongs: the warning about that does not."""
+    server.extra_response.update({"expires_in": None, field: TOKEN})
+    with recorded() as record:
+        source = source_of(server, on_event=record.on_event)
+        token = source.token()
+        record.shown += [*shown_by(source.status()), repr(token)]
+    assert [text for text in record.shown if needles.found_in(text)] == []
+    assert token.expires_at - token.issued_at == 300.0
 
 
 @pytest.mark.parametrize("caller", CALLERS)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING
 
+from .runtime.version import __version__
+
 if TYPE_CHECKING:
     from .caches.protocol import Capabilities, TokenCache
     from .errors import (
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from .http.calls import Call, watch_calls
     from .lifecycle.mint_budget import MintBudget
     from .lifecycle.policy import RenewalPolicy
+    from .oauth2.answer_rules import AnswerRules
     from .oauth2.client_authentication import (
         ClientAuthentication,
         ClientSecretBasic,
@@ -44,8 +47,6 @@ if TYPE_CHECKING:
     from .source.status import SourceStatus
     from .source.token_source import TokenSource
     from .source.watcher import TokenWatcher
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "errors": (
@@ -65,6 +66,7 @@ _HOMES = {
     "http.calls": ("Call", "watch_calls"),
     "lifecycle.mint_budget": ("MintBudget",),
     "lifecycle.policy": ("RenewalPolicy",),
+    "oauth2.answer_rules": ("AnswerRules",),
     "oauth2.client_authentication": (
         "ClientAuthentication",
         "ClientSecretBasic",
@@ -85,6 +87,7 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "AccessToken",
+    "AnswerRules",
     "CacheUnavailable",
     "Call",
     "Capabilities",

@@ -38,6 +38,7 @@ EventKind = Literal[
     "undecryptable",
     "clock_skew",
     "scope_narrowed",
+    "lifetime_assumed",
     "budget_low",
     "budget_exhausted",
 ]
@@ -94,6 +95,8 @@ class _LogLine(NamedTuple):
     detail: str
     """The event's field whose change makes the log write another line of the same kind."""
     text: str
+    once: bool = False
+    """True: the log has it once for each client and audience, and not again for later tokens."""
 
 
 _LOG_LINES: dict[EventKind, _LogLine] = {
@@ -156,6 +159,14 @@ _LOG_LINES: dict[EventKind, _LogLine] = {
     "scope_narrowed": _LogLine(
         logging.WARNING, "scope", "reason", "the server granted less scope than requested (missing: {reason})"
     ),
+    "lifetime_assumed": _LogLine(
+        logging.WARNING,
+        "lifetime",
+        "reason",
+        "the server does not say how long a token lives ({reason}): {holds:.0f} s are assumed. "
+        "Fix: policy.default_lifetime, or answers=AnswerRules(…) if it says so in its own way",
+        once=True,
+    ),
 }
 
 
@@ -170,10 +181,13 @@ class _ClientLog:
         self.topics: dict[str, tuple[str, tuple[str, ...], int]] = {}
         """By topic: the kind of the latest line, its latest details, and ``tokens`` at that time."""
 
-    def is_change(self, topic: str, kind: str, detail: str) -> bool:
-        """False if the latest line of the topic said the same, of this token or of the one before it."""
+    def is_change(self, topic: str, kind: str, detail: str, *, once: bool = False) -> bool:
+        """False if the latest line of the topic said the same, of this token or of the one before it.
+
+        ``once``: of any earlier token.
+        """
         latest, details, tokens = self.topics.get(topic, ("", (), 0))
-        lasts = latest == kind and self.tokens - tokens <= 1
+        lasts = latest == kind and (once or self.tokens - tokens <= 1)
         known = lasts and detail in details
         kept = details if known else (*details[-7:], detail) if lasts else (detail,)
         self.topics[topic] = (kind, kept, self.tokens)
@@ -198,11 +212,11 @@ def _call(subscriber: Subscriber, event: Event) -> None:
 
 
 def _log_change(event: Event) -> None:
-    level, topic, detail, text = _LOG_LINES[event.kind]
+    level, topic, detail, text, once = _LOG_LINES[event.kind]
     client_log = _client_log(event)
     if event.kind in ("minted", "adopted"):
         client_log.tokens += 1
-    if topic and not client_log.is_change(topic, event.kind, getattr(event, detail) if detail else ""):
+    if topic and not client_log.is_change(topic, event.kind, getattr(event, detail) if detail else "", once=once):
         level = logging.DEBUG
     if _log.isEnabledFor(level):
         facts = {name: getattr(event, name) for name in ("fingerprint", "reason", "seconds", "holds")}

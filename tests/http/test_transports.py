@@ -87,7 +87,7 @@ def test_callers_do_not_wait_for_a_head_that_drips(caller: Caller, server: FakeA
     ("answer", "code"),
     [
         (reply(200, GRANT[:20], length=len(GRANT)), "timeout"),
-        (reply(200, b"\x1f\x8b\x08not gzip at all", "Content-Encoding: gzip"), "connection"),
+        (reply(200, b"\x1f\x8b\x08not gzip at all", "Content-Encoding: gzip"), "malformed_response"),
         (b"not HTTP at all\r\n\r\n", "connection"),
     ],
     ids=["half an answer", "bad gzip", "nonsense"],

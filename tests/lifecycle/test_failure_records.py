@@ -111,3 +111,21 @@ def test_noise_raises_nothing_else(data: dict[str, Any]) -> None:
         Failure.from_json(data).error()
     except (ValueError, TypeError, KeyError):
         return
+
+
+def test_a_newer_secret_may_help_after_a_refusal_or_two_timeouts() -> None:
+    """A tarpit answers refused credentials after the deadline; one timeout alone is an outage."""
+    timeout = DOWN._replace(kind=FailureKind.TIMEOUT)
+    assert REJECTED.may_be_the_credential
+    assert [timeout._replace(attempts=n).may_be_the_credential for n in (1, 2, 3)] == [False, True, True]
+    assert not any(failure.may_be_the_credential for failure in (DOWN, PLAIN))
+
+
+def test_a_fault_of_one_request_is_not_the_clients() -> None:
+    """Other audiences of the client hear of the wait, and not of a scope that they do not ask for."""
+    assert DOWN.of_the_endpoint() is DOWN
+    assert REJECTED.of_the_endpoint() is REJECTED
+    scope = REJECTED._replace(kind=FailureKind.CONFIGURATION, cause_code="invalid_scope", retry_after=30.0)
+    other = scope.of_the_endpoint()
+    assert (other.kind, other.retry_after, other.error().status) == (FailureKind.THROTTLED, 30.0, 401)  # type: ignore[attr-defined]
+    assert Failure.from_json(over_the_wire(other)) == other

@@ -40,16 +40,35 @@ def test_a_configuration_error_is_remembered_for_60_s() -> None:
 
 @pytest.mark.parametrize(
     ("asked", "fraction", "hold"),
-    [(0.0, 0.0, 0.0), (7.0, 0.0, 7.0), (7.0, 1.0, 12.0), (3600.0, 1.0, 3605.0), (1e9, 0.0, 3600.0)],
+    [(7.0, 0.0, 7.0), (7.0, 1.0, 12.0), (3600.0, 1.0, 3605.0), (1e9, 0.0, 3600.0)],
 )
 def test_a_429_is_obeyed_with_up_to_5_s_of_jitter(asked: float, fraction: float, hold: float) -> None:
     """What the server asked for, an hour at most, plus jitter, so that a fleet does not return at once."""
     assert hold_off(failure(FailureKind.THROTTLED, 1, asked), 75.0, fraction) == hold
 
 
-def test_a_5xx_does_not_set_the_pause() -> None:
-    """Callers see the Retry-After of a 503, but backoff decides: only a 429 sets the time."""
-    assert hold_off(failure(FailureKind.UNAVAILABLE, 1, 900.0), 75.0, 1.0) == 1.0
+@pytest.mark.parametrize("kind", [kind for kind in FailureKind if kind is not FailureKind.BUDGET])
+def test_a_wait_that_the_server_asks_for_is_obeyed_with_every_kind(kind: FailureKind) -> None:
+    """Retry-After on a 503, 403 or 400 counts as on a 429, unless the kind's own time is longer."""
+    assert hold_off(failure(kind, 1, 900.0), 75.0, 1.0) == 905.0
+    assert hold_off(failure(kind, 50, 0.5), 75.0, 0.0) == max(hold_off(failure(kind, 50), 75.0, 0.0), 0.5)
+
+
+def test_a_server_that_always_asks_for_no_time_is_not_asked_all_the_time() -> None:
+    """``Retry-After: 0``, again and again: backoff as in an outage."""
+    assert [hold_off(failure(FailureKind.THROTTLED, n, 0.0), 75.0, 1.0) for n in (1, 2, 3, 9)] == [1.0, 2.0, 4.0, 7.5]
+
+
+@pytest.mark.parametrize(("attempts", "hold"), [(1, 1.0), (2, 30.0), (3, 60.0), (4, 120.0), (6, 300.0), (99, 300.0)])
+def test_a_client_that_only_times_out_slows_down(attempts: int, hold: float) -> None:
+    """The first timeout is an outage; a server that delays refused credentials (a tarpit) is asked every 5 min."""
+    assert hold_off(failure(FailureKind.TIMEOUT, attempts), 75.0, 1.0) == hold
+
+
+@pytest.mark.parametrize(("attempts", "hold"), [(1, 60.0), (2, 120.0), (6, 1920.0), (7, 3600.0), (99, 3600.0)])
+def test_a_token_that_may_not_be_used_costs_a_handful_an_hour(attempts: int, hold: float) -> None:
+    """Each attempt is a mint."""
+    assert hold_off(failure(FailureKind.UNUSABLE, attempts), 75.0, 0.0) == hold
 
 
 @pytest.mark.parametrize(("renews_in", "hold"), [(None, 0.0), (0.0, 0.0), (30.0, 30.0), (60.0, 60.0), (86400.0, 60.0)])

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import sys
+from email.utils import formatdate
 from typing import Any
 
 import jwt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from token_answers import NOW, granted, unusable
+from token_answers import NOW, answer, granted
 
+from m2m_auth.oauth2.answer_rules import AnswerRules
+from m2m_auth.oauth2.dates import unix_time
 from m2m_auth.oauth2.lifetimes import granted_lifetime, jwt_claims
+from m2m_auth.oauth2.token_response import TokenResponse
 
 KEY = "a key of thirty-two bytes or more, for HS256"
 
@@ -34,6 +37,8 @@ def jwt_of(claims: dict[str, Any]) -> str:
         ("3600", 3600.0),
         (" 3600 ", 3600.0),
         ("3600.5", 3600.5),
+        ("3600.0", 3600.0),
+        ("3600s", 3600.0),
         (86400, 86400.0),
         (86401, 86400.0),
         ("86401", 86400.0),
@@ -53,22 +58,118 @@ def test_a_missing_expires_in_means_the_default_lifetime() -> None:
 
 
 @pytest.mark.parametrize(
-    "expires_in",
+    ("expires_in", "why"),
     [
-        *[0, -1, -0.0, "0", "-5", True, False, "", "soon", "1h", [3600], {"seconds": 3600}],
-        *["nan", "inf", "-inf", 10**400, "9" * 400],
+        *[(0, "0 or less"), (-1, "0 or less"), (-0.0, "0 or less"), ("0", "0 or less"), ("-5", "0 or less")],
+        *[("-inf", "0 or less"), (-(10**400), "0 or less"), ("", "no number"), (" ", "no number"), ("1h", "no number")],
+        *[("soon", "no number"), ("nan", "no number"), (True, "no number"), (False, "no number")],
+        *[([3600], "no number"), ({"seconds": 3600}, "no number")],
     ],
 )
-def test_an_expires_in_that_is_no_lifetime_is_refused(expires_in: object) -> None:
-    """Zero, negative, bool, not numeric or not finite: the answer is unusable, and the reason names the field."""
-    assert "expires_in" in unusable({"access_token": "opaque", "expires_in": expires_in})
+def test_an_expires_in_that_cannot_be_meant_leads_to_the_default(expires_in: object, why: str) -> None:
+    """The token is good and is paid for: it is used for the default lifetime, and the answer says why."""
+    found = granted({"expires_in": expires_in})
+    assert (found.lifetime, found.lifetime_assumed) == (300.0, f"expires_in is {why}")
+    assert found.has_ended
 
 
-@pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e999", "9" * 5000])
-def test_json_numbers_beyond_json_are_refused(literal: str) -> None:
-    """Python's json reads these, and none of them is a lifetime."""
-    body = b'{"access_token":"opaque","expires_in":' + literal.encode() + b"}"
-    assert "expires_in" in unusable(body) or "not a JSON object" in unusable(body)
+def test_a_lifetime_that_the_server_says_is_not_assumed() -> None:
+    """By expires_in, or by the JWT; a server that says nothing has not said that the token is at its end."""
+    assert granted({"expires_in": 5}).lifetime_assumed == ""
+    assert granted({"access_token": jwt_of({"exp": NOW + 120})}).lifetime_assumed == ""
+    assert granted({}).lifetime_assumed == "no expires_in"
+    assert not granted({}).has_ended
+
+
+@pytest.mark.parametrize("literal", ["Infinity", "1e999", "9" * 400, "9" * 5000, '"inf"', f'"{"9" * 400}"'])
+def test_a_number_beyond_all_numbers_is_capped(literal: str) -> None:
+    """Python's json refuses an integer of 5,000 digits, and with it the whole answer."""
+    found = answer(200, b'{"access_token":"opaque","expires_in":' + literal.encode() + b"}")
+    assert isinstance(found, TokenResponse)
+    assert (found.lifetime, found.lifetime_assumed) == (86400.0, "")
+
+
+@pytest.mark.parametrize("name", ["expires_at", "expires_on", "expires"])
+@pytest.mark.parametrize(
+    "end",
+    [
+        *[int(NOW) + 600, float(int(NOW) + 600), str(int(NOW) + 600), f" {int(NOW) + 600}.0 "],
+        *[(int(NOW) + 600) * 1000, str((int(NOW) + 600) * 1000)],
+        *["2023-11-14T22:23:20Z", "2023-11-14t22:23:20z", "2023-11-14 22:23:20", "2023-11-14T22:23:20.1234567Z"],
+        *["2023-11-14T22:23:20+00:00", "2023-11-14T23:53:20+01:30", "2023-11-14T17:23:20.5-0500"],
+        *["2023-11-14 22:23:20 UTC", "Tue, 14 Nov 2023 22:23:20 GMT"],
+    ],
+)
+def test_an_end_instead_of_a_lifetime(name: str, end: object) -> None:
+    """Unix time in seconds or milliseconds, RFC 3339, or an HTTP date: the end, less the time of the request."""
+    found = granted({name: end})
+    assert (found.lifetime, found.lifetime_assumed) == (599.75, "")
+
+
+@pytest.mark.parametrize("end", [600, "600", 600.0])
+def test_a_small_end_is_a_number_of_seconds(end: object) -> None:
+    """Facebook's ``expires`` counted seconds; a Unix time of 1970 cannot be meant."""
+    assert granted({"expires": end}).lifetime == 600.0
+
+
+@pytest.mark.parametrize("name", ["expires_at", "expires_on", "expires"])
+@pytest.mark.parametrize(
+    "end", ["", "soon", 0, -1, True, [1], int(NOW) - 5, "2013-11-14T22:23:20Z", "2023-13-41T22:23:20Z", "nan"]
+)
+def test_an_end_that_is_no_time_to_come_leads_to_the_default(name: str, end: object) -> None:
+    """Past, or not a time at all."""
+    found = granted({name: end})
+    assert (found.lifetime, found.lifetime_assumed) == (300.0, f"{name} is no time to come")
+
+
+def test_the_first_end_that_can_be_read_counts() -> None:
+    """An expires_in before all ends; an end before the default; a JWT's exp shortens it."""
+    end = int(NOW) + 600
+    assert granted({"expires_in": 60, "expires_at": end}).lifetime == 60.0
+    assert granted({"expires_in": 0, "expires_at": end}).lifetime == 599.75
+    assert granted({"expires_at": "soon", "expires_on": end, "expires": 5}).lifetime == 599.75
+    assert granted({"expires_at": end, "access_token": jwt_of({"iat": NOW, "exp": NOW + 50})}).lifetime == 50.0
+    assert granted({"expires_at": 10**30}).lifetime == 86400.0
+
+
+def test_a_wrong_expires_in_is_not_replaced_by_the_jwt() -> None:
+    """A server that gives a token again may say 0: its ``exp - iat`` is the whole life, not what is left of it."""
+    token = jwt_of({"iat": NOW - 3600, "exp": NOW})
+    assert granted({"access_token": token, "expires_in": 0}).lifetime == 300.0
+    assert granted({"access_token": jwt_of({"iat": NOW, "exp": NOW + 9}), "expires_in": 0}).lifetime == 9.0
+
+
+@pytest.mark.parametrize(
+    ("date", "lifetime"),
+    [
+        (NOW + 300, 300.0),
+        (NOW - 300, 599.75),
+        (NOW + 900, 599.75),
+        (None, 599.75),
+    ],
+    ids=["server-ahead", "server-behind", "a-clock-that-cannot-be-right", "none"],
+)
+def test_an_end_counts_by_the_clock_that_leaves_less(date: float | None, lifetime: float) -> None:
+    """A server whose clock is five minutes ahead names an end that is five minutes late for this host."""
+    headers = {} if date is None else {"Date": formatdate(int(date), usegmt=True)}
+    found = answer(200, {"access_token": "opaque", "expires_at": int(NOW) + 600}, headers)
+    assert isinstance(found, TokenResponse)
+    assert found.lifetime == lifetime
+
+
+def test_an_end_that_only_the_servers_clock_has_before_it() -> None:
+    """Where this host is ten minutes ahead, the token has not ended."""
+    headers = {"Date": formatdate(int(NOW) - 600, usegmt=True)}
+    found = answer(200, {"access_token": "opaque", "expires_at": int(NOW) - 300}, headers)
+    assert isinstance(found, TokenResponse)
+    assert (found.lifetime, found.lifetime_assumed) == (300.0, "")
+
+
+def test_a_unix_time_in_expires_in_is_an_end() -> None:
+    """As a lifetime it would be 53 years; the largest 32-bit number means a token without an end."""
+    assert granted({"expires_in": int(NOW) + 600}).lifetime == 599.75
+    assert granted({"expires_in": int(NOW) - 600}).lifetime == 86400.0
+    assert granted({"expires_in": 2**31 - 1}).lifetime == 86400.0
 
 
 @pytest.mark.parametrize(
@@ -216,45 +317,57 @@ def test_any_text_has_claims_or_none(token: str) -> None:
 
 
 LIFETIME = st.none() | st.floats(-1e12, 1e12) | st.integers() | st.text(max_size=5) | st.booleans()
+SAID = ["expires_in", "expires_at", "expires_on", "expires"]
+RULES = st.builds(
+    AnswerRules,
+    lifetime_unit=st.sampled_from(["s", "ms", "min"]),
+    never_expires=st.none() | st.sampled_from([0, -1, "never"]),
+)
 
 
 @settings(max_examples=500, deadline=None)
-@given(JSON | LIFETIME, st.dictionaries(st.sampled_from(["exp", "iat"]), JSON | LIFETIME), st.floats(1.0, 1e6))
-def test_every_lifetime_is_positive(expires_in: object, claims: dict[str, Any], default: float) -> None:
-    """Claims never lengthen ``expires_in``, and the default is for a server that says nothing."""
-    if expires_in is not None:
-        try:
-            granted_lifetime(expires_in, {}, NOW, default)
-        except ValueError:
-            with pytest.raises(ValueError, match="its expires_in is not a "):
-                granted_lifetime(expires_in, claims, NOW, default)
-            return
-    lifetime = granted_lifetime(expires_in, claims, NOW, default)
-    assert 0 < lifetime < math.inf
-    if expires_in is not None:
-        assert lifetime <= granted_lifetime(expires_in, {}, NOW, default)
-    elif "exp" not in claims:
-        assert lifetime == default
+@given(
+    st.dictionaries(st.sampled_from(SAID), JSON | LIFETIME),
+    st.dictionaries(st.sampled_from(["exp", "iat"]), JSON | LIFETIME),
+    st.floats(1.0, 1e6),
+    st.none() | st.text(max_size=30) | st.floats(0, 4e9).map(lambda time: formatdate(time, usegmt=True)),
+    RULES,
+)
+def test_every_lifetime_is_positive(
+    fields: dict[str, Any], claims: dict[str, Any], default: float, date: str | None, rules: AnswerRules
+) -> None:
+    """Nothing is raised, claims never lengthen what the answer says, and the default is for a server that says nothing.
+
+    An infinite life is one that the policy caps.
+    """
+    plain = granted_lifetime(fields, {}, NOW, default, rules=rules, date=date)
+    found = granted_lifetime(fields, claims, NOW, default, rules=rules, date=date)
+    assert found.seconds > 0
+    if plain.assumed != "no expires_in":
+        assert found.seconds <= plain.seconds
+        assert found.assumed == plain.assumed
+    if plain.assumed:
+        assert plain.seconds == default
+
+
+@settings(max_examples=500, deadline=None)
+@given(st.text(max_size=40) | st.text("0123456789-+:.TZtz /GMTWedOct\x00", max_size=40))
+@example("0000-00-00T00:00:00Z")
+@example("2023-11-14T22:23:60Z")
+@example("2023-11-14T99:99:99+99:99")
+def test_any_text_is_a_moment_or_none(text: str) -> None:
+    """The standard library's parsers raise many exceptions; none of them reaches the caller."""
+    assert isinstance(unix_time(text), float | None)
 
 
 def test_a_lifetime_counts_by_the_servers_clock_unless_the_clocks_agree() -> None:
     """An ``iat`` from the same second counts from the request; the edges of that second count from ``iat``."""
     sent = 1000.0
     for iat, lifetime in [(1000.0, 60.0), (999.5, 59.5), (999.0, 60.0), (1000.5, 60.0)]:
-        assert granted_lifetime(None, {"iat": iat, "exp": iat + 60.0}, sent, 300.0) == lifetime
+        assert granted_lifetime({}, {"iat": iat, "exp": iat + 60.0}, sent, 300.0) == (lifetime, "")
 
 
 def test_a_jwt_may_live_for_less_than_a_second() -> None:
     """Any lifetime after now is one."""
-    assert granted_lifetime(60, {"iat": 900.0, "exp": 900.5}, 1000.0, 300.0) == 0.5
-    assert granted_lifetime(60, {"iat": 900.0, "exp": 900.0}, 1000.0, 300.0) == 60.0
-
-
-@pytest.mark.parametrize(
-    ("expires_in", "message"),
-    [("soon", "its expires_in is not a number"), (0, "its expires_in is not a positive number of seconds")],
-)
-def test_a_wrong_expires_in_is_explained(expires_in: object, message: str) -> None:
-    """The words become the end of a sentence about the answer."""
-    with pytest.raises(ValueError, match=f"^{message}$"):
-        granted_lifetime(expires_in, {}, NOW, 300.0)
+    assert granted_lifetime({"expires_in": 60}, {"iat": 900.0, "exp": 900.5}, 1000.0, 300.0) == (0.5, "")
+    assert granted_lifetime({"expires_in": 60}, {"iat": 900.0, "exp": 900.0}, 1000.0, 300.0) == (60.0, "")

@@ -14,7 +14,16 @@ from m2m_auth.lifecycle.refusals import failure_of
 from m2m_auth.oauth2.rate_limit_headers import retry_after
 from m2m_auth.oauth2.token_response import TokenResponse
 
-HINTS = ["content-type", "retry-after", "x-ratelimit-reset", "auth0-client-quota-limit", "x"]
+HINTS = [
+    "content-type",
+    "retry-after",
+    "x-ratelimit-reset",
+    "x-rate-limit-reset",
+    "ratelimit",
+    "location",
+    "server",
+    "x",
+]
 WORDS = st.text(max_size=30) | st.sampled_from(["7", "-1", "nan", "1e999", "Wed, 21 Oct 2015 07:28:00 GMT", "t=5"])
 HEADERS = st.dictionaries(st.sampled_from(HINTS), WORDS)
 STATUSES = st.sampled_from([200, 201, 302, 400, 401, 403, 404, 429, 500, 503]) | st.integers(100, 999)
@@ -32,7 +41,7 @@ def check(status: int, headers: dict[str, str], body: bytes) -> TokenResponse | 
     """What holds for every answer."""
     found = answer(status, body, headers)
     if isinstance(found, TokenResponse):
-        assert status == 200
+        assert 200 <= status < 300
         assert found.token_type == "Bearer"
         assert 0 < found.lifetime <= 86400.0
         assert found.access_token.isascii()
@@ -41,7 +50,7 @@ def check(status: int, headers: dict[str, str], body: bytes) -> TokenResponse | 
         return found
     failure = failure_of(found)
     assert failure.message.isprintable()
-    assert len(failure.message) < 500
+    assert len(failure.message) < 1100
     assert failure.retry_after is None or 0 <= failure.retry_after <= 3600
     assert Failure.from_json(json.loads(json.dumps(failure.to_json()))) == failure
     assert str(failure.error()) == failure.message
@@ -66,9 +75,9 @@ def test_any_json_object(status: int, headers: dict[str, str], body: bytes) -> N
 
 @settings(max_examples=200, deadline=None)
 @given(STATUSES, st.sampled_from(FIELDS), st.sampled_from(FIELDS), st.booleans())
-def test_nothing_but_the_oauth_error_fields_is_echoed(status: int, first: str, second: str, nested: bool) -> None:
+def test_nothing_but_the_words_of_an_error_is_echoed(status: int, first: str, second: str, nested: bool) -> None:
     """A canary in any other field, or around the JSON, never reaches a message, a fact or a repr."""
-    value: Any = [CANARY] if nested else CANARY
+    value: Any = {"x": CANARY} if nested else CANARY
     for body in (json.dumps({first: value, second: value}), f"<html>{CANARY}", CANARY, json.dumps([CANARY])):
         found = check(status, {"content-type": f"text/{CANARY * 3}"}, body.encode())
         shown = repr(found) if isinstance(found, TokenResponse) else repr(found) + repr(vars(found.error()))
@@ -88,6 +97,6 @@ def test_retry_after_is_never_negative_nor_longer_than_an_hour(headers: dict[str
 @given(st.text(alphabet="0123456789 ,:;+-.GMTWedOct\u0660\x00\n", max_size=40))
 def test_any_date_like_text_is_a_time_or_nothing(text: str) -> None:
     """The standard library's date parser raises many exceptions for many texts; none of them reaches the caller."""
-    for name in ("retry-after", "x-ratelimit-reset", "auth0-client-quota-limit"):
+    for name in ("retry-after", "x-ratelimit-reset", "ratelimit-reset", "ratelimit", "auth0-client-quota-limit"):
         wait = retry_after({name: text}, 1.7e9)
         assert wait is None or 0 <= wait <= 3600

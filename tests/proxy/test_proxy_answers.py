@@ -38,6 +38,15 @@ def assert_private(got: Got) -> None:
     assert "x-m2m-cache" not in got.headers
 
 
+@pytest.mark.parametrize("code", ["unauthorized_client", "access_denied", "server_error", "invalid_client"])
+def test_a_401_upstream_is_refused_credentials(ask: Asking, server: FakeAuthorizationServer, code: str) -> None:
+    """Keycloak and Auth0 refuse a wrong secret with codes of their own: here the proxy's, so its operator must act."""
+    server.fail("oauth_error", error=code, status=401)
+    got = ask.token()
+    assert (got.status, got.error) == (503, "temporarily_unavailable")
+    assert "operator" in got.json["error_description"]
+
+
 def test_a_token(ask: Asking, server: FakeAuthorizationServer) -> None:
     """§5.1: exactly these members, with the upstream's token in its own spelling."""
     got = ask.token(scope="read")

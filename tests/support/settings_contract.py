@@ -9,15 +9,23 @@ from typing import Any, ClassVar
 
 import pytest
 
-from m2m_auth import ClientSecretPost, ConfigurationError, MintBudget, MintBudgetExhausted, RenewalPolicy, TokenSource
+from m2m_auth import (
+    AnswerRules,
+    ClientSecretPost,
+    ConfigurationError,
+    MintBudget,
+    MintBudgetExhausted,
+    RenewalPolicy,
+    TokenSource,
+)
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
 GOOD = {"TOKEN_ENDPOINT": "https://tenant.example/token", "CLIENT_ID": "client", "CLIENT_SECRET": "s3cret"}
 KEYS_OF_A_CLIENT = (
-    "TOKEN_ENDPOINT, CLIENT_ID, CLIENT_AUTHENTICATION, CLIENT_SECRET, AUDIENCE, SCOPE, RESOURCE, POLICY, BUDGET, "
-    "ALLOWED_ORIGINS, CACHE"
+    "TOKEN_ENDPOINT, CLIENT_ID, CLIENT_AUTHENTICATION, CLIENT_SECRET, AUDIENCE, SCOPE, RESOURCE, ANSWERS, POLICY, "
+    "BUDGET, VERIFY, PROXIES, ALLOWED_ORIGINS, ALLOW_INSECURE_HTTP, IS_REJECTION, HEADER, SCHEME, CACHE"
 )
 UNSET = "Fix: set it; an unset environment variable is the usual cause"
 
@@ -37,6 +45,12 @@ def build_boom(**_: Any) -> None:
     raise OSError("s3cret")
 
 
+def adapted(answer: dict[str, Any]) -> dict[str, Any]:
+    """A nested answer as RFC 6749's."""
+    return {"access_token": answer["data"]["token"], "expires_in": answer["data"]["minutes"] * 60}
+
+
+RULES = AnswerRules(token_field="data.token", lifetime_unit="min")
 BILLING = 'CLIENTS["billing"]'
 DEFAULT = 'CACHES["default"]'
 MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
@@ -116,10 +130,38 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         f"{BILLING}[\"CLIENT_AUTHENTICATION\"]: 'private_key_jwt' needs arguments. "
         "Fix: CLIENT_AUTHENTICATION=PrivateKeyJWT(key)",
     ),
+    "no CA bundle": (
+        client(VERIFY="/no/such/ca.pem"),
+        f"{BILLING}[\"VERIFY\"]: '/no/such/ca.pem': there is no such file or folder. Fix: the path of a CA bundle",
+    ),
+    "no proxy": (
+        client(PROXIES={"https": "user:s3cret@proxy:3128"}),
+        f"{BILLING}[\"PROXIES\"]: ['https'] is no URL of a proxy (http, https, socks",
+    ),
     "origin with a path": (
         client(ALLOWED_ORIGINS=["https://api.example/v1"]),
         f"{BILLING}[\"ALLOWED_ORIGINS\"]: 'https://api.example/v1' has more than an origin. Fix: 'https://api.example'",
     ),
+    "origin over plain http": (
+        client(ALLOWED_ORIGINS=["http://orders:8000"]),
+        f"{BILLING}[\"ALLOWED_ORIGINS\"]: 'http://orders:8000' matches no call: every machine on the way can "
+        "read plain http. Fix: use https, or pass ALLOW_INSECURE_HTTP=True if the network itself is trusted",
+    ),
+    "token endpoint over plain http": (
+        client(TOKEN_ENDPOINT="http://keycloak:8080/token"),
+        f"{BILLING}[\"TOKEN_ENDPOINT\"]: 'http://keycloak:8080/token' is plain http, and the client secret goes there. "
+        "Fix: use https (RFC 6749 §3.2), or pass ALLOW_INSECURE_HTTP=True if the network itself is trusted",
+    ),
+    "neither yes nor no": (
+        client(ALLOW_INSECURE_HTTP="maybe"),
+        f"{BILLING}[\"ALLOW_INSECURE_HTTP\"]: must be True or False, not 'maybe'",
+    ),
+    "no header": (
+        client(HEADER="X Api"),
+        f"{BILLING}[\"HEADER\"]: 'X Api' has characters that no HTTP header may have there (RFC 9110)",
+    ),
+    "no scheme": (client(SCHEME="Bearer "), f"{BILLING}[\"SCHEME\"]: 'Bearer ' begins or ends with white space"),
+    "no rule": (client(IS_REJECTION=401), f'{BILLING}["IS_REJECTION"]: int is not a function. Fix: a function of ('),
     "no origin": (client(ALLOWED_ORIGINS=[]), f'{BILLING}["ALLOWED_ORIGINS"]: is empty, so no call could carry'),
     "short lease": (
         client(POLICY={"LEASE": 5}),
@@ -131,6 +173,42 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         f'{BILLING}["POLICY"]["LEESE"]: unknown key (did you mean \'LEASE\'?). Fix: use one of WINDOW, ',
     ),
     "policy not a dict": (client(POLICY=5), f'{BILLING}["POLICY"]: must be a dict, not int. Fix: keys WINDOW, '),
+    "answers not a dict": (
+        client(ANSWERS=5),
+        f'{BILLING}["ANSWERS"]: must be a dict, not int. Fix: keys TOKEN_',
+    ),
+    "answers with an unknown field": (
+        client(ANSWERS={"token_feild": "token"}),
+        f'{BILLING}["ANSWERS"]["TOKEN_FEILD"]: unknown key (did you mean \'TOKEN_FIELD\'?). Fix: use one of ',
+    ),
+    "answers with an unknown unit": (
+        client(ANSWERS={"LIFETIME_UNIT": "h"}),
+        f"{BILLING}[\"ANSWERS\"][\"LIFETIME_UNIT\"]: 'h' must be 's', 'ms' or 'min'",
+    ),
+    "answers with one type as text": (
+        client(ANSWERS={"TOKEN_TYPES": "jwt"}),
+        f"{BILLING}[\"ANSWERS\"][\"TOKEN_TYPES\"]: 'jwt' must be a list of texts. Fix: ('jwt',)",
+    ),
+    "answers by a path to something else": (
+        client(ANSWERS="settings_contract.UNSET"),
+        f'{BILLING}["ANSWERS"]: is the path of str, not of an AnswerRules. Fix: AnswerRules(…)',
+    ),
+    "answers by a path to nothing": (
+        client(ANSWERS="settings_contract.nothing"),
+        f'{BILLING}["ANSWERS"]: looks like an import path, and cannot be imported (AttributeError). Fix: ',
+    ),
+    "adapt by a path to nothing": (
+        client(ANSWERS={"ADAPT": "settings_contract.nothing"}),
+        f'{BILLING}["ANSWERS"]["ADAPT"]: looks like an import path, and cannot be imported (AttributeError). Fix: ',
+    ),
+    "adapt by a path to something else": (
+        client(ANSWERS={"ADAPT": "settings_contract.UNSET"}),
+        f'{BILLING}["ANSWERS"]["ADAPT"]: str is not callable. Fix: ',
+    ),
+    "adapt by a path, beside a mistake": (
+        client(ANSWERS={"ADAPT": "settings_contract.adapted", "TOKEN_FIELD": ""}),
+        f'{BILLING}["ANSWERS"]["TOKEN_FIELD"]: \'\' must be the name of a field',
+    ),
     "budget of nothing": (
         client(BUDGET={"per_month": 0}),
         f'{BILLING}["BUDGET"]["PER_MONTH"]: 0 must be a whole number of at least 1, or None',
@@ -274,6 +352,8 @@ class SettingsContract:
             "CLIENT_AUTHENTICATION": "client_secret_post",
             "POLICY": {"MAX_WAIT": 5},
             "BUDGET": {"per_month": 1, "RESERVE": 0},
+            "VERIFY": "true",
+            "PROXIES": {"https": "http://user:s3cret@proxy.example:3128"},
             "ALLOWED_ORIGINS": ["https://api.example"],
             "CACHE": None,
         }
@@ -300,6 +380,24 @@ class SettingsContract:
             source.close()
         assert server.requests[0].client_id == "12345"
         assert (tmp_path / "tokens" / "cache.db").exists()
+
+    @pytest.mark.parametrize(
+        "answers",
+        [
+            {"ADAPT": "settings_contract.adapted"},
+            {"adapt": "settings_contract:adapted"},
+            {"ADAPT": lambda answer: adapted(answer)},
+            {"TOKEN_FIELD": "data.token", "LIFETIME_UNIT": "min", "TOKEN_TYPES": ["bearer"], "NEVER_EXPIRES": -1},
+            AnswerRules(token_field="data.token", lifetime_unit="min"),
+            "settings_contract.RULES",
+        ],
+    )
+    def test_answers(self, server: FakeAuthorizationServer, answers: Any) -> None:
+        """A dict of the fields of AnswerRules, whose ADAPT may be an import path; the object, or its path."""
+        server.extra_response.update(access_token=None, data={"token": "t0k3n", "minutes": 5}, expires_in=5)
+        with self.billing(client(TOKEN_ENDPOINT=server.token_endpoint, CACHE=None, ANSWERS=answers)) as source:
+            token = source.token()
+        assert (token.value, token.expires_at - token.issued_at) == ("t0k3n", 300.0)
 
     @pytest.mark.parametrize("dot", [".", ":"])
     def test_import_paths(self, server: FakeAuthorizationServer, dot: str) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 
 from m2m_auth.lifecycle.failure import Failure
 from m2m_auth.lifecycle.refusals import failure_of
+from m2m_auth.oauth2.token_error_response import TokenErrorResponse
 from m2m_auth.oauth2.token_response import (
-    TokenErrorResponse,
     TokenResponse,
     UnusableTokenResponse,
     parse_token_response,

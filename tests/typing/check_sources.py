@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import httpx
 import requests
 from typing_extensions import assert_type
 
-from m2m_auth import AccessToken, RenewalPolicy, SourceStatus, TokenSource
+from m2m_auth import AccessToken, AnswerRules, RenewalPolicy, SourceStatus, TokenSource
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.events import Event
@@ -30,6 +31,11 @@ def fetched() -> str:
     return "secret"
 
 
+def flat(answer: dict[str, Any]) -> dict[str, object]:
+    """An ``adapt``."""
+    return {"access_token": answer["data"]["token"]}
+
+
 source = TokenSource(URL, "client", "secret")
 TokenSource(token_endpoint=URL, client_id="client", client_secret=fetched)
 TokenSource(
@@ -42,6 +48,7 @@ TokenSource(
     extra_parameters={"organization": "org"},
     client_authentication="client_secret_post",
     grant=ClientCredentials("json"),
+    answers=AnswerRules(token_types=["bearer"], never_expires=-1, lifetime_unit="ms", adapt=flat),
     cache="disk:",
     encryption_keys=["0123456789abcdef", b"0123456789abcdef"],
     policy=RenewalPolicy(max_wait=5),

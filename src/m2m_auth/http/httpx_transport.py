@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Mapping
 from typing import Any
 
 from ..errors import ConfigurationError
-from ..oauth2.transport import MAX_BODY, HttpRequest, HttpResponse, Transport, TransportError, describe
+from ..oauth2.transport import HttpRequest, HttpResponse, TransportError
+from .exchange_deadline import ExchangeDeadline
+from .response_bodies import OutOfTime, body_of
+from .sent_headers import headers_to_send, our_user_agent
+from .transport_failures import PROXY_AUTHENTICATION_REQUIRED, refused_by_proxy, transport_error
+from .transport_options import DIRECT, TransportOptions
 
-__all__ = ["transport_over"]
+__all__ = ["HttpxTransport", "transport_over"]
 
 
-def transport_over(library: Any, client: Any) -> Transport:
+def transport_over(library: Any, client: Any, options: TransportOptions) -> HttpxTransport:
     """A transport over the user's client, or over a new private one for each token request.
 
     Token requests are rare, and a connection kept between them would not survive a fork.
@@ -21,48 +26,121 @@ def transport_over(library: Any, client: Any) -> Transport:
             f"transport={type(client).__name__} of {library.__name__} cannot send a token request, which runs "
             f"on a thread without an event loop. Fix: pass a {library.__name__}.Client"
         )
+    return HttpxTransport(library, client, options)
 
-    def transport(request: HttpRequest) -> HttpResponse:
+
+class HttpxTransport:
+    """Sends token requests with httpx or httpx2.
+
+    A client is the user's for its headers, transports, proxies and event hooks. Its ``auth``, cookies, ``base_url``,
+    default parameters and default ``Authorization`` are for the API, and are not sent.
+    """
+
+    def __init__(self, library: Any, client: Any, options: TransportOptions) -> None:
+        self._library, self._client, self._options = library, client, options
+        self.user_agent = our_user_agent(library.__name__, library.__version__)
+        """What token requests say, unless the user's client says something else."""
         if client is not None:
-            return _send(library, client, request)
-        with library.Client() as private:
-            return _send(library, private, request)
+            self.user_agent = self._headers({})["user-agent"]
 
-    return transport
+    def __repr__(self) -> str:
+        owner = "a private" if self._client is None else "a given"
+        return f"<HttpxTransport over {owner} client of {self._library.__name__}>"
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Sends one token request.
+
+        Raises:
+            TransportError: there is no response.
+        """
+        self._options.warn_if_unverified(request.url)
+        with ExchangeDeadline(request.timeout) as deadline:
+            if self._client is not None:
+                return self._send(self._client, request, deadline)
+            try:
+                private = self._private_client(request.url)
+            except OSError as error:  # the library reads the CA bundle of SSL_CERT_FILE
+                problem = f"The CA bundle of verify= or SSL_CERT_FILE cannot be read: {type(error).__name__}"
+            else:
+                with private:
+                    return self._send(private, request, deadline)
+        raise TransportError(problem, "tls")
+
+    def _private_client(self, url: str) -> Any:
+        proxy, context = self._options.proxy_for(url), self._options.ssl_context()
+        verify: Any = True if context is None else context
+        if proxy is None:
+            return self._library.Client(verify=verify)
+        if proxy is DIRECT:
+            return self._library.Client(verify=verify, mounts={"https://": None, "http://": None})
+        return self._library.Client(verify=verify, proxy=proxy.reveal())
+
+    def _headers(self, own: Mapping[str, str]) -> dict[str, str]:
+        theirs = () if self._client is None else self._client.headers.multi_items()
+        return headers_to_send(own, theirs, self.user_agent, f"python-{self._library.__name__}/")
+
+    def _send(self, client: Any, request: HttpRequest, deadline: ExchangeDeadline) -> HttpResponse:
+        library = self._library
+        broken = (library.HTTPError, library.StreamError, OSError)
+        problem: BaseException | None
+        response: Any = None
+        try:
+            # Made without the client, which would add its cookies and its parameters.
+            message = library.Request(
+                request.method,
+                request.url,
+                headers=self._headers(request.headers),
+                content=request.body,
+                extensions={
+                    "timeout": library.Timeout(request.timeout).as_dict(),
+                    "trace": _Trace(deadline),
+                },
+            )
+            response = client.send(message, auth=_no_auth, follow_redirects=False, stream=True)
+            body = _body(response, deadline, broken)
+            if response.status_code == PROXY_AUTHENTICATION_REQUIRED:
+                raise refused_by_proxy(request)
+            return HttpResponse(response.status_code, response.headers, body)
+        except library.HTTPStatusError as error:  # raised by an event hook of the user's client, which is then closed
+            answered = error.response
+            return HttpResponse(answered.status_code, answered.headers, getattr(answered, "_content", b""))
+        except OutOfTime:
+            problem = None
+        except (*broken, library.InvalidURL) as error:
+            problem = error
+        finally:
+            if response is not None:
+                response.close()
+        # Outside of the except clause, so that the library's exception, which holds the request, is not chained.
+        raise transport_error(request, problem, deadline, library.__name__)
+
+
+class _Trace:
+    """Called by httpcore at each step of a connection (its ``trace`` extension)."""
+
+    def __init__(self, deadline: ExchangeDeadline) -> None:
+        self._deadline = deadline
+
+    def __call__(self, event: str, info: dict[str, Any]) -> None:
+        if event == "connection.connect_tcp.started":
+            # The arguments of the call that follows: its timeout is for each address of the host.
+            info["timeout"] = self._deadline.to_connect(info["host"], info["port"])
+        elif event.endswith(".started") and "timeout" in info:
+            info["timeout"] = self._deadline.remaining()
+        elif event == "connection.connect_tcp.complete":
+            connection = info["return_value"].get_extra_info("socket")
+            if connection is not None:
+                self._deadline.watch(connection.fileno())
 
 
 def _no_auth(request: Any) -> Any:
-    """With an auth of its own, the token request does not use the client's ``auth``."""
+    """With an auth of its own, the token request does not use the client's ``auth``, nor ~/.netrc."""
     return request
 
 
-def _send(library: Any, client: Any, request: HttpRequest) -> HttpResponse:
-    deadline = time.monotonic() + request.timeout
-    problem: tuple[str, str]
-    try:
-        with client.stream(
-            request.method,
-            request.url,
-            content=request.body,
-            headers=dict(request.headers),
-            auth=_no_auth,
-            timeout=library.Timeout(request.timeout * 0.7, connect=request.timeout * 0.3),
-            follow_redirects=False,
-        ) as response:
-            body = bytearray()
-            for chunk in response.iter_bytes():
-                body += chunk
-                if len(body) > MAX_BODY:
-                    break
-                if time.monotonic() > deadline:
-                    raise library.ReadTimeout("deadline")
-            return HttpResponse(response.status_code, response.headers, bytes(body[:MAX_BODY]))
-    except library.HTTPStatusError as error:  # raised by an event hook of the user's client
-        return HttpResponse(error.response.status_code, error.response.headers, b"")
-    except library.TimeoutException:
-        problem = f"no answer within {request.timeout:g} s", "timeout"
-    except (library.HTTPError, library.InvalidURL) as error:
-        words = describe(error)
-        problem = (f"TLS failed: {words}", "tls") if "SSL" in words else (words, "connection")
-    # Outside of the except clause, so that the library's exception, which holds the request, is not chained.
-    raise TransportError(f"The token endpoint {request.url} cannot be reached: {problem[0]}", problem[1])
+def _body(response: Any, deadline: ExchangeDeadline, broken: tuple[type[Exception], ...]) -> bytes:
+    """The body; an event hook of the user's client may have read it already."""
+    deadline.is_connected = True
+    if response.is_stream_consumed:
+        return body_of(iter([response.content]), "", deadline, broken)
+    return body_of(response.iter_raw(), response.headers.get("content-encoding", ""), deadline, broken)

@@ -11,7 +11,10 @@ from typing import Any, NamedTuple
 from .. import errors
 from .backoff import backoff
 
-__all__ = ["Failure", "FailureKind", "hold_off"]
+__all__ = ["Failure", "FailureKind", "asked_wait", "hold_off"]
+
+LONGEST_WAIT = 3600.0
+"""The longest wait that a server can ask for, in seconds."""
 
 
 class FailureKind(str, Enum):
@@ -20,13 +23,17 @@ class FailureKind(str, Enum):
     UNAVAILABLE = "unavailable"
     """The server, or the network to it, failed; another attempt soon may work."""
     THROTTLED = "throttled"
-    """The server said when to come back (429)."""
+    """The server was asked too often (429)."""
+    TIMEOUT = "timeout"
+    """No answer came in time. Some servers delay their answer to refused credentials for longer than that."""
     CREDENTIALS = "credentials"
     """The server refused the client's credentials."""
     BUDGET = "budget"
     """The client's own mint budget is used up; ``retry_after`` is the time until it renews."""
     CONFIGURATION = "configuration"
     """The server refused this request (scope, audience, grant, URL); repeating it does not help."""
+    UNUSABLE = "unusable"
+    """The server gave a token that may not be used (its type, a narrow scope): a configuration error, and a mint."""
 
 
 class Failure(NamedTuple):
@@ -45,6 +52,29 @@ class Failure(NamedTuple):
     """How many attempts in a row have failed with this kind."""
     facts: dict[str, Any] = {}  # noqa: RUF012 - never mutated
     """The further attributes of the error: status, error, error_description, error_uri."""
+
+    @property
+    def may_be_the_credential(self) -> bool:
+        """True if a newer secret may help: the server refused this one, or twice gave no answer to it."""
+        return self.kind is FailureKind.CREDENTIALS or (self.kind is FailureKind.TIMEOUT and self.attempts > 1)
+
+    @property
+    def minted(self) -> bool:
+        """True if the server gave a token, which counts in the ledger and the budget."""
+        return self.kind is FailureKind.UNUSABLE
+
+    def of_the_endpoint(self) -> Failure:
+        """Return what this failure means for the client's other token requests at the same endpoint.
+
+        The wait counts for them, too. A fault of this one request (its scope, its audience) is not theirs.
+        """
+        if self.kind is not FailureKind.CONFIGURATION:
+            return self
+        words = f"The token endpoint has asked this client to wait: it answered {self.cause_code} to another request"
+        facts = {"status": self.facts.get("status")}
+        return Failure(
+            FailureKind.THROTTLED, "TokenEndpointUnavailable", words, "throttled", self.retry_after, 1, facts
+        )
 
     def following(self, previous: Failure | None) -> Failure:
         """Return this failure with its ``attempts`` counted on from the previous one, if that was of the same kind."""
@@ -80,27 +110,44 @@ class Failure(NamedTuple):
         return failure
 
 
-def hold_off(failure: Failure, lead: float, fraction: float) -> float:
-    """Return the seconds until the next attempt after ``failure``.
+def asked_wait(failure: Failure, fraction: float) -> float | None:
+    """Return the seconds that the server asked to wait, with up to 5 s more, so that not all return at once.
 
-    - Throttled (429): what the server asked for, 3600 s at most, and up to 5 s more, so that not all return at once.
-    - Unavailable (5xx, timeouts, unusable answers): from 1 s, doubling to ``W/10``, which counts as 1 s at least and
-      60 s at most, with equal jitter.
-    - The budget: until it renews, but a minute at most, because an operator may raise it.
+    None if it asked for no time, or for none at all. ``fraction``: the jitter's draw, 0 to 1.
+    """
+    asked = None if failure.kind is FailureKind.BUDGET else failure.retry_after
+    return min(asked, LONGEST_WAIT) + 5.0 * fraction if asked else None
+
+
+def hold_off(failure: Failure, lead: float, fraction: float) -> float:
+    """Return the seconds until the next attempt after ``failure``: those of its kind, or longer if the server asks so.
+
+    - Unavailable (5xx, refused connections, no token in the answer), and throttled: from 1 s, doubling to ``W/10``,
+      which counts as 1 s at least and 60 s at most, with equal jitter.
+    - Timeouts: the first as if unavailable, then from 30 s, doubling to 5 min.
     - Credentials: 30 s, doubling to 5 min.
     - Configuration: 60 s.
+    - A token that may not be used: 60 s, doubling to 1 h.
+    - The budget: until it renews, but a minute at most, because an operator may raise it.
 
     Args:
         failure: the failure, with the number of attempts in a row.
         lead: ``W``, how long before its end a token becomes stale, in seconds.
         fraction: the jitter's draw, 0 to 1.
     """
-    if failure.kind is FailureKind.THROTTLED and failure.retry_after is not None:
-        return min(failure.retry_after, 3600.0) + 5.0 * fraction
     if failure.kind is FailureKind.BUDGET:
         return min(failure.retry_after or 0.0, 60.0)
-    if failure.kind is FailureKind.CREDENTIALS:
-        return backoff(failure.attempts, first=30.0, longest=300.0)
-    if failure.kind is FailureKind.CONFIGURATION:
+    return max(_own_hold_off(failure, lead, fraction), asked_wait(failure, fraction) or 0.0)
+
+
+def _own_hold_off(failure: Failure, lead: float, fraction: float) -> float:
+    kind, attempts = failure.kind, failure.attempts
+    if kind is FailureKind.CREDENTIALS:
+        return backoff(attempts, first=30.0, longest=300.0)
+    if kind is FailureKind.CONFIGURATION:
         return 60.0
-    return backoff(failure.attempts, first=1.0, longest=min(max(lead / 10, 1.0), 60.0), fraction=fraction)
+    if kind is FailureKind.UNUSABLE:
+        return backoff(attempts, first=60.0, longest=3600.0)
+    if kind is FailureKind.TIMEOUT and attempts > 1:
+        return backoff(attempts - 1, first=30.0, longest=300.0)
+    return backoff(attempts, first=1.0, longest=min(max(lead / 10, 1.0), 60.0), fraction=fraction)

@@ -1,4 +1,4 @@
-"""How long a token lives, by what its server says: ``expires_in`` (RFC 6749 §5.1) and a JWT's own claims."""
+"""How long a token lives, by what its server says: ``expires_in`` (RFC 6749 §5.1), an end, or a JWT's own claims."""
 
 from __future__ import annotations
 
@@ -6,46 +6,121 @@ import base64
 import json
 import math
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-__all__ = ["granted_lifetime", "jwt_claims"]
+from .answer_rules import DEFAULT_ANSWERS, UNIT_SECONDS, AnswerRules
+from .dates import unix_time
+
+__all__ = ["UNSAID", "Lifetime", "granted_lifetime", "jwt_claims"]
+
+UNSAID = "no expires_in"
+"""Why the default was taken where the answer says nothing of the token's end."""
+_ENDS = ("expires_at", "expires_on", "expires")
+"""What servers name the end of a token, which RFC 6749 does not have."""
+_SMALLEST_UNIX_TIME = 1e9
+"""A larger number of seconds is a Unix time: it would be a life of 31 years."""
+_SMALLEST_MILLISECONDS = 1e11
+"""A larger Unix time counts milliseconds: as seconds it would be in the year 5138."""
 
 
-def granted_lifetime(expires_in: object, claims: Mapping[str, Any], sent_at: float, default: float) -> float:
-    """Return the seconds that a token lives: ``expires_in``, else the JWT's ``exp - iat``, else ``default``.
+class Lifetime(NamedTuple):
+    """The life of one token."""
 
-    A JWT's ``exp`` shortens what ``expires_in`` says, and never lengthens it. A numeric string is a number: some
-    servers send one.
+    seconds: float
+    """Counted from the moment when the request was sent; more than 0, and infinite for a token without an end."""
+    assumed: str = ""
+    """Why the default was taken, e.g. ``expires_in is 0 or less``; ``""`` where the server said it."""
+
+
+def granted_lifetime(
+    fields: Mapping[str, Any],
+    claims: Mapping[str, Any],
+    sent_at: float,
+    default: float,
+    *,
+    rules: AnswerRules = DEFAULT_ANSWERS,
+    date: str | None = None,
+) -> Lifetime:
+    """Return how long a token lives: by ``expires_in``, else an end such as ``expires_at``, else the JWT, else default.
+
+    A JWT's ``exp`` shortens what the answer says, and never lengthens it. Text with a number in it is a number. What
+    cannot be meant (0, a negative number, words) leads to the default: the token itself is good.
 
     Args:
-        expires_in: the field of the response, or None.
+        fields: the answer's fields.
         claims: the token's claims, as :func:`jwt_claims` gives them.
         sent_at: when the request was sent: Unix time in seconds.
         default: seconds.
-
-    Raises:
-        ValueError: ``expires_in`` is not a positive number (RFC 6749 §5.1).
+        rules: the unit of ``expires_in``, and which value means no end.
+        date: the answer's ``Date``: an end counts by the server's clock, if that leaves less of it.
     """
     by_jwt = _jwt_lifetime(claims, sent_at)
-    if expires_in is None:
-        return default if by_jwt is None else by_jwt
-    lifetime = _number(expires_in)
-    if lifetime is None:
-        raise ValueError("its expires_in is not a number")
-    if lifetime <= 0:
-        raise ValueError("its expires_in is not a positive number of seconds")
-    return lifetime if by_jwt is None else min(lifetime, by_jwt)
+    said, why = _said(fields, sent_at, rules, date)
+    if said is None and not why:
+        said, why = by_jwt, UNSAID
+    seconds = default if said is None else said
+    return Lifetime(seconds if by_jwt is None else min(seconds, by_jwt), why if said is None else "")
+
+
+def _said(fields: Mapping[str, Any], sent_at: float, rules: AnswerRules, date: str | None) -> tuple[float | None, str]:
+    """The seconds by the answer's own fields, or None and what is wrong with them; ``""`` where there are none."""
+    why = ""
+    for name in ("expires_in", *_ENDS):
+        value = fields.get(name)
+        if value is None:
+            continue
+        number = _number(value)
+        if rules.never_expires is not None and rules.never_expires in (value, number):
+            return math.inf, ""
+        if name == "expires_in":
+            seconds = None if number is None else _from_now(number * UNIT_SECONDS[rules.lifetime_unit], sent_at)
+            wrong = "no number" if number is None else "0 or less"
+        else:
+            seconds, wrong = _until(value, sent_at, date), "no time to come"
+        if seconds is not None:
+            return seconds, ""
+        why = why or f"{name} is {wrong}"
+    return None, why
+
+
+def _from_now(seconds: float, sent_at: float) -> float | None:
+    """The ``expires_in``; a few servers put the Unix time of the end there. None unless it is positive."""
+    left = seconds - sent_at
+    if seconds > _SMALLEST_UNIX_TIME and left > 0:
+        return left
+    return seconds if seconds > 0 else None
+
+
+def _until(value: object, sent_at: float, date: str | None) -> float | None:
+    """The seconds until an end: a Unix time in seconds or milliseconds, a date, or a small number of seconds."""
+    end = _number(value)
+    if end is None and isinstance(value, str):
+        end = unix_time(value)
+    if end is None or end <= 0:
+        return None
+    if end <= _SMALLEST_UNIX_TIME:
+        return end
+    if end > _SMALLEST_MILLISECONDS:
+        end /= 1000
+    # The server's clock may be wrong, and so may this one: the shorter life is the safe one.
+    clocks = (sent_at, unix_time(date) if date else None)
+    return min((end - clock for clock in clocks if clock is not None and end > clock), default=None)
 
 
 def _number(value: object) -> float | None:
-    """A JSON number, or the string of one, as a finite float; None for anything else. A bool is not a number."""
+    """A JSON number, or the text of one, as a float that may be infinite; None for anything else, such as a bool.
+
+    ``3600s`` is the text of a duration in JSON that comes from protocol buffers.
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
-        number = float(value)
-    except (ValueError, OverflowError):
+        number = float(value.strip().removesuffix("s") if isinstance(value, str) else value)
+    except OverflowError:  # an integer of hundreds of digits
+        return math.inf if cast("int", value) > 0 else -math.inf
+    except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return None if math.isnan(number) else number
 
 
 def _jwt_lifetime(claims: Mapping[str, Any], sent_at: float) -> float | None:
@@ -55,7 +130,7 @@ def _jwt_lifetime(claims: Mapping[str, Any], sent_at: float) -> float | None:
     from the request where ``iat`` is less than a second before it: there the two clocks agree.
     """
     exp, iat = _number(claims.get("exp")), _number(claims.get("iat", sent_at))
-    if exp is None or iat is None:
+    if exp is None or iat is None or not math.isfinite(exp) or not math.isfinite(iat):
         return None
     lifetime = exp - (sent_at if 0 <= sent_at - iat < 1 else iat)
     return lifetime if lifetime > 0 else None

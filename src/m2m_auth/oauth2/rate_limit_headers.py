@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
-__all__ = ["LITTLE", "MAX_RETRY_AFTER", "quota_is_low", "retry_after"]
+__all__ = ["LITTLE", "MAX_RETRY_AFTER", "is_used_up", "quota_is_low", "retry_after"]
 
 MAX_RETRY_AFTER = 3600.0
 """The longest wait that a server can ask for, in seconds."""
@@ -15,26 +15,48 @@ LITTLE = 0.1
 """A quota is low when this share of it, or less, is left."""
 
 _QUOTA_HEADERS = ("auth0-client-quota-limit", "auth0-organization-quota-limit")
+_RESET_HEADERS = ("x-ratelimit-reset", "x-rate-limit-reset", "ratelimit-reset")
+"""GitHub's and most others', Okta's, and the IETF draft's of before 2023."""
+_REMAINING_HEADERS = ("x-ratelimit-remaining", "x-rate-limit-remaining", "ratelimit-remaining")
+_LIMIT_HEADERS = ("ratelimit", "x-ratelimit")
+"""Of draft-ietf-httpapi-ratelimit-headers: ``"default";r=0;t=30``, earlier ``limit=9, remaining=0, reset=30``."""
 # Strings: re compiles them when they are first used, which keeps the import cheap.
 _QUOTA_RESET = r"(?:^|;)\s*t=(\d{1,10})\b"
 _QUOTA_PART = r"(?:^|;)\s*([qr])=(\d{1,18})\b"
+_LIMIT_RESET = r"(?:^|[;,])\s*(?:t|reset)\s*=\s*(\d{1,10})\b"
+_LIMIT_REMAINING = r"(?:^|[;,])\s*(?:r|remaining)\s*=\s*(\d{1,18})\b"
+_SECONDS = r"\s*([+-]?[\d.]+(?:e\d+)?)\s*(?:s|sec|seconds)?\s*(?:,.*)?"
 _SMALLEST_UNIX_TIME = 1e9
 """A reset that is larger is a Unix time; a smaller one is a number of seconds from now."""
+_SMALLEST_MILLISECONDS = 1e11
+"""A Unix time that is larger is in milliseconds: in seconds it would be the year 5138."""
 
 
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+def retry_after(headers: Mapping[str, str], now: float, status: int = 429) -> float | None:
     """Return the seconds to wait from ``now`` (Unix time), 3600 at most; None if no header says.
 
-    The first header that can be read counts: ``Retry-After`` (seconds or a date), ``X-RateLimit-Reset`` (Unix time, or
-    seconds from now), then the ``t=`` of a quota header. The names in ``headers`` are in lower case.
+    ``Retry-After`` (seconds or a date) counts with any status. The others are on good answers, too, so they count with
+    429 and 503 only, and with a 403 where no request is left. The first that can be read: a reset header (Unix time,
+    or seconds from now), ``RateLimit``, then the ``t=`` of a quota header. The names in ``headers`` are in lower case.
     """
-    waits = (
-        _retry_after_header(headers.get("retry-after"), now),
-        _reset(headers.get("x-ratelimit-reset"), now),
-        *(_quota_reset(headers.get(name)) for name in _QUOTA_HEADERS),
-    )
-    wait = next((wait for wait in waits if wait is not None), None)
+    wait = _time(headers.get("retry-after"), now, unix=False)
+    if wait is None and (status in (429, 503) or (status == 403 and is_used_up(headers))):
+        waits = (
+            *(_time(headers.get(name), now, unix=True) for name in _RESET_HEADERS),
+            *(_limit_reset(headers.get(name)) for name in _LIMIT_HEADERS),
+            *(_quota_reset(headers.get(name)) for name in _QUOTA_HEADERS),
+        )
+        wait = next((wait for wait in waits if wait is not None), None)
     return None if wait is None else min(max(wait, 0.0), MAX_RETRY_AFTER)
+
+
+def is_used_up(headers: Mapping[str, str]) -> bool:
+    """Return whether a header says that no request is left until the limit is reset."""
+    if any(re.fullmatch(r"\s*0+\s*", headers.get(name, "")) for name in _REMAINING_HEADERS):
+        return True
+    return any(
+        int(left) == 0 for name in _LIMIT_HEADERS for left in re.findall(_LIMIT_REMAINING, headers.get(name, ""))
+    )
 
 
 def quota_is_low(headers: Mapping[str, str]) -> bool:
@@ -47,18 +69,32 @@ def quota_is_low(headers: Mapping[str, str]) -> bool:
     return False
 
 
-def _number(text: str | None) -> float | None:
+def _time(text: str | None, now: float, *, unix: bool) -> float | None:
+    """The seconds from ``now`` that a header says; a repeated header (``120, 120``) is its first value.
+
+    Args:
+        text: the header: a number of seconds, or a date.
+        now: Unix time.
+        unix: True: a large number is a Unix time.
+    """
+    found = re.fullmatch(_SECONDS, text or "", re.ASCII | re.IGNORECASE)
+    seconds = _number(found[1]) if found else None
+    if seconds is None:
+        return _date(text, now) if text else None
+    if not unix or seconds <= _SMALLEST_UNIX_TIME:
+        return seconds
+    return (seconds / 1000 if seconds > _SMALLEST_MILLISECONDS else seconds) - now
+
+
+def _number(text: str) -> float | None:
     try:
-        value = float(text or "")
+        value = float(text)
     except ValueError:
         return None
     return value if math.isfinite(value) else None
 
 
-def _retry_after_header(text: str | None, now: float) -> float | None:
-    seconds = _number(text)
-    if seconds is not None or not text:
-        return seconds
+def _date(text: str, now: float) -> float | None:
     from email.utils import parsedate_to_datetime
 
     try:
@@ -67,11 +103,11 @@ def _retry_after_header(text: str | None, now: float) -> float | None:
         return None
 
 
-def _reset(text: str | None, now: float) -> float | None:
-    value = _number(text)
-    if value is None:
-        return None
-    return value - now if value > _SMALLEST_UNIX_TIME else value
+def _limit_reset(text: str | None) -> float | None:
+    """The largest reset among the limits that are used up; among all, where none is."""
+    limits = [text or ""] if "reset" in (text or "") else (text or "").split(",")
+    spent = [limit for limit in limits if any(int(left) == 0 for left in re.findall(_LIMIT_REMAINING, limit))]
+    return max((float(found) for limit in spent or limits for found in re.findall(_LIMIT_RESET, limit)), default=None)
 
 
 def _quota_reset(text: str | None) -> float | None:

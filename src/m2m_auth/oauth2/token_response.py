@@ -1,21 +1,24 @@
 """Reads the answer to a token request (RFC 6749 §5). The room ``lifecycle`` decides what the answer means.
 
-:func:`parse_token_response` gives a :class:`TokenResponse`, a :class:`TokenErrorResponse` or an
-:class:`UnusableTokenResponse`. Of a response body they show an OAuth error's own fields only, in RFC 6749's characters.
+:func:`parse_token_response` gives a :class:`TokenResponse`, an :class:`UnusableTokenResponse`, or a
+:class:`~m2m_auth.oauth2.token_error_response.TokenErrorResponse`.
 """
 
 from __future__ import annotations
 
-import json
 import re
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
-from .lifetimes import granted_lifetime, jwt_claims
-from .rate_limit_headers import quota_is_low, retry_after
+from .answer_body import answer_fields, media_type
+from .answer_rules import BOUND_TYPES, DEFAULT_ANSWERS, AnswerRules, type_name
+from .lifetimes import UNSAID, granted_lifetime, jwt_claims
+from .rate_limit_headers import quota_is_low
 from .secrets import Secret
+from .token_error_response import TokenErrorResponse, read_refusal, says_refused
 from .transport import HttpResponse
 
-__all__ = ["TokenErrorResponse", "TokenResponse", "UnusableTokenResponse", "parse_token_response"]
+__all__ = ["TokenResponse", "UnusableTokenResponse", "parse_token_response"]
 
 
 class TokenResponse(NamedTuple):
@@ -31,33 +34,29 @@ class TokenResponse(NamedTuple):
     """The refresh token that replaces the one that was sent."""
     quota_low: bool = False
     """True if the server said that little is left of its quota."""
+    lifetime_assumed: str = ""
+    """Why the lifetime is the default, e.g. ``no expires_in``; ``""`` where the server said it."""
+
+    @property
+    def has_ended(self) -> bool:
+        """True if the server says that the token has no time left, which is so where it gives a known one again."""
+        return self.lifetime_assumed not in ("", UNSAID)
 
     def __repr__(self) -> str:
         return f"<TokenResponse {self.token_type} lifetime={self.lifetime:g}>"
 
 
-class TokenErrorResponse(NamedTuple):
-    """A response without a token: an OAuth error (RFC 6749 §5.2), or another status than 200."""
-
-    status: int
-    """The HTTP status."""
-    error: str | None = None
-    """The server's code, e.g. ``invalid_client``, 60 characters at most; None if it sent none."""
-    error_description: str | None = None
-    """The server's words, 200 characters at most, or None."""
-    error_uri: str | None = None
-    """The server's page about the error, 200 characters at most, or None."""
-    media_type: str | None = None
-    """The media type of the body, e.g. ``text/html``; None if it is missing or not one."""
-    retry_after: float | None = None
-    """Seconds that the server asks to wait, 3600 at most, or None."""
-
-
 class UnusableTokenResponse(NamedTuple):
-    """A response with status 200 and no OAuth error, whose token cannot be used or is missing."""
+    """A 2xx that is no refusal, whose token may not be used or is missing."""
 
     why: str
-    """What is wrong, as the end of a sentence; nothing of the body is in it."""
+    """What is wrong, as the end of a sentence; nothing of the body is in it but names of fields and of types."""
+    minted: bool = False
+    """True if the server gave a token: one that may not be used is spent all the same."""
+    status: int = 200
+    """The HTTP status."""
+    fix: str = ""
+    """What to do, as a sentence, or ``""``."""
 
 
 def parse_token_response(
@@ -67,8 +66,13 @@ def parse_token_response(
     default_lifetime: float,
     max_lifetime: float,
     keep_refresh_token: bool = False,
+    answers: AnswerRules = DEFAULT_ANSWERS,
+    redact: Callable[[str], str] = str,
 ) -> TokenResponse | TokenErrorResponse | UnusableTokenResponse:
     """Read the answer to a token request. Unknown fields are ignored, and nothing is raised.
+
+    Any 2xx with a token is a token, also with an ``error`` beside it: the quota is spent, and if the API refuses the
+    token, another one is minted. A 2xx with an error and no token is a refusal.
 
     Args:
         response: the answer.
@@ -76,79 +80,138 @@ def parse_token_response(
         default_lifetime: the lifetime in seconds of a token whose server does not say.
         max_lifetime: longer lifetimes are cut to this many seconds.
         keep_refresh_token: False drops a refresh token: a client-credentials response has none (RFC 6749 §4.4.3).
+        answers: how this server's answers differ.
+        redact: replaces what must not be shown in the words of a refusal.
     """
-    data = _json_object(response.body)
-    if response.status == 200 and data is not None and "access_token" in data:
-        return _token(data, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token)
-    error = data.get("error") if data else None
-    media_type = _media_type(response)
-    if response.status == 200 and not (isinstance(error, str) and error):
-        shown = media_type or "missing or invalid Content-Type"
-        return UnusableTokenResponse(
-            f"it is not a JSON object with an access_token ({len(response.body)} bytes, {shown})"
-        )
-    fields = data or {}
-    return TokenErrorResponse(
-        response.status,
-        _shown(error, 60),
-        _shown(fields.get("error_description"), 200),
-        _shown(fields.get("error_uri"), 200),
-        media_type,
-        retry_after(response.headers, sent_at),
-    )
+    given = answer_fields(response) or {}
+    fields, problem = _adapted(given, answers.adapt)
+    refusal = {**given, **{name: value for name, value in fields.items() if value not in _NO_TEXT}}
+    if 200 <= response.status < 300:
+        value, beside = _token_in(fields, answers.token_field)
+        if value and not problem:
+            return _token(value, beside, answers, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token)
+        if not says_refused(refusal):
+            return _without_token(fields, problem, response, answers)
+    return read_refusal(response, sent_at, redact, refusal)
 
 
 # Strings: re compiles them when they are first used, which keeps the import cheap.
-_MEDIA_TYPE = r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}"
-_NOT_SHOWN = r"[^\x20-\x21\x23-\x5b\x5d-\x7e]"
 _HEADER_SAFE = r"[\x21-\x7e]+"
-_TYPE_NAME = r"[A-Za-z0-9_-]{1,20}"
+_NAME = r"[A-Za-z0-9_-]{1,20}"
+_SCHEME = r"\A(?i:bearer) +"
+_NO_TEXT = (None, "")
+_OTHER_TOKEN_FIELDS = ("token", "accessToken", "access-token", "AccessToken", "jwt", "bearer_token", "id_token")
+"""Where servers put the token that users ask for, if it is not in ``access_token``."""
 
 
-def _json_object(body: bytes) -> dict[str, Any] | None:
+def _adapted(
+    fields: dict[str, Any], adapt: Callable[[dict[str, Any]], Mapping[str, Any]] | None
+) -> tuple[dict[str, Any], str]:
+    """The fields as the user's ``adapt`` gives them, and what is wrong with it; as they are, if something is.
+
+    Its exception is named by its type: the message may hold the token.
+    """
+    if adapt is None or not fields:
+        return fields, ""
     try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return cast("dict[str, Any]", data) if isinstance(data, dict) else None
+        adapted: Any = adapt(dict(fields))
+        if isinstance(adapted, Mapping):
+            return {str(name): value for name, value in cast("Mapping[object, Any]", adapted).items()}, ""
+        problem = f"returned {type(adapted).__name__}, which is no mapping"
+    except Exception as error:
+        problem = f"raised {type(error).__name__}"
+    return fields, problem
 
 
-def _media_type(response: HttpResponse) -> str | None:
-    """The media type of the Content-Type (RFC 9110 §8.3.1), in lower case; None for anything that is not one."""
-    media_type = response.headers.get("content-type", "").split(";")[0].strip().lower()
-    return media_type if re.fullmatch(_MEDIA_TYPE, media_type) else None
+def _token_in(fields: dict[str, Any], path: str) -> tuple[str, dict[str, Any]]:
+    """The token, or ``""``, and the fields that count: those beside the token before those at the top."""
+    *parents, name = (path,) if path in fields else path.split(".")
+    inner: dict[str, Any] | None = fields
+    for parent in parents:
+        inner = _object(inner.get(parent)) if inner else None
+    value = (inner or {}).get(name)
+    return (value if isinstance(value, str) and value.strip() else ""), {**fields, **(inner or {})}
+
+
+def _object(value: Any) -> dict[str, Any] | None:
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else None
+
+
+def _without_token(
+    fields: dict[str, Any], problem: str, response: HttpResponse, answers: AnswerRules
+) -> UnusableTokenResponse:
+    """A 2xx without a token. Where ``adapt`` fails, or another field looks like a token, the server has minted one."""
+    if problem:
+        fix = "Fix: return a dict with access_token and expires_in for this answer, too."
+        return UnusableTokenResponse(f"answers.adapt {problem}", minted=True, status=response.status, fix=fix)
+    shown = media_type(response) or "missing or invalid Content-Type"
+    article = "an" if answers.token_field[0] in "aeiou" else "a"
+    why = f"it is not a JSON object with {article} {answers.token_field} ({len(response.body)} bytes, {shown})"
+    other = next((path for path in _token_paths(fields) if path != answers.token_field), "")
+    if not other:
+        return UnusableTokenResponse(why, status=response.status)
+    fix = f'Fix, if that is the token: answers=AnswerRules(token_field="{other}").'
+    return UnusableTokenResponse(f"{why}; it has {other!r}", minted=True, status=response.status, fix=fix)
+
+
+def _token_paths(fields: dict[str, Any]) -> Iterator[str]:
+    """The fields, at the top and one object deeper, that are named as a token is and hold what a header may carry."""
+    inner = {f"{name}.": _object(value) for name, value in fields.items() if re.fullmatch(_NAME, name)}
+    for prefix, found in {"": fields, **inner}.items():
+        for name in ("access_token", *_OTHER_TOKEN_FIELDS) if found else ():
+            value = (found or {}).get(name)
+            if isinstance(value, str) and re.fullmatch(_HEADER_SAFE, value):
+                yield prefix + name
 
 
 def _token(
-    data: dict[str, Any],
+    given: str,
+    fields: dict[str, Any],
+    answers: AnswerRules,
     response: HttpResponse,
     sent_at: float,
     default_lifetime: float,
     max_lifetime: float,
     keep_refresh_token: bool,
 ) -> TokenResponse | UnusableTokenResponse:
-    value, token_type, scope = data["access_token"], data.get("token_type", "Bearer"), data.get("scope")
-    if not isinstance(value, str) or not re.fullmatch(_HEADER_SAFE, value):
-        return UnusableTokenResponse("its access_token is empty or has characters that no header may carry")
-    if not isinstance(token_type, str) or token_type.lower() != "bearer":
-        named = isinstance(token_type, str) and re.fullmatch(_TYPE_NAME, token_type)
+    value, token_type = re.sub(_SCHEME, "", given.strip(" ")), fields.get("token_type")
+    if not re.fullmatch(_HEADER_SAFE, value):
+        why = f"its {answers.token_field} has characters that no header may carry"
+        fix = "Fix: ask the server's operators for tokens of RFC 6750's characters."
+        return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
+    if not _is_bearer(token_type, answers):
+        named = isinstance(token_type, str) and re.fullmatch(_NAME, token_type)
         shown = repr(token_type) if named else "not a valid name"
-        return UnusableTokenResponse(f"its token_type is {shown}, and only a Bearer token may be sent as one")
-    try:
-        lifetime = granted_lifetime(data.get("expires_in"), jwt_claims(value), sent_at, default_lifetime)
-    except ValueError as error:
-        return UnusableTokenResponse(str(error))
-    refresh = data.get("refresh_token") if keep_refresh_token else None
+        why = f"its token_type is {shown}, and only a Bearer token may be sent as one"
+        fix = "Fix: let the server issue Bearer tokens for this client."
+        if isinstance(token_type, str) and named and type_name(token_type) not in BOUND_TYPES:
+            fix = f'Fix, if that is a Bearer token: answers=AnswerRules(token_types=("bearer", "{token_type}")).'
+        return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
+    claims, date = jwt_claims(value), response.headers.get("date")
+    lifetime = granted_lifetime(fields, claims, sent_at, default_lifetime, rules=answers, date=date)
+    refresh = fields.get("refresh_token") if keep_refresh_token else None
     return TokenResponse(
         value,
         "Bearer",
-        scope if isinstance(scope, str) else None,
-        min(lifetime, max_lifetime),
+        _scope(fields.get("scope"), answers.scope_separator),
+        min(lifetime.seconds, max_lifetime),
         Secret(refresh) if isinstance(refresh, str) and refresh else None,
         quota_is_low(response.headers),
+        lifetime.assumed,
     )
 
 
-def _shown(value: object, limit: int) -> str | None:
-    """The server's words in RFC 6749 §5.2's characters, cut to ``limit``."""
-    return re.sub(_NOT_SHOWN, "?", value)[:limit] if isinstance(value, str) and value else None
+def _is_bearer(token_type: object, answers: AnswerRules) -> bool:
+    if token_type is None:
+        return True
+    return isinstance(token_type, str) and type_name(token_type) in ("", *map(type_name, answers.token_types))
+
+
+def _scope(given: object, separator: str | None) -> str | None:
+    """The scopes separated by spaces (RFC 6749 §3.3), however the server separates them."""
+    if isinstance(given, list):
+        given = " ".join(each for each in cast("list[object]", given) if isinstance(each, str)) or None
+    if not isinstance(given, str):
+        return None
+    separated = given.replace(separator or ",", " ")
+    return given if separated == given else " ".join(separated.split())

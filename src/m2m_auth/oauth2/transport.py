@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-__all__ = ["HttpRequest", "HttpResponse", "MAX_BODY", "Transport", "TransportError", "describe"]
+__all__ = ["HttpRequest", "HttpResponse", "MAX_BODY", "Transport", "TransportError", "describe", "user_agent_of"]
 
 MAX_BODY = 1024 * 1024
 """A transport reads no more of a token response than this many bytes."""
@@ -58,12 +58,22 @@ Transport = Callable[[HttpRequest], HttpResponse]
 """Sends one request: verifies TLS, follows no redirect, keeps to ``request.timeout``, raises TransportError."""
 
 
+def user_agent_of(transport: Transport) -> str:
+    """The ``User-Agent`` that a transport sends, e.g. ``m2m-auth/1.0 requests/2.32``, for messages.
+
+    It is the transport's attribute ``user_agent``; empty for a callable of the user's, which may send any.
+    """
+    said = getattr(transport, "user_agent", "")
+    return said if isinstance(said, str) else ""
+
+
 class TransportError(Exception):
     """A transport got no response.
 
     Args:
         message: what happened. It must hold nothing of the request's headers or body, because it is shown.
-        cause_code: ``timeout``, ``connection``, ``tls`` or another short word.
+        cause_code: ``timeout``, ``connection`` (refused, reset, or no such host), ``tls``, ``proxy`` (it refuses to
+            forward), or another short word.
     """
 
     def __init__(self, message: str, cause_code: str = "connection") -> None:

@@ -34,10 +34,14 @@ def try_later(status: int, description: str, seconds: float) -> ErrorAnswer:
 
 
 def credentials_refused(error: TokenUnavailable) -> bool:
-    """Whether the authorization server refused the client's credentials; some say so by the status alone."""
+    """Whether the authorization server refused the client's credentials; some say so by the status alone.
+
+    Keycloak's 401 says ``unauthorized_client``, and Auth0's ``access_denied``.
+    """
     if not isinstance(error, TokenRequestRejected):
         return False
-    return error.error == "invalid_client" or (error.error is None and error.status in (400, 401, 403))
+    refused = error.status == 401 or error.error == "invalid_client"
+    return refused or (error.error is None and error.status in (400, 403))
 
 
 def error_answer_for(error: TokenUnavailable, *, own_credentials: bool, budget_wait: float) -> ErrorAnswer:
@@ -57,6 +61,6 @@ def error_answer_for(error: TokenUnavailable, *, own_credentials: bool, budget_w
         return try_later(503, "The authorization server refuses the token proxy itself: its operator must act", wait)
     if isinstance(error, TokenRequestRejected) and error.error in _PASSED_ON:
         return ErrorAnswer(400, error.error, _PASSED_ON[error.error])
-    if error.cause_code == "http_429":
+    if error.cause_code in ("http_429", "throttled"):
         return try_later(429, "The authorization server is asked too often", wait)
     return try_later(503, "There is no token: the authorization server cannot be reached, or gives none", wait)

@@ -10,14 +10,13 @@ that much earlier. The real lifetime is put in front of the token's value; :func
 from __future__ import annotations
 
 import json
-import re
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 from ..lifecycle.policy import DEFAULT_POLICY
-from ..oauth2.lifetimes import granted_lifetime, jwt_claims
+from ..oauth2.token_response import TokenResponse, UnusableTokenResponse, parse_token_response
 from ..oauth2.tokens import AccessToken
 from ..oauth2.transport import HttpRequest, HttpResponse, Transport, TransportError
 from ..runtime.clock import Clock
@@ -110,27 +109,26 @@ class Upstream:
         return send
 
     def _mint(self, request: HttpRequest, vendor: str, ledger: VendorLedger) -> tuple[HttpResponse, bool]:
-        """The answer, and whether it holds a token."""
+        """The answer, and whether the server minted a token, be it one that may not be used."""
         taken = ledger.mints(vendor).take()
         if not taken.granted:
             raise TransportError("This vendor's mint budget is used up", BUDGET)
-        packed = None
+        minted = False
         try:
             sent_at = self._clock.wall()
             with self._turn(request) as request:
                 began = self._clock.monotonic()
                 try:
                     response = self._transport(request)
-                    packed = self._packed(response, sent_at)
+                    response, minted = self._packed(response, sent_at)
                 finally:
-                    self._observe(self._clock.monotonic() - began, minted=packed is not None)
+                    self._observe(self._clock.monotonic() - began, minted=minted)
         finally:
-            if packed is None:
+            if not minted:
                 ledger.mints(vendor).give_back(taken)
-        if packed is None:
-            return response, False  # the engine describes it
-        ledger.minted(vendor)
-        return packed, True
+        if minted:
+            ledger.minted(vendor)
+        return response, minted
 
     @contextmanager
     def _turn(self, request: HttpRequest) -> Generator[HttpRequest, None, None]:
@@ -144,19 +142,20 @@ class Upstream:
         finally:
             self._free.release()
 
-    def _packed(self, response: HttpResponse, sent_at: float) -> HttpResponse | None:
-        """A good answer with the end of its token moved; None for any other answer."""
-        try:
-            data = cast("dict[str, Any]", json.loads(response.body)) if response.status == 200 else {}
-            value = data["access_token"]
-            if not re.fullmatch("[!-~]+", value):
-                return None  # packed, it could look like a token
-            lived = granted_lifetime(
-                data.get("expires_in"), jwt_claims(value), sent_at, DEFAULT_POLICY.default_lifetime
-            )
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-            return None
-        lifetime = min(lived, self._lifetime_cap)
-        ends = lifetime - reserved(lifetime, self._min_validity)
-        moved = {**data, "access_token": f"{lifetime:.3f}:{value}", "expires_in": ends}
-        return HttpResponse(200, response.headers, json.dumps(moved).encode())
+    def _packed(self, response: HttpResponse, sent_at: float) -> tuple[HttpResponse, bool]:
+        """The answer, with the end of its token moved if it has one, and whether the server minted.
+
+        The engine describes an answer without a usable token.
+        """
+        answer = parse_token_response(
+            response,
+            sent_at=sent_at,
+            default_lifetime=DEFAULT_POLICY.default_lifetime,
+            max_lifetime=self._lifetime_cap,
+        )
+        if not isinstance(answer, TokenResponse):
+            return response, isinstance(answer, UnusableTokenResponse) and answer.minted
+        ends = answer.lifetime - reserved(answer.lifetime, self._min_validity)
+        packed = f"{answer.lifetime:.3f}:{answer.access_token}"
+        moved = {"access_token": packed, "token_type": answer.token_type, "scope": answer.scope, "expires_in": ends}
+        return HttpResponse(200, response.headers, json.dumps(moved).encode()), True

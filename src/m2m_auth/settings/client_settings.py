@@ -9,19 +9,25 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NoReturn
 
-from .. import MintBudget, RenewalPolicy, TokenSource
+from .. import AnswerRules, MintBudget, RenewalPolicy, TokenSource
 from ..errors import ConfigurationError
-from ..oauth2.origins import OriginPolicy
+from ..http.rejection_check import RejectionCheck
+from ..oauth2.origin_policy import OriginPolicy
 from ..oauth2.secrets import concealed
+from ..oauth2.token_header import AUTHORIZATION, TokenHeader
 from ..values import Value
 from .problems import Problem, Spelling, nearest, problem_of
 from .values import (
     ImportPath,
+    as_flag,
     as_list,
+    as_proxies,
+    as_switch_or_text,
     as_text,
     as_texts,
     fields_of,
     import_path,
+    is_true,
     looks_like_a_path,
     mapping,
     record_of,
@@ -29,7 +35,7 @@ from .values import (
 
 __all__ = ["CLIENT_KEYS", "OPTION_NAMES", "ClientSettings", "ClientKey", "read_client"]
 
-RECORDS = {"policy": RenewalPolicy, "budget": MintBudget}
+RECORDS = {"policy": RenewalPolicy, "budget": MintBudget, "answers": AnswerRules}
 
 
 class ClientKey(Value):
@@ -52,6 +58,10 @@ class ClientKey(Value):
         return self.name.lower()
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 CLIENT_KEYS = (
     ClientKey(name="TOKEN_ENDPOINT", read=as_text, kind="endpoint", required=True),
     ClientKey(name="CLIENT_ID", read=as_text, required=True),
@@ -60,12 +70,20 @@ CLIENT_KEYS = (
     ClientKey(name="AUDIENCE", read=as_text),
     ClientKey(name="SCOPE", read=as_texts),
     ClientKey(name="RESOURCE", read=as_texts),
+    ClientKey(name="ANSWERS", read=partial(record_of, AnswerRules), kind="record", imports=True),
     ClientKey(name="POLICY", read=partial(record_of, RenewalPolicy), kind="record"),
     ClientKey(name="BUDGET", read=partial(record_of, MintBudget), kind="record"),
+    ClientKey(name="VERIFY", read=as_switch_or_text, imports=True),
+    ClientKey(name="PROXIES", read=as_proxies),
     ClientKey(name="ALLOWED_ORIGINS", read=as_list),
+    ClientKey(name="ALLOW_INSECURE_HTTP", read=as_flag),
+    ClientKey(name="IS_REJECTION", read=_as_it_is, imports=True),
+    ClientKey(name="HEADER", read=as_text),
+    ClientKey(name="SCHEME", read=as_text),
     ClientKey(name="CACHE", read=as_text),
 )
 """Every key of a client, in the order in which problems are listed."""
+_OF_FRONT_DOORS = ("is_rejection", "header", "scheme")
 _NAMES = tuple(key.name for key in CLIENT_KEYS)
 OPTION_NAMES = (
     *(key.option for key in CLIENT_KEYS),
@@ -74,6 +92,8 @@ OPTION_NAMES = (
 """The keywords and fields that messages of the core may name."""
 _GOOD: dict[str, Any] = {"token_endpoint": "https://localhost/", "client_id": "client", "client_secret": "secret"}
 """A source without a mistake: with one option replaced, an error is about that option."""
+_PRIVATE_TRANSPORT = {"verify", "proxies"}
+"""The options that have no place beside ``transport=``."""
 
 
 class ClientSettings(Value):
@@ -81,7 +101,7 @@ class ClientSettings(Value):
 
     alias: str
     """Its key in ``CLIENTS``."""
-    hidden_fields = frozenset({"options"})
+    hidden_fields = frozenset({"options", "front_door_options"})
 
     setting: str
     """How messages spell it, e.g. ``M2M_AUTH["CLIENTS"]["billing"]``."""
@@ -91,14 +111,24 @@ class ClientSettings(Value):
     """The alias of its cache; None: this process's memory."""
     options: Mapping[str, Any]
     """The keyword arguments of its ``TokenSource``, without cache and encryption keys. Secrets are concealed."""
+    front_door_options: Mapping[str, Any]
+    """The keyword arguments of ``M2MAuth.from_source``, ``allowed_origins`` among them."""
 
     def resolved_options(self) -> dict[str, Any]:
-        """The options, with import paths followed.
+        """The options of its source, with import paths followed.
 
         Raises:
             ConfigurationError: an import path leads nowhere.
         """
         return {name: _loaded(name, value) for name, value in self.options.items()}
+
+    def resolved_front_door_options(self) -> dict[str, Any]:
+        """The options of its front doors, with import paths followed.
+
+        Raises:
+            ConfigurationError: an import path leads nowhere.
+        """
+        return {name: _loaded(name, value) for name, value in self.front_door_options.items()}
 
 
 def _loaded(option: str, value: Any) -> Any:
@@ -108,7 +138,7 @@ def _loaded(option: str, value: Any) -> Any:
     try:
         return _followed(option, value)
     except ConfigurationError as error:
-        problem = f"{value.setting}: {error}"
+        problem = str(problem_of("option", value.setting, option, error, names=OPTION_NAMES))
     raise ConfigurationError(problem)
 
 
@@ -118,7 +148,17 @@ def _followed(option: str, path: ImportPath) -> Any:
         raise ConfigurationError(
             f"is the path of {type(found).__name__}, not of a callable that returns the secret. Fix: 'package.function'"
         )
+    if option == "answers" and not isinstance(found, AnswerRules):
+        raise ConfigurationError(f"is the path of {type(found).__name__}, not of an AnswerRules. Fix: AnswerRules(…)")
+    if option == "is_rejection":
+        predicate: Any = found
+        RejectionCheck(predicate)
     return found
+
+
+def _answers(fields: Mapping[Any, Any], name: Any, adapt: Any) -> AnswerRules:
+    """The rules of ANSWERS, with the function that the path in ADAPT names."""
+    return record_of(AnswerRules, {**fields, name: adapt})
 
 
 def read_client(
@@ -144,6 +184,7 @@ class _ClientReader:
         self.problems: list[Problem] = []
         self._alias = alias
         self._refused_options: set[str] = set()
+        self._over_http = False
         self._spelt = partial(spelling, "CLIENTS", alias)
 
     def read(self, given: object, *, eager: bool) -> ClientSettings | None:
@@ -154,18 +195,23 @@ class _ClientReader:
             return None
         self.problems += unknown_keys(entry, _NAMES, self._spelt, self._alias)
         options: dict[str, Any] = {}
+        self._over_http = is_true(entry.get("ALLOW_INSECURE_HTTP"))  # other keys are checked by it
         for key in CLIENT_KEYS:
             self._read_key(key, entry.get(key.name), options, eager=eager)
         if any(problem.is_error for problem in self.problems):
             return None
         cache = options.pop("cache", None if "CACHE" in entry else "default")
         origins = options.pop("allowed_origins", None)
+        front_door = {name: options.pop(name) for name in _OF_FRONT_DOORS if name in options}
+        if "allow_insecure_http" in options:
+            front_door["allow_insecure_http"] = options["allow_insecure_http"]
         return ClientSettings(
             alias=self._alias,
             setting=self._spelt(),
             allowed_origins=origins,
             cache=cache,
             options={"alias": self._alias, **options},
+            front_door_options={"allowed_origins": origins, **front_door},
         )
 
     def _read_key(self, key: ClientKey, given: Any, options: dict[str, Any], *, eager: bool) -> None:
@@ -194,16 +240,28 @@ class _ClientReader:
         if key.option in RECORDS and fields is not None:
             names, record = {str(name).upper(): 0 for name in fields}, fields_of(RECORDS[key.option])
             self.problems += unknown_keys(names, record, partial(self._spelt, key.name), self._alias)
-        value = key.read(given)
-        path = import_path(value, setting) if key.imports else None
+        path = self._path(key, given) if key.imports else None
         if path is not None:
             return _followed(key.option, path) if eager else path
+        value = key.read(given)
         if key.option != "client_secret":
             return value
         if looks_like_a_path(value):
             message = "looks like an import path, but there is no such package; it is used as the secret itself"
             self._found("maybe_a_path", setting, message, "correct the path, or pass the callable", is_error=False)
         return concealed(value)
+
+    def _path(self, key: ClientKey, given: Any) -> ImportPath | None:
+        """The import path that the value is, or that its ADAPT is; the fields beside ADAPT are checked now."""
+        fields = mapping(given)
+        name = next((name for name in fields or () if str(name).upper() == "ADAPT"), None)
+        setting = self._spelt(key.name)
+        if fields is None or name is None:
+            return import_path(given, setting)
+        path = import_path(fields[name], setting, "answers.adapt", lambda found: _answers(fields, name, found))
+        if path is not None:
+            _answers(fields, name, _not_fetched)
+        return path
 
     def _check(self, key: ClientKey, value: Any, options: Mapping[str, Any]) -> None:
         """Lets the object that takes the option check it. Raises ConfigurationError."""
@@ -212,12 +270,19 @@ class _ClientReader:
         elif value is None or isinstance(value, ImportPath):
             return
         elif key.option == "allowed_origins":
-            OriginPolicy(value, allow_insecure_http=False)
+            OriginPolicy(value, self._over_http)
+        elif key.option == "is_rejection":
+            RejectionCheck(value)
+        elif key.option == "header":
+            TokenHeader(value, "Bearer")
+        elif key.option == "scheme":
+            TokenHeader(AUTHORIZATION, value)
         elif key.option == "cache":
             if not isinstance(value, str):
                 raise ConfigurationError(f"must be an alias or None, not {type(value).__name__}")
         else:
-            _try_source({key.option: value, **_secret_for(key.option)})
+            over_http = {"allow_insecure_http": self._over_http}
+            _try_source({**over_http, key.option: value, **_secret_for(key.option)})
 
     def _check_secret(self, secret: Any, authentication: Any) -> None:
         if isinstance(authentication, ImportPath) or "client_authentication" in self._refused_options:
@@ -248,7 +313,9 @@ def _secret_for(option: str) -> dict[str, Any]:
 def _try_source(options: dict[str, Any]) -> None:
     """Raises ConfigurationError for options that a source does not take."""
     options = {**_GOOD, **options}
-    TokenSource(**options, transport=_not_sent)
+    if not _PRIVATE_TRANSPORT.intersection(options):
+        options["transport"] = _not_sent
+    TokenSource(**options)
 
 
 def _not_fetched() -> NoReturn:

@@ -52,8 +52,8 @@ class Problem(Value):
     """A stable word for programs:
 
     ``shape`` (not a mapping), ``unknown_key``, ``missing``, ``endpoint``, ``secret``, ``option`` (another option of the
-    client), ``record`` (POLICY or BUDGET), ``unknown_cache``, ``cache``, ``useless_cache``, ``encryption_keys``;
-    ``maybe_a_path`` is a warning.
+    client), ``record`` (POLICY, BUDGET or ANSWERS), ``unknown_cache``, ``cache``, ``useless_cache``,
+    ``encryption_keys``; ``maybe_a_path`` is a warning.
     """
     setting: str
     """The setting, as the user spells it."""
@@ -90,7 +90,7 @@ def problem_of(
     field = re.match(r"\.(\w+)=?", text)
     if field:  # policy.lease=5 s must …
         setting, text = f"{setting}[{_quoted(field[1].upper())}]", text[field.end() :].lstrip()
-    text = re.sub(r"\b(?:policy|budget)\.(\w+)", lambda found: found[1].upper(), text)
+    text = re.sub(r"\b(?:policy|budget|answers)\.(\w+)", lambda found: found[1].upper(), text)
     for name in names:
         text = re.sub(rf"\b{name}=(?=[\s,.)]|$)", name.upper(), text)
         text = re.sub(rf"\b{name}\b" if "_" in name else rf"\b{name}(?==)", name.upper(), text)

@@ -13,17 +13,22 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
+from ..oauth2.secrets import concealed
 from ..values import Value, field_names
 
 __all__ = [
     "ImportPath",
+    "as_flag",
     "as_list",
+    "as_proxies",
     "as_several_texts",
+    "as_switch_or_text",
     "as_text",
     "as_texts",
     "fields_of",
     "import_path",
     "imported",
+    "is_true",
     "looks_like_a_path",
     "mapping",
     "record_of",
@@ -39,6 +44,37 @@ def as_text(value: Any) -> Any:
     if isinstance(value, (bool, float)):
         raise ConfigurationError(f"must be a string, not {type(value).__name__}. Fix: quote it: '\"…\"'")
     return str(value) if isinstance(value, int) else value
+
+
+_FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+"""How environment variables and files say yes and no."""
+
+
+def as_flag(value: Any) -> Any:
+    """A truth value, also as an environment variable has it.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    known = _FLAGS.get(str(value).strip().lower()) if isinstance(value, (bool, int, str)) else None
+    if known is None and value is not None:
+        raise ConfigurationError(f"must be True or False, not {value!r}.")
+    return known
+
+
+def is_true(value: Any) -> bool:
+    """True for a value that :func:`as_flag` reads as True; False for any other."""
+    return isinstance(value, (bool, int, str)) and _FLAGS.get(str(value).strip().lower()) is True
+
+
+def as_switch_or_text(value: Any) -> Any:
+    """True or False, also as an environment variable has it: ``true``, ``no``, ``0``; any other text stays a text."""
+    return _FLAGS.get(str(value).strip().lower(), value)
+
+
+def as_proxies(value: Any) -> Any:
+    """The URL of a proxy, or URLs by the target's scheme. They may hold a password, so they are concealed."""
+    return concealed(value)
 
 
 def as_list(value: Any) -> Any:
@@ -69,7 +105,7 @@ def as_several_texts(value: Any) -> Any:
 
 
 def record_of(kind: type[_Record], value: Any) -> _Record:
-    """A RenewalPolicy or MintBudget: the object itself, or made from a mapping of its fields in either case.
+    """A policy, a budget or AnswerRules: the object itself, or made from a mapping of its fields in either case.
 
     Raises:
         ConfigurationError: the value is no mapping. The caller refuses unknown fields.
@@ -95,12 +131,21 @@ class ImportPath:
     """``package.module.name`` or ``package.module:name``, followed later: a project's modules may import the app.
 
     It may be a secret after all, so neither its repr nor a message shows the path.
+
+    Args:
+        path: the path.
+        setting: the setting that has it, as the user spells it.
+        field: the field of the option that the path is for, e.g. ``answers.adapt``, or ``""``.
+        then: makes the option's value of what the path names; it raises ConfigurationError.
     """
 
-    __slots__ = ("_path", "setting")
+    __slots__ = ("_field", "_path", "_then", "setting")
 
-    def __init__(self, path: str, setting: str) -> None:
+    def __init__(
+        self, path: str, setting: str, field: str = "", then: Callable[[Any], Any] = lambda found: found
+    ) -> None:
         self._path: Callable[[], str] = lambda: path  # error reporters print attributes
+        self._field, self._then = field, then
         self.setting = setting
 
     def __repr__(self) -> str:
@@ -110,17 +155,18 @@ class ImportPath:
         """What the path names.
 
         Raises:
-            ConfigurationError: it cannot be imported.
+            ConfigurationError: it cannot be imported, or is not what the option takes.
         """
         found, why, _ = _followed(self._path)
         if why:
-            raise ConfigurationError(
-                f"looks like an import path, and cannot be imported ({why}). Fix: 'package.module.name'"
-            )
-        return found
+            problem = f"looks like an import path, and cannot be imported ({why}). Fix: 'package.module.name'"
+            raise ConfigurationError(f"{self._field} {problem}".lstrip())
+        return self._then(found)
 
 
-def import_path(value: Any, setting: str) -> ImportPath | None:
+def import_path(
+    value: Any, setting: str, field: str = "", then: Callable[[Any], Any] = lambda found: found
+) -> ImportPath | None:
     """The import path that a text is; None where it is none, or its first package does not exist. Imports nothing."""
     if not isinstance(value, str) or not _PATH.fullmatch(value):
         return None
@@ -128,7 +174,7 @@ def import_path(value: Any, setting: str) -> ImportPath | None:
         found = importlib.util.find_spec(re.split("[.:]", value)[0]) is not None
     except (ImportError, ValueError):  # ValueError: __main__
         found = False
-    return ImportPath(value, setting) if found else None
+    return ImportPath(value, setting, field, then) if found else None
 
 
 def looks_like_a_path(value: Any) -> bool:

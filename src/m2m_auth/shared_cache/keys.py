@@ -18,6 +18,7 @@ _LEASE = "m2m1.l."
 _FAILURE = "m2m1.f."
 _FORCED_MINT_BAN = "m2m1.b."
 _REFRESH_TOKEN = "m2m1.r."  # noqa: S105 - a prefix
+_WAIT = "m2m1.w."
 _HISTORY = OPTIONAL_KEY_PREFIX
 _COUNTER = "m2m1.n."
 
@@ -28,12 +29,17 @@ FAILED = "failed"
 
 
 class CacheKeys:
-    """The cache keys of one token request: one digest, one prefix for each kind of entry; 50 ASCII characters."""
+    """The cache keys of one token request: one digest, one prefix for each kind of entry; 50 ASCII characters.
 
-    __slots__ = ("digest",)
+    Args:
+        digest: of the token request.
+        client: of the client's credential and the token endpoint, the same for all of the client's token requests.
+    """
 
-    def __init__(self, digest: bytes) -> None:
-        self.digest = _text(digest)
+    __slots__ = ("client", "digest")
+
+    def __init__(self, digest: bytes, client: bytes = b"") -> None:
+        self.digest, self.client = _text(digest), _text(client)
 
     @property
     def token(self) -> str:
@@ -59,6 +65,11 @@ class CacheKeys:
     def refresh_token(self) -> str:
         """The key of the rotated refresh token."""
         return _REFRESH_TOKEN + self.digest
+
+    @property
+    def wait(self) -> str:
+        """The key of the wait that the token endpoint asked the client for, whatever it requests."""
+        return _WAIT + self.client
 
     @property
     def history(self) -> str:

@@ -94,8 +94,9 @@ class SharedStore:
         self._tiers.write_all(self._keys.token, entry._asdict(), ttl, events)
 
     def forget(self, events: EventEmitter) -> bool:
-        """Deletes the token, the last failure and the ban from every tier; False if a tier did not answer."""
-        return self._tiers.delete_all((self._keys.token, self._keys.failure, self._keys.forced_mint_ban), events)
+        """Deletes the token, the last failure, the wait and the ban from every tier; False if a tier did not answer."""
+        keys = self._keys
+        return self._tiers.delete_all((keys.token, keys.failure, keys.wait, keys.forced_mint_ban), events)
 
     def _copy_to_nearer(
         self, entry: Entry, sealed: bytes, breakers: Sequence[CircuitBreaker], events: EventEmitter
@@ -122,7 +123,14 @@ class SharedStore:
 
     def read_failure(self, events: EventEmitter) -> tuple[Failure, float] | None:
         """The last shared failure, and the seconds until its next attempt (0 or less: the attempt is due)."""
-        data = self._tiers.read(self._keys.failure, events)[1]
+        return self._read_failure(self._keys.failure, events)
+
+    def read_wait(self, events: EventEmitter) -> tuple[Failure, float] | None:
+        """The failure with which the token endpoint asked the client to wait, and the seconds that are left of it."""
+        return self._read_failure(self._keys.wait, events)
+
+    def _read_failure(self, key: str, events: EventEmitter) -> tuple[Failure, float] | None:
+        data = self._tiers.read(key, events)[1]
         if data is None:
             return None
         try:
@@ -134,12 +142,23 @@ class SharedStore:
 
     def write_failure(self, failure: Failure, hold: float, events: EventEmitter) -> None:
         """Shares a failure: no process asks for ``hold`` seconds. The entry lives longer, so that attempts add up."""
+        self._write_failure(self._keys.failure, failure, hold, hold * 3 + 60, events)
+
+    def write_wait(self, failure: Failure, hold: float, events: EventEmitter) -> None:
+        """Shares a wait of ``hold`` seconds with the client's other token requests."""
+        self._write_failure(self._keys.wait, failure, hold, hold, events)
+
+    def _write_failure(self, key: str, failure: Failure, hold: float, ttl: float, events: EventEmitter) -> None:
         data = {"failure": failure.to_json(), "hold": hold, "next_attempt_at": self._wall() + hold}
-        self._tiers.write(self._keys.failure, data, hold * 3 + 60, events)
+        self._tiers.write(key, data, ttl, events)
 
     def clear_failure(self, events: EventEmitter) -> None:
         """Deletes the failure after a success, in every tier: if the farthest one was down, a nearer one has it."""
         self._tiers.delete_all((self._keys.failure,), events)
+
+    def clear_wait(self, events: EventEmitter) -> None:
+        """Deletes the wait after a success, in every tier."""
+        self._tiers.delete_all((self._keys.wait,), events)
 
     def read_ban(self, events: EventEmitter) -> ForcedMintBan | None:
         """The shared ban on forced mints; its ``until`` is Unix time."""

@@ -10,6 +10,7 @@ from ..caches.protocol import TokenCache
 from ..errors import ConfigurationError
 from ..lifecycle.failure import Failure, FailureKind
 from ..lifecycle.policy import RenewalPolicy
+from ..oauth2.answer_rules import AnswerRules
 from ..oauth2.secrets import Secret, SecretSource, checked_secret
 from ..oauth2.token_request import TokenRequest
 from ..runtime.clock import SYSTEM_CLOCK, Clock
@@ -18,9 +19,9 @@ from ..shared_cache.circuit_breaker import circuit_breakers_for
 from ..shared_cache.keys import CacheKeys
 from ..shared_cache.sealing import Seal
 from ..shared_cache.shared_store import NOTHING_SHARED, SharedStore
-from .registry import token_state_for
+from .registry import endpoint_wait_for, token_state_for
 from .renewal_context import Credential
-from .token_state import TokenState
+from .token_state import EndpointWait, TokenState
 
 __all__ = ["CredentialSource"]
 
@@ -34,10 +35,11 @@ class CredentialSource:
         keys: the user's own encryption keys; none: the credential's.
         cache: the shared cache, or None.
         policy: sources with different policies have different schedules, and so different token states.
+        answers: sources that read answers differently get different tokens, and so have different token states, too.
         clock: the user's clock, or None for the system's; sources with different clocks have different token states.
     """
 
-    __slots__ = ("_keys", "_own_clock", "_policy", "_request", "_secret", "cache")
+    __slots__ = ("_answers", "_keys", "_own_clock", "_policy", "_request", "_secret", "cache")
 
     def __init__(
         self,
@@ -46,10 +48,12 @@ class CredentialSource:
         keys: Sequence[Secret],
         cache: TokenCache | None,
         policy: RenewalPolicy,
+        answers: AnswerRules,
         clock: Clock | None,
     ) -> None:
         self._request, self._secret, self._keys = request, secret, tuple(keys)
         self.cache, self._policy, self._own_clock = cache, policy, clock
+        self._answers = answers.state_key
 
     def __repr__(self) -> str:
         return "<CredentialSource>"
@@ -65,12 +69,14 @@ class CredentialSource:
         generation = hmac.new(credential, b"m2m-auth credential generation", hashlib.sha256).digest()
         fingerprint_key = hmac.new(credential, b"m2m-auth token fingerprint", hashlib.sha256).digest()
         digest = request.digest(generation)
-        state = token_state_for(
-            (digest, identity_key(self.cache), self._policy, identity_key(self._own_clock)), TokenState
-        )
-        return Credential(secret, fingerprint_key, state, self._store(digest, credential))
+        client = _client_digest(request, generation)
+        cache, clock = identity_key(self.cache), identity_key(self._own_clock)
+        rules = (self._policy, self._answers)
+        state = token_state_for((digest, cache, rules, clock), TokenState)
+        wait = endpoint_wait_for((client, cache, clock), EndpointWait)
+        return Credential(secret, fingerprint_key, state, self._store(digest, client, credential), wait)
 
-    def _store(self, digest: bytes, credential: bytes) -> SharedStore:
+    def _store(self, digest: bytes, client: bytes, credential: bytes) -> SharedStore:
         breakers = circuit_breakers_for(self.cache, self._own_clock)
         if not breakers:
             return NOTHING_SHARED
@@ -79,7 +85,7 @@ class CredentialSource:
             if any(breaker.capabilities.shared for breaker in breakers)
             else None
         )
-        return SharedStore(breakers, seal, CacheKeys(digest), (self._own_clock or SYSTEM_CLOCK).wall)
+        return SharedStore(breakers, seal, CacheKeys(digest, client), (self._own_clock or SYSTEM_CLOCK).wall)
 
     @property
     def can_fetch(self) -> bool:
@@ -99,3 +105,9 @@ class CredentialSource:
         return Failure(
             FailureKind.UNAVAILABLE, "TokenUnavailable", f"No client secret: {problem}", "secret_unavailable"
         )
+
+
+def _client_digest(request: TokenRequest, generation: bytes) -> bytes:
+    """The client's credential at its token endpoint: the same for all audiences, another one for a new secret."""
+    fields = (b"m2m-auth client", request.token_endpoint.encode(), request.client_id.encode(), generation)
+    return hashlib.sha256(b"".join(len(field).to_bytes(4, "big") + field for field in fields)).digest()

@@ -8,27 +8,39 @@ from typing import Any, cast
 from ..errors import ConfigurationError
 from ..oauth2.transport import Transport
 
-__all__ = ["register_transports", "transport_for"]
+__all__ = ["refuse_beside_transport", "register_transports", "transport_for"]
 
-_resolve: Callable[[Any], Transport] | None = None
+_resolve: Callable[..., Transport] | None = None
 
 
-def register_transports(resolve: Callable[[Any], Transport]) -> None:
+def register_transports(resolve: Callable[..., Transport]) -> None:
     """Registers the function that turns None, a session or a client into a transport."""
     global _resolve
     _resolve = resolve
 
 
-def transport_for(given: Any) -> Transport:
-    """The transport behind ``transport=``.
+def transport_for(given: Any, verify: Any = None, proxies: Any = None) -> Transport:
+    """The transport behind ``transport=``, or a private one that is made with ``verify=`` and ``proxies=``.
 
     Raises:
-        ConfigurationError: it is neither a callable nor a known session or client, or no transport is registered.
+        ConfigurationError: it is neither a callable nor a known session or client, no transport is registered, or the
+            options make no sense together.
     """
     if callable(given):
+        refuse_beside_transport(verify=verify, proxies=proxies)
         return cast("Transport", given)
     if _resolve is None:
         raise ConfigurationError(
             "no transport for the token request. Fix: from m2m_auth import TokenSource, or transport="
         )
-    return _resolve(given)
+    return _resolve(given, verify=verify, proxies=proxies)
+
+
+def refuse_beside_transport(**options: Any) -> None:
+    """Raises ConfigurationError for an option of the private transport that is given beside ``transport=``."""
+    for name, value in options.items():
+        if value is not None:
+            raise ConfigurationError(
+                f"{name}= is for the private transport, and transport= is given. "
+                f"Fix: configure the session of transport= itself (session.{name} or its client's argument)"
+            )

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, NamedTuple, NoReturn
 from ..caches.protocol import TokenCache
 from ..errors import ConfigurationError, TokenEndpointUnavailable, TokenUnavailable, missing_extra
 from ..lifecycle.decision import Action, Pause, decide
-from ..lifecycle.failure import Failure, FailureKind, hold_off
+from ..lifecycle.failure import Failure, hold_off
 from ..lifecycle.schedule import state_at
 from ..oauth2.origins import Origin
 from ..oauth2.tokens import AccessToken
@@ -235,6 +235,7 @@ class Engine:
             self.context.events.emit("renewal_failed", reason=failure.cause_code, holds=hold)
             return
         self._become(fetched)
+        self._asked_for = fetched.state.pause
         if self.state.held is None:
             flight = self._fly(COLD, None)
             if flight is not None:
@@ -243,7 +244,7 @@ class Engine:
     def _may_fetch_again(self, pause: Pause) -> bool:
         """True once per recorded refusal of the credentials, if the secret can be fetched again."""
         failure = pause.failure
-        refused = failure is not None and failure.kind is FailureKind.CREDENTIALS
+        refused = failure is not None and failure.may_be_the_credential
         return refused and self.credentials.can_fetch and self._asked_for is not pause
 
     def changed_secret(self, credential: Credential) -> Credential | None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..lifecycle.decision import Pause
-from ..lifecycle.failure import Failure, FailureKind, hold_off
+from ..lifecycle.failure import Failure, FailureKind, asked_wait, hold_off
 from .renewal_context import Credential, RenewalContext
 
 __all__ = ["FailureRecord", "failure_from_exception"]
@@ -21,19 +21,37 @@ class FailureRecord:
     def __init__(self, context: RenewalContext, credential: Credential) -> None:
         self._context = context
         self._state, self._store = credential.state, credential.store
-        self._clock, self._events = context.clock, context.events
+        self._clock, self._events, self._wait = context.clock, context.events, credential.wait
         self.previous: Failure | None = self._state.pause.failure if self._state.pause else None
         """The failure before this flight; None after a success."""
 
     def shared(self) -> Failure | None:
-        """The failure that another process has just shared, if the next attempt is not due; this process pauses, too.
-
-        The processes do not all try again at once. Those with a good token try last, but before it expires.
-        """
+        """The failure that another process has shared, if the next attempt is not due; this process pauses, too."""
         known = self._store.read_failure(self._events)
         if known is None:
             return None
         self.previous, remaining = known
+        return self._pause_with_the_others(self.previous, remaining)
+
+    def own(self) -> Failure | None:
+        """The failure of this process, if the next attempt is not due: a flight for another source met it."""
+        pause = self._state.pause
+        return pause.failure if pause is not None and self._clock.monotonic() < pause.until else None
+
+    def waiting(self) -> Failure | None:
+        """The wait that the token endpoint asked this client for, if it is not over; this request pauses, too."""
+        known, now = self._wait.pause, self._clock.monotonic()
+        if known is not None and known.failure is not None and now < known.until:
+            return self._pause_with_the_others(known.failure, known.until - now)
+        shared = self._store.read_wait(self._events)
+        if shared is None or shared[1] <= 0:
+            return None
+        failure, remaining = shared
+        self._wait.pause = Pause(now + remaining, failure)
+        return self._pause_with_the_others(failure, remaining)
+
+    def _pause_with_the_others(self, failure: Failure, remaining: float) -> Failure | None:
+        """Processes and audiences do not all ask at once. Those with a good token try last, but before it expires."""
         if remaining <= 0:
             return None
         now, wall, held = self._clock.monotonic(), self._clock.wall(), self._state.held
@@ -42,15 +60,31 @@ class FailureRecord:
         until = now + remaining + min(remaining, 60.0) * share * self._clock.uniform()
         if held is not None and good:
             until = max(now + remaining, min(until, held.edges_at(now, wall).expiring_at))
-        self._state.pause = Pause(until, self.previous)
-        return self.previous
+        self._state.pause = Pause(until, failure)
+        return failure
 
-    def record(self, failure: Failure, took: float = 0.0) -> None:
-        """Pauses this process, and every process that shares the cache; ``took``: seconds of the token request."""
+    def clear(self) -> None:
+        """After a success: neither this failure nor the wait counts any more, in any process."""
+        if self.previous is not None:
+            self._store.clear_failure(self._events)
+        if self._wait.pause is not None:
+            self._wait.pause = None
+            self._store.clear_wait(self._events)
+
+    def record(self, failure: Failure, took: float = 0.0) -> Failure:
+        """Pauses this process, and every process that shares the cache; ``took``: seconds of the token request.
+
+        Returns the failure, with its attempts counted on.
+        """
         failure = failure.following(self.previous)
         policy, held = self._context.policy, self._state.held or self._state.refused
         lifetime = held.lifetime if held else policy.default_lifetime
-        hold = hold_off(failure, policy.lead(lifetime), self._clock.uniform())
+        fraction = self._clock.uniform()
+        hold, asked = hold_off(failure, policy.lead(lifetime), fraction), asked_wait(failure, fraction)
+        if asked is not None:
+            wait = failure.of_the_endpoint()
+            self._wait.pause = Pause(self._clock.monotonic() + asked, wait)
+            self._store.write_wait(wait, asked, self._events)
         self._state.pause = Pause(self._clock.monotonic() + hold, failure)
         self._store.write_failure(failure, hold, self._events)
         self._events.emit("renewal_failed", reason=failure.cause_code, seconds=took, holds=hold)
@@ -58,6 +92,7 @@ class FailureRecord:
         if served is not None and served.is_good(now, wall):
             left = served.edges.expires_at - served.now(now, wall)
             self._events.emit("served_stale", served.fingerprint, failure.cause_code, holds=left)
+        return failure
 
 
 def failure_from_exception(error: BaseException) -> Failure:

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import json
+import re
 from functools import partial
-from urllib.parse import quote
+from urllib.parse import urlsplit
 
 from ..lifecycle.failure import Failure, FailureKind
-from ..lifecycle.refusals import failure_of
+from ..lifecycle.refusals import SentRequest, failure_of
+from ..oauth2.client_authentication.client_secret_basic import ClientSecretBasic
 from ..oauth2.client_authentication.protocol import ASSERTION_TYPE
 from ..oauth2.grants import first_refresh_token
+from ..oauth2.redaction import Redaction
 from ..oauth2.secrets import Secret
 from ..oauth2.token_request import build
 from ..oauth2.token_response import TokenResponse, parse_token_response
-from ..oauth2.transport import HttpRequest, HttpResponse, TransportError
+from ..oauth2.transport import HttpRequest, TransportError, user_agent_of
 from .refresh_token_rotation import exchange_newest
 from .renewal_context import Credential, RenewalContext
 
 __all__ = ["request_token"]
+
+_UNRESERVED = r"[\w.~-]*"
+"""Percent-encoding changes none of these (RFC 3986 §2.3)."""
 
 
 def request_token(context: RenewalContext, credential: Credential, sent_wall: float) -> TokenResponse | Failure:
@@ -36,21 +41,39 @@ def _exchange(
     """Sends the request and reads the answer. The transport's exception is described and not kept: it holds secrets."""
     secrets: list[Secret] = [secret for secret in (credential.secret, refresh_token) if secret is not None]
     request = _http_request(context, credential, sent_wall, refresh_token, secrets)
-    response: HttpResponse | Failure
     try:
         response = context.transport(request)
     except TransportError as error:
-        response = Failure(FailureKind.UNAVAILABLE, "TokenEndpointUnavailable", str(error), error.cause_code)
-    if isinstance(response, Failure):
-        return response
+        kind = FailureKind.TIMEOUT if error.cause_code == "timeout" else FailureKind.UNAVAILABLE
+        return Failure(kind, "TokenEndpointUnavailable", str(error), error.cause_code)
     answer = parse_token_response(
-        _without(secrets, response),
+        response,
         sent_at=sent_wall,
         default_lifetime=context.policy.default_lifetime,
         max_lifetime=context.policy.max_lifetime,
         keep_refresh_token=refresh_token is not None,
+        answers=context.answers,
+        redact=Redaction(secrets),
     )
-    return answer if isinstance(answer, TokenResponse) else failure_of(answer)
+    return answer if isinstance(answer, TokenResponse) else failure_of(answer, _sent(context, credential))
+
+
+def _sent(context: RenewalContext, credential: Credential) -> SentRequest:
+    """What a refusal's advice depends on."""
+    request = context.request
+    encoding: str | None = None
+    if isinstance(request.authentication, ClientSecretBasic) and credential.secret is not None:
+        sent_alike = re.fullmatch(_UNRESERVED, request.client_id + credential.secret.reveal(), re.ASCII)
+        encoding = None if sent_alike else request.authentication.encoding
+    parts = urlsplit(request.token_endpoint)
+    return SentRequest(
+        f"{parts.scheme}://{parts.netloc}{parts.path}",
+        request.grant.grant_type,
+        request.grant.encoding,
+        encoding,
+        tuple(context.answers.credential_errors),
+        user_agent_of(context.transport),
+    )
 
 
 def _http_request(
@@ -72,18 +95,6 @@ def _http_request(
     )
 
 
-def _without(secrets: list[Secret], response: HttpResponse) -> HttpResponse:
-    """The response, with secrets replaced in a refusal: its description is shown, and may repeat one."""
-    if response.status == 200:
-        return response
-    body = response.body
-    for secret in secrets:
-        raw = secret.reveal_bytes()
-        for form in (raw, json.dumps(secret.reveal())[1:-1].encode(), quote(raw, safe="").encode()):
-            body = body.replace(form, b"***")
-    return HttpResponse(response.status, response.headers, body)
-
-
 def _check_scope(context: RenewalContext, grant: TokenResponse) -> TokenResponse | Failure:
     """Less scope than requested is an event or a failure (RFC 6749 §3.3); none, more or reordered is neither."""
     granted = (grant.scope or "").split()
@@ -95,6 +106,6 @@ def _check_scope(context: RenewalContext, grant: TokenResponse) -> TokenResponse
             f"The server granted less scope than asked; missing: {' '.join(missing)}. "
             "Fix: allow this client the scope, or policy.require_scope=False"
         )
-        return Failure(FailureKind.CONFIGURATION, "TokenUnavailable", message, "scope_narrowed")
+        return Failure(FailureKind.UNUSABLE, "TokenUnavailable", message, "scope_narrowed")
     context.events.emit("scope_narrowed", reason=" ".join(missing))
     return grant

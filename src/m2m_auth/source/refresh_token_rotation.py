@@ -29,7 +29,7 @@ def exchange_newest(
         what = "The shared cache that holds the newest refresh token cannot be read, and an older one must not be sent"
         return Failure(FailureKind.UNAVAILABLE, "TokenUnavailable", what, "cache_fault")
     answer = _exchanged(context, credential, newest, exchange)
-    if isinstance(answer, Failure) and answer.cause_code == "invalid_grant":
+    if isinstance(answer, Failure) and answer.kind is FailureKind.CREDENTIALS:
         # A process whose lease had lapsed may have rotated the token in the meantime.
         other = _newest(context, credential, configured)
         if other is not None and other.generation > newest.generation:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Hashable
 from ..caches.memory import MemoryTokenCache
 from ..runtime.bounded_map import BoundedMap
 from ..runtime.fork_safety import ForkSafeLock, on_fork
-from .token_state import TokenState
+from .token_state import EndpointWait, TokenState
 
-__all__ = ["forget_everything", "own_counts", "token_state_for", "unregistered_token_state"]
+__all__ = ["endpoint_wait_for", "forget_everything", "own_counts", "token_state_for", "unregistered_token_state"]
 
 
 class _Registry:
@@ -20,6 +20,7 @@ class _Registry:
         self._lock = ForkSafeLock()
         self._in_use: weakref.WeakValueDictionary[Hashable, TokenState] = weakref.WeakValueDictionary()
         self._recent: BoundedMap[Hashable, TokenState] = BoundedMap(1024)
+        self.waits: BoundedMap[Hashable, EndpointWait] = BoundedMap(1024)
         self.own_counts = MemoryTokenCache()
         on_fork(self)
 
@@ -42,6 +43,7 @@ class _Registry:
         with self._lock.current:
             self._in_use.clear()
             self._recent.clear()
+            self.waits.clear()
             self.own_counts = MemoryTokenCache()
 
 
@@ -51,6 +53,11 @@ _registry = _Registry()
 def token_state_for(key: Hashable, build: Callable[[], TokenState]) -> TokenState:
     """The process's state for ``key``, one for all equal sources; ``build`` makes it if there is none."""
     return _registry.find(key, build)
+
+
+def endpoint_wait_for(key: Hashable, build: Callable[[], EndpointWait]) -> EndpointWait:
+    """The process's record of a client's wait, one for all of its token requests at one endpoint."""
+    return _registry.waits.get_or_add(key, build)
 
 
 def unregistered_token_state() -> TokenState:

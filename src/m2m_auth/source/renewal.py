@@ -92,7 +92,7 @@ class Renewal:
             self._adoption.supersede(entry)
         if self._adoption.adopt(entry) or (self._store.tiered and self._adoption.adopt(self._newest())):
             return
-        if self._is_paused_by_another() or self._is_forced_mint_banned():  # step 2
+        if self._is_paused() or self._is_forced_mint_banned():  # step 2
             return
         lease = self._lease.take(self._is_settled)  # step 3
         if lease is Lease.HELD or (lease is Lease.ERROR and self._lease.must_wait_without_lease()):
@@ -119,9 +119,16 @@ class Renewal:
 
     # step 2
 
+    def _is_paused(self) -> bool:
+        own = self._failures.own() if self._reason != FORCED else None
+        return self._obeys(own) or self._is_paused_by_another() or self._obeys(self._failures.waiting())
+
     def _is_paused_by_another(self) -> bool:
-        failure = self._failures.shared()
-        if failure is not None and failure.kind is FailureKind.CREDENTIALS:
+        return self._obeys(self._failures.shared())
+
+    def _obeys(self, failure: Failure | None) -> bool:
+        """True if there is a failure; where a newer secret may help, the secret is fetched again."""
+        if failure is not None and failure.may_be_the_credential:
             self._try_changed_secret()
         return failure is not None
 
@@ -183,7 +190,7 @@ class Renewal:
         self._state.pause = Pause(now if served_on else now + hold_off(failure, 0.0, 0.0), failure)
         return True
 
-    def _mint(self, entry: Entry | None) -> None:
+    def _mint(self, entry: Entry | None, *, again: bool = True) -> None:
         answer, sent, sent_wall, took = self._request()
         if isinstance(answer, Failure) and self._is_blip(answer, took):
             ledger_of(self._context).record_failure(self._store, self._events)
@@ -200,16 +207,21 @@ class Renewal:
         self._events.emit("minted", fingerprint, self._reason, took, answer.lifetime - took)
         if answer.quota_low:
             self._events.emit("quota_low", fingerprint)
+        if again and self._is_at_its_end(answer, fingerprint):
+            self._clock.sleep(1.0)
+            self._mint(entry, again=False)
+            return
         if self._is_no_better(answer, fingerprint, sent):
             return
+        if answer.lifetime_assumed:
+            self._events.emit("lifetime_assumed", fingerprint, answer.lifetime_assumed, holds=answer.lifetime)
         rejected, tombstone = (entry.rejected, entry.value is None) if entry else ((), False)
         replaced = state.refusal_to_get_over(sent) or (entry.replaced if entry and tombstone else None)
         minted = Entry(
             answer.access_token, answer.scope, sent_wall, answer.lifetime, rejected, answer.quota_low, replaced
         )
         self._share(minted)
-        if self._failures.previous is not None:
-            self._store.clear_failure(self._events)
+        self._failures.clear()
         edges = schedule(sent, minted.lifetime, self._context.policy, self._clock.uniform())
         self._adoption.hold(minted, fingerprint, edges)
 
@@ -233,12 +245,25 @@ class Renewal:
         )
 
     def _refused(self, failure: Failure, took: float) -> None:
-        ledger_of(self._context).record_failure(self._store, self._events)
+        ledger = ledger_of(self._context)
+        if failure.minted:
+            ledger.record(self._reason, self._store, self._events)
+            self._state.last_mint = self._sent or 0.0
+            self._state.mints += 1
+        else:
+            ledger.record_failure(self._store, self._events)
         if took >= self._context.policy.mint_deadline and self._adoption.adopt(self._newest()):
             return  # the machine was suspended during the request, and another process has minted
-        self._failures.record(failure, took)
-        if failure.kind is FailureKind.CREDENTIALS:
-            self._try_changed_secret()
+        self._obeys(self._failures.record(failure, took))
+
+    def _is_at_its_end(self, answer: TokenResponse, fingerprint: str) -> bool:
+        """True if the server gives back the token that has just expired, and says so: the next one is a moment away.
+
+        False where the end was the default's: then the server says the same of each token.
+        """
+        held = self._state.held
+        same = held is not None and fingerprint == held.fingerprint and held.lifetime != answer.lifetime
+        return same and answer.has_ended and not self._is_good()
 
     def _is_no_better(self, answer: TokenResponse, fingerprint: str, sent: float) -> bool:
         """True if the server gave nothing new: the same token, one that an API refused, or one that ends earlier."""

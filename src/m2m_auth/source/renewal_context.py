@@ -7,12 +7,13 @@ from typing import NamedTuple
 from ..events import EventEmitter
 from ..lifecycle.mint_budget import MintBudget
 from ..lifecycle.policy import RenewalPolicy
+from ..oauth2.answer_rules import AnswerRules
 from ..oauth2.secrets import Secret
 from ..oauth2.token_request import TokenRequest
 from ..oauth2.transport import Transport
 from ..runtime.clock import Clock
 from ..shared_cache.shared_store import SharedStore
-from .token_state import TokenState
+from .token_state import EndpointWait, TokenState
 
 __all__ = ["COLD", "FORCED", "REJECTED", "RENEWAL", "Credential", "RenewalContext"]
 
@@ -27,6 +28,8 @@ class Credential(NamedTuple):
     fingerprint_key: bytes
     state: TokenState
     store: SharedStore
+    wait: EndpointWait
+    """What the token endpoint asked the client to wait."""
 
     def __repr__(self) -> str:
         return "<Credential>"
@@ -36,6 +39,7 @@ class RenewalContext(NamedTuple):
     """What every flight of one source needs; it never changes."""
 
     request: TokenRequest
+    answers: AnswerRules
     policy: RenewalPolicy
     transport: Transport
     clock: Clock

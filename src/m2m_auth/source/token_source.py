@@ -12,12 +12,16 @@ from ..runtime.fork_safety import delaying_forks
 from .options import refuse_unknown
 
 if TYPE_CHECKING:
+    from os import PathLike
+    from ssl import SSLContext
+
     from typing_extensions import Never, Self
 
     from ..caches.protocol import TokenCache
     from ..events import Subscriber
     from ..lifecycle.mint_budget import MintBudget
     from ..lifecycle.policy import RenewalPolicy
+    from ..oauth2.answer_rules import AnswerRules
     from ..oauth2.client_authentication.protocol import ClientAuthentication
     from ..oauth2.grants import Grant
     from ..oauth2.secrets import SecretSource
@@ -49,6 +53,7 @@ class TokenSource:
         client_authentication: how the client proves who it is (RFC 6749 §2.3): ``client_secret_basic``,
             ``client_secret_post``, or an object such as :class:`~m2m_auth.PrivateKeyJWT`.
         grant: the grant; client credentials (RFC 6749 §4.4) by default.
+        answers: how this server's answers differ from RFC 6749 §5.1: :class:`~m2m_auth.AnswerRules`.
         cache: None (this process's memory), a URL such as ``disk:``, a :class:`~m2m_auth.caches.TokenCache`, or
             a native client such as a ``redis.Redis``.
         encryption_keys: keys (16 bytes or more) for what leaves the process; the first seals, all open. By
@@ -56,10 +61,18 @@ class TokenSource:
         policy: when tokens are renewed, and how long a call waits.
         budget: how many tokens this client may mint; None: no limit.
         transport: how the token endpoint is reached: a ``requests.Session``, an ``httpx.Client``, or a callable
-            from :class:`~m2m_auth.HttpRequest` to :class:`~m2m_auth.HttpResponse`.
+            from :class:`~m2m_auth.HttpRequest` to :class:`~m2m_auth.HttpResponse`. By default a private session of an
+            HTTP library that is loaded, else of one that is installed.
+        verify: which CAs the private session trusts: the path of a CA bundle (PEM) or an ``ssl.SSLContext``; None or
+            True: the library's own; False: the server is not verified, which is said once in the log. With
+            ``transport`` it is an error: the session has its own.
+        proxies: the proxy of the private session: a URL such as ``http://proxy:3128``, or a dict as requests has it,
+            ``{"https": "http://proxy:3128"}``; a value of None: no proxy. None: the environment, e.g. HTTPS_PROXY.
         clock: the clocks; for tests.
         on_event: called with every :class:`~m2m_auth.Event`, on the thread where it happens.
         alias: this source's short name in events and the log, e.g. ``billing``; the client id stands beside it.
+        allow_insecure_http: True sends the client's secret over plain http to a token endpoint on another machine, too:
+            for a trusted network, such as ``http://keycloak:8080`` in compose. The log says so once.
 
     Raises:
         ConfigurationError: an option makes no sense; raised before any I/O.
@@ -80,17 +93,22 @@ class TokenSource:
         extra_parameters: Mapping[str, str] | None = None,
         client_authentication: str | ClientAuthentication = "client_secret_basic",
         grant: Grant | None = None,
+        answers: AnswerRules | None = None,
         cache: str | TokenCache | None = None,
         encryption_keys: Sequence[str | bytes] | None = None,
         policy: RenewalPolicy | None = None,
         budget: MintBudget | None = None,
         transport: Any = None,
+        verify: bool | str | PathLike[str] | SSLContext | None = None,
+        proxies: str | Mapping[str, str | None] | None = None,
         clock: Clock | None = None,
         on_event: Subscriber | None = None,
         alias: str | None = None,
+        allow_insecure_http: bool = False,
         **unknown: Never,
     ) -> None:
         client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
+        proxies = concealed(proxies)  # their URLs may hold a password
         refuse_unknown(unknown, TokenSource.__init__)
         # The engine, the HTTP library and the cache's client are imported with the first source that needs them: with
         # the package, every program would pay for them. A fork during an import would leave the child without it.
@@ -107,14 +125,18 @@ class TokenSource:
                 extra_parameters=extra_parameters,
                 client_authentication=client_authentication,
                 grant=grant,
+                answers=answers,
                 cache=cache,
                 encryption_keys=encryption_keys,
                 policy=policy,
                 budget=budget,
                 transport=transport,
+                verify=verify,
+                proxies=proxies,
                 clock=clock,
                 on_event=on_event,
                 alias=alias,
+                allow_insecure_http=allow_insecure_http,
             )
 
     # a token

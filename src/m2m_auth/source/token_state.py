@@ -17,7 +17,17 @@ from ..runtime.fork_safety import notice_fork
 from ..shared_cache.entries import RotatedRefreshToken
 from .flight import Flight
 
-__all__ = ["HeldToken", "TokenState"]
+__all__ = ["EndpointWait", "HeldToken", "TokenState"]
+
+
+class EndpointWait:
+    """A wait that a token endpoint asked one client for (``Retry-After``), whatever the client requests there."""
+
+    __slots__ = ("pause",)
+
+    def __init__(self) -> None:
+        self.pause: Pause | None = None
+        """The latest wait, over or not, until a success; None: there was none."""
 
 
 class HeldToken:
@@ -143,6 +153,8 @@ class TokenState:
         """Those who hear of the events of this key."""
         self.last_mint = float("-inf")
         self.mints = 0
+        self.on_trial = False
+        """True while front doors report answers to the engine."""
         self.lease_failed_for = ""
         """The fingerprint of the token for whose renewal no cache could give a lease."""
         self.lock = threading.Lock()

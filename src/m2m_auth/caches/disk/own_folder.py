@@ -40,7 +40,7 @@ class OwnFolder:
         self._named = Path(named)
         self._shared_parent = shared_parent
         self._timeout = timeout
-        self._place = self._find_place()
+        self._place, self._database = self._find_place()
         if self._place.problem:
             raise ConfigurationError(self._place.problem)
 
@@ -57,9 +57,14 @@ class OwnFolder:
 
         A connection that was opened in another state is not used again.
         """
-        database = file_state(str(self._place.folder / DATABASE))
-        named = None if database is None else file_state(str(self._named))
-        return None if database is None or named is None else database + named
+        database = file_state(self._database)
+        if database is None:
+            return None
+        try:
+            named = os.lstat(self._named)
+        except OSError:
+            return None
+        return (*database, named.st_ino, named.st_dev, named.st_mode)
 
     def open(self, key: str) -> RawCache:  # noqa: ARG002 - one database has every key
         """A new connection to the database that holds ``key``.
@@ -69,13 +74,13 @@ class OwnFolder:
         """
         from .raw_disk import RawCache
 
-        place = self._place = self._find_place()
+        place, database = self._place, self._database = self._find_place()
         if place.problem:
             raise CacheUnavailable(place.problem)
         _make_private(place.folder)
         with OpenFolder(place) as folder:
             folder.prepare_database()
-            cache = RawCache(str(place.folder / DATABASE), self._timeout)
+            cache = RawCache(database, self._timeout)
             try:
                 folder.refuse_another_database()
                 cache.prepare()
@@ -93,8 +98,10 @@ class OwnFolder:
             if database is None or database.state == self.state():  # otherwise another process has renamed it
                 folder.set_aside("damaged.db")
 
-    def _find_place(self) -> Place:
-        return place_for(self._named, shared_parent=self._shared_parent)
+    def _find_place(self) -> tuple[Place, str]:
+        """The folder, and the path of its database."""
+        place = place_for(self._named, shared_parent=self._shared_parent)
+        return place, str(place.folder / DATABASE)
 
 
 def _make_private(folder: Path) -> None:

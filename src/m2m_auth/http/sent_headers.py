@@ -1,0 +1,54 @@
+"""The headers of a token request: its own, and those of the user's session that have no business elsewhere only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..runtime.version import __version__
+from .response_bodies import ACCEPTED_CODINGS
+
+__all__ = ["headers_to_send", "our_user_agent"]
+
+_NOT_FROM_A_SESSION = frozenset(
+    {
+        "authorization",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "dpop",
+        "host",
+        "te",
+        "transfer-encoding",
+        "user-agent",
+    }
+)
+"""Headers that a session has for its API: its credentials, its body. The token request has its own or none."""
+
+
+def our_user_agent(library: str, version: str) -> str:
+    """The ``User-Agent`` of token requests over a library, e.g. ``m2m-auth/1.0 requests/2.32``."""
+    return f"m2m-auth/{__version__} {library}/{version}"
+
+
+def headers_to_send(
+    own: Mapping[str, str], session: Iterable[tuple[str, Any]], user_agent: str, default_user_agent: str
+) -> dict[str, str]:
+    """The token request's headers, by names in lower case.
+
+    Args:
+        own: those of the token request.
+        session: those of the user's session or client; empty for the private one.
+        user_agent: ours.
+        default_user_agent: how the library's own begins. A session that says something else keeps it.
+    """
+    sent: dict[str, str] = {"user-agent": user_agent}
+    for name, given in session:
+        lower, value = name.lower(), given.decode("latin-1") if isinstance(given, bytes) else str(given)
+        theirs = lower == "user-agent" and not value.startswith(default_user_agent)
+        if theirs or lower not in _NOT_FROM_A_SESSION:
+            sent[lower] = value
+    sent |= {name.lower(): value for name, value in own.items()}
+    return sent | {"accept-encoding": ACCEPTED_CODINGS}

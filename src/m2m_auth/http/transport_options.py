@@ -1,0 +1,162 @@
+"""``verify=`` and ``proxies=``: how the private transport of an HTTP library reaches the token endpoint."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import ssl
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from ..errors import ConfigurationError
+from ..oauth2.secrets import Secret, concealed
+
+__all__ = ["DIRECT", "TransportOptions", "checked_transport_options"]
+
+_log = logging.getLogger("m2m_auth")
+_SCHEMES = {
+    "requests": ("http", "https", "socks4", "socks4a", "socks5", "socks5h"),
+    "httpx": ("http", "https", "socks5", "socks5h"),
+    "httpx2": ("http", "https", "socks5", "socks5h"),
+}
+"""The kinds of proxies that each library can use."""
+_SOCKS = {"requests": "socks", "httpx": "socksio", "httpx2": "socksio"}
+"""The module that each library needs for a SOCKS proxy."""
+_EXAMPLE = "'http://proxy:3128' or {'https': 'http://proxy:3128'}"
+
+DIRECT = Secret("")
+"""Instead of a proxy's URL: no proxy, whatever the environment says."""
+
+
+class TransportOptions:
+    """The checked options. The URL of a proxy may hold a password, so a repr shows none.
+
+    Args:
+        verify: None (the library's default), False, the path of a CA bundle or folder, or an ``ssl.SSLContext``.
+        proxies: a proxy's URL by scheme or origin, as requests has it; :data:`DIRECT` for none.
+    """
+
+    __slots__ = ("_proxies", "verify")
+
+    def __init__(self, verify: bool | str | ssl.SSLContext | None, proxies: Mapping[str, Secret]) -> None:
+        self.verify = verify
+        self._proxies = proxies
+
+    def __repr__(self) -> str:
+        return "<TransportOptions>"
+
+    def ssl_context(self) -> ssl.SSLContext | None:
+        """The context for ``verify``; None for the library's own. A CA bundle is read anew, since it may have changed.
+
+        Raises:
+            OSError: the CA bundle cannot be read any more.
+        """
+        if self.verify is None or isinstance(self.verify, ssl.SSLContext):
+            return self.verify
+        if self.verify is False:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+            return context
+        path = Path(str(self.verify))
+        if path.is_dir():
+            return ssl.create_default_context(capath=path)
+        return ssl.create_default_context(cafile=path)
+
+    def proxy_for(self, url: str) -> Secret | None:
+        """The proxy for a URL, the most specific entry first as in requests; None where the environment decides."""
+        parts = urlsplit(url)
+        for key in (f"{parts.scheme}://{parts.hostname}", parts.scheme, f"all://{parts.hostname}", "all"):
+            if key in self._proxies:
+                return self._proxies[key]
+        return None
+
+    def warn_if_unverified(self, url: str) -> None:
+        """Says once for each URL that ``verify=False`` lets anyone on the way read the credentials."""
+        if self.verify is False and url.startswith("https:"):
+            _warn_unverified(url)
+
+
+@lru_cache(maxsize=64)
+def _warn_unverified(url: str) -> None:
+    _log.warning(
+        "verify=False: the certificate of %s is not checked, so anyone on the way can read the client's credentials. "
+        "Fix: verify='/path/to/ca.pem'",
+        url,
+    )
+
+
+def checked_transport_options(verify: Any, proxies: Any, library: str) -> TransportOptions:
+    """The options for the private transport of a library. Nothing is sent; a CA bundle is read.
+
+    Raises:
+        ConfigurationError: a CA bundle is missing or is none, or a proxy's URL is none.
+    """
+    proxies = concealed(proxies)
+    table: dict[str, Secret] = {}
+    problem = _proxies_problem(proxies, library, table)
+    if problem:
+        raise ConfigurationError(problem)
+    options = TransportOptions(_checked_verify(verify), table)
+    try:
+        options.ssl_context()
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or type(error).__name__
+        problem = f"verify={str(options.verify)!r} has no CA certificates in PEM form ({why})"
+    if problem:
+        raise ConfigurationError(f"{problem}. Fix: the path of a CA bundle")
+    return options
+
+
+def _checked_verify(verify: Any) -> bool | str | ssl.SSLContext | None:
+    if verify is None or verify is True:
+        return None
+    if verify is False or isinstance(verify, ssl.SSLContext):
+        return verify
+    if not isinstance(verify, (str, os.PathLike)):
+        raise ConfigurationError(
+            f"verify must be True, False, the path of a CA bundle or an ssl.SSLContext, not {type(verify).__name__}"
+        )
+    path = str(verify)  # pyright: ignore[reportUnknownArgumentType]
+    if not path or not Path(path).expanduser().exists():
+        raise ConfigurationError(f"verify={path!r}: there is no such file or folder. Fix: the path of a CA bundle")
+    return str(Path(path).expanduser())
+
+
+def _proxies_problem(proxies: Secret | None, library: str, table: dict[str, Secret]) -> str:
+    """What is wrong with ``proxies``, else fills ``table``. This frame holds passwords, so it raises nothing."""
+    given = None if proxies is None else proxies.reveal()
+    if isinstance(given, str):
+        given = {"all": given}
+    if given is None:
+        return ""
+    if not isinstance(given, Mapping):
+        return f"proxies must be a URL or a dict, not {type(given).__name__}. Fix: {_EXAMPLE}"  # pyright: ignore[reportUnknownArgumentType]
+    entries: Mapping[Any, Any] = given
+    for key, url in entries.items():
+        if not isinstance(key, str) or key.partition("://")[0] not in ("http", "https", "all"):
+            return f"proxies[{key!r}] is no scheme of a target. Fix: {_EXAMPLE}"
+        problem = "" if url is None else _url_problem(url, library)
+        if problem:
+            return f"proxies[{key!r}] {problem}"
+        table[key.removesuffix("://")] = DIRECT if url is None else Secret(url)
+    return ""
+
+
+def _url_problem(url: object, library: str) -> str:
+    if not isinstance(url, str):
+        return f"must be a URL or None, not {type(url).__name__}. Fix: {_EXAMPLE}"
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in _SCHEMES[library] and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return f"is no URL. Fix: {_EXAMPLE}"
+    if not good or not url.isprintable() or " " in url:
+        return f"is no URL of a proxy ({', '.join(_SCHEMES[library])}). Fix: {_EXAMPLE}"
+    if parts.scheme.startswith("socks") and importlib.util.find_spec(_SOCKS[library]) is None:
+        return f"is a SOCKS proxy, and {library} cannot use one yet. Fix: pip install '{library}[socks]'"
+    return ""
