@@ -1,7 +1,7 @@
 """Every error of m2m-auth. Each carries its facts as attributes, and none carries a secret.
 
-A :class:`TokenUnavailable` that a front door raises is also an instance of its HTTP library's base error. So
-``except requests.RequestException`` around a call still works: see :func:`also_a`.
+What a front door raises for a call (all but :class:`ConfigurationError`) is also an instance of its HTTP library's
+base error. So ``except requests.RequestException`` around a call still works: see :func:`also_a`.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ class CacheUnavailable(M2MAuthError):
     """An operation on a shared cache failed. The engine continues without the cache; calls do not fail."""
 
 
-_combined: dict[tuple[type, type], type[TokenUnavailable]] = {}
+_combined: dict[tuple[type, type], type[M2MAuthError]] = {}
 _OF_THE_LIBRARY = {"request", "response", "_request"}
 
 
@@ -144,7 +144,7 @@ def _rebuild(plain: type[M2MAuthError], args: tuple[Any, ...], facts: dict[str, 
     return error
 
 
-def also_a(error: TokenUnavailable, library_error: type[Exception], **attributes: Any) -> TokenUnavailable:
+def also_a(error: M2MAuthError, library_error: type[Exception], **attributes: Any) -> M2MAuthError:
     """The same error, now also an instance of an HTTP library's base error.
 
     ``attributes`` are what that library's handlers expect to find on it (``request``, ``response``).

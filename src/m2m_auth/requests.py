@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,10 +15,9 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(missing_extra("m2m_auth.requests", error, "requests"), name=error.name) from None
 
-from .http.auth_flow import Sent, run
+from .http.auth_flow import AuthFlow, Sent, run
 from .http.front_door import FrontDoor
 from .http.requests_library import RequestsLibrary
-from .oauth2.challenges import RejectionRule
 from .oauth2.origins import Origin
 from .runtime.observers import observers
 from .source.token_source import TokenSource
@@ -40,16 +38,10 @@ class M2MAuth(FrontDoor, AuthBase):
 
     _library: ClassVar[RequestsLibrary] = RequestsLibrary()
 
-    def _open(
-        self,
-        source: TokenSource,
-        allowed_origins: Iterable[str] | None,
-        allow_insecure_http: bool,
-        is_rejection: RejectionRule | None,
-    ) -> None:
-        super()._open(source, allowed_origins, allow_insecure_http, is_rejection)
-        site, origin = self._flow.latest
-        self._latest: tuple[Any, partial[Response]] = site, partial(self._on_response, origin)
+    def _open(self, source: TokenSource, flow: AuthFlow) -> None:
+        super()._open(source, flow)
+        site, origin = flow.latest
+        self._latest: tuple[Any, _Hook] = site, _Hook(self._on_response, origin)
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         """Called by requests for each request that it prepares."""
@@ -67,7 +59,7 @@ class M2MAuth(FrontDoor, AuthBase):
             if not isinstance(getattr(request, "url", None), (str, type(None))):
                 raise TypeError(_WRONG_LIBRARY)
             sent: Sent = run(self._flow.attach(request))
-            hook = partial(self._on_response, sent.origin)
+            hook = _Hook(self._on_response, sent.origin)
             site, origin = self._flow.latest
             if origin == sent.origin:
                 self._latest = site, hook
@@ -76,7 +68,8 @@ class M2MAuth(FrontDoor, AuthBase):
 
     def _on_response(self, origin: Origin, response: Response, **options: Any) -> Response:
         """The response hook. requests calls it for redirects' targets, too: the steps compare their origin."""
-        if self._flow.settles(response.status_code) and not observers:
+        flow = self._flow
+        if flow.settles(response.status_code) and not observers and flow.header.is_default:
             return response
 
         def send(replay: PreparedRequest) -> Response:
@@ -87,6 +80,30 @@ class M2MAuth(FrontDoor, AuthBase):
             return second
 
         began = time.monotonic() - self._library.elapsed(response) if observers else None
-        sent = Sent(origin, None, self._library.start_of_body(response.request), began)
-        answer: Response = run(self._flow.answer(response, sent), send)
+        start, streams = self._library.start_of_body(response.request), bool(options.get("stream"))
+        sent = Sent(origin, None, start, began, streams=streams)
+        try:
+            answer: Response = run(flow.answer(response, sent), send)
+        except BaseException:  # an is_rejection that raises; requests closes nothing then
+            response.close()
+            raise
+        if not flow.header.is_default and self._library.leads_away(answer, origin):
+            response.request.headers.pop(flow.header.name, None)  # the session copies them to follow the redirect
         return answer
+
+
+class _Hook(partial[Any]):
+    """Our response hook on a prepared request. A copy in this process keeps it; in another, it does nothing."""
+
+    def __deepcopy__(self, memo: object) -> _Hook:
+        return self
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _NoHook, ()
+
+
+class _NoHook:
+    """Our response hook in another process, where the request has no token."""
+
+    def __call__(self, response: Response, **options: Any) -> None:
+        """Leaves the response as it is."""

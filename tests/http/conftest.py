@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 from bodies import CONTENT, START
 from callers import DRIVERS, Caller, open_caller
 
@@ -68,3 +70,18 @@ def file(tmp_path: Path) -> Iterator[Any]:
     with path.open("rb") as opened:
         opened.seek(START)
         yield opened
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    """A private certificate authority."""
+    return trustme.CA()
+
+
+@pytest.fixture
+def tls(authority: trustme.CA) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """TLS for a server on loopback, and for a client that trusts it."""
+    server_side, client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert("localhost", "127.0.0.1").configure_cert(server_side)
+    authority.configure_trust(client_side)
+    return server_side, client_side

@@ -112,13 +112,13 @@ def test_the_allowed_origin_gets_it(caller: Caller, server: FakeAuthorizationSer
 def test_plain_http_to_another_machine(
     caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, url: str
 ) -> None:
-    """Refused before anything is minted or sent, also for a held token and an allowed origin; the fix is named."""
-    for options in ({}, {"allowed_origins": [url]}):
-        auth = caller.auth(server, clock, **options)
-        caller.attach(auth)
-        with pytest.raises(InsecureTransport, match="allow_insecure_http=True") as caught:
-            caller.get(url)
-        assert caught.value.origin.startswith("http://")
+    """Refused before anything is minted or sent; an allowed origin, when it is configured. The fix is named."""
+    caller.attach(caller.auth(server, clock))
+    with pytest.raises(InsecureTransport, match="allow_insecure_http=True") as caught:
+        caller.get(url)
+    assert caught.value.origin.startswith("http://")
+    with pytest.raises(ConfigurationError, match="allow_insecure_http=True"):
+        caller.auth(server, clock, allowed_origins=[url])
     assert server.token_requests == 0
 
 

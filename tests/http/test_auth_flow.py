@@ -11,6 +11,7 @@ import pytest
 
 from m2m_auth import AccessToken, InsecureTransport, OriginNotAllowed, TokenSource, TokenUnavailable
 from m2m_auth.caches.memory import MemoryTokenCache
+from m2m_auth.errors import M2MAuthError, also_a
 from m2m_auth.http.auth_flow import AuthFlow, Effect, Sent, adrive, drive, run
 from m2m_auth.http.http_library import HttpLibrary
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
@@ -48,10 +49,8 @@ class ToyLibrary(HttpLibrary):
 
     name = "toy"
 
-    def own_error(self, error: TokenUnavailable, request: Request) -> TokenUnavailable:
+    def own_error(self, error: M2MAuthError, request: Request) -> M2MAuthError:
         """As in every front door."""
-        from m2m_auth.errors import also_a
-
         return also_a(error, ToyError, request=request)
 
     def site(self, request: Request) -> str:
@@ -82,6 +81,14 @@ class ToyLibrary(HttpLibrary):
         copy = Request(sent.url, sent.body)
         copy.headers = dict(sent.headers)
         return copy
+
+    def set_cookies(self, response: Response) -> list[str]:
+        """One at most."""
+        return [response.headers["Set-Cookie"]] if "Set-Cookie" in response.headers else []
+
+    def body(self, response: Response, *, streams: bool) -> bytes:
+        """It says whether the caller streams."""
+        return b"streams" if streams else b"whole"
 
     def close(self, response: Response) -> None:
         """Marks it."""

@@ -9,13 +9,15 @@ import textwrap
 from typing import Any
 
 import pytest
-from callers import SYNC, Caller, clients
+from callers import CALLERS, SYNC, Caller, clients
 from front_doors import FRONT_DOORS
 
 import m2m_auth.requests
 from m2m_auth import (
     ConfigurationError,
+    InsecureTransport,
     MalformedTokenResponse,
+    OriginNotAllowed,
     TokenEndpointUnavailable,
     TokenRequestRejected,
     TokenUnavailable,
@@ -90,6 +92,30 @@ def test_errors_are_new_for_each_call_and_survive_pickling(
     assert loaded.args == errors[0].args
     assert 30 <= loaded.retry_after <= 35
     assert loaded.status == 429
+
+
+@pytest.mark.loopback
+@clients(*CALLERS)
+def test_a_call_that_may_not_carry_a_token(
+    caller: Caller, server: FakeAuthorizationServer, clock: FakeClock, api: str
+) -> None:
+    """The wrong origin and plain http: the library's error, too, with the request; pickled as the plain error."""
+    caller.attach(caller.auth(server, clock, allowed_origins=["https://api.example", server.base_url]))
+    assert caller.get(api).status == 200  # the short cut of the next call sees another site
+    for options, expected in (({}, OriginNotAllowed), ({"allowed_origins": None}, InsecureTransport)):
+        auth = caller.auth(server, clock, **({"allowed_origins": ["https://api.example"]} | options))
+        with pytest.raises(caller.error) as caught:
+            caller.get("http://elsewhere.example/orders", auth=auth)
+        error: Any = caught.value
+        assert isinstance(error, expected)
+        assert type(error).__name__ == expected.__name__
+        assert str(error.request.url) == "http://elsewhere.example/orders"
+        assert (error.origin, error.__cause__, error.__context__) == ("http://elsewhere.example", None, None)
+        loaded = pickle.loads(pickle.dumps(error))
+        assert type(loaded) is expected
+        assert (str(loaded), loaded.origin) == (str(error), error.origin)
+        assert getattr(loaded, "allowed", ("https://api.example",)) == ("https://api.example",)
+    assert (server.token_requests, len(server.api_calls)) == (1, 1)
 
 
 @pytest.mark.loopback

@@ -15,7 +15,8 @@ from urllib3.util import parse_url
 
 from m2m_auth import M2MAuthError
 from m2m_auth.caches.memory import MemoryTokenCache
-from m2m_auth.oauth2.origins import OriginPolicy, origin_of
+from m2m_auth.oauth2.origin_policy import OriginPolicy
+from m2m_auth.oauth2.origins import origin_of
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
 from m2m_auth.requests import M2MAuth
 

@@ -24,13 +24,14 @@ pytestmark = pytest.mark.loopback
         None,
         'Bearer error="invalid_token"',
         ["Basic realm=x", 'Bearer realm="x"'],
+        ["Token", "JWT realm=x"],
     ],
     ids=str,
 )
 def test_challenges_that_force_a_mint(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, challenge: str | Sequence[str] | None
 ) -> None:
-    """No challenge, or a Bearer one without an error or with invalid_token, also as a second header."""
+    """No challenge, a Bearer one, or those of other schemes (django-rest-framework#4680)."""
     server.challenge = challenge
     server.revoke_all()
     assert caller.get(api).status == 200
@@ -41,7 +42,7 @@ def test_challenges_that_force_a_mint(
     ("status", "challenge"),
     [
         (401, 'Bearer error="insufficient_scope"'),
-        (401, ["Basic realm=x", "Digest nonce=y"]),
+        (401, ["Basic realm=x", 'Bearer error="invalid_request"']),
         (403, 'Bearer error="invalid_token"'),
     ],
     ids=str,
@@ -166,3 +167,34 @@ def test_a_header_of_the_user_says_nothing_about_the_token(
     assert answer.status == 401
     assert caller.get(api).status == 200
     assert (server.mints, [call.token == "mine" for call in server.api_calls]) == (1, [True, False])
+
+
+def test_an_accepted_replacement_is_reported(
+    caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any
+) -> None:
+    """The API takes the new token at the replay, or only at the next call: its trial is over then."""
+    state = engine_of(auth.source).state
+    for status in (200, 500):
+        server.revoke_all()
+        server.api_headers = Then(server, status)
+        assert caller.get(api).status == status
+        assert state.on_trial is (status == 500)
+        server.api_status = None
+        assert caller.get(api).status == 200
+        assert state.on_trial is False
+    assert server.mints == 3
+
+
+class Then(dict[str, str]):
+    """Headers of API answers; handing them out sets the status of the next answer."""
+
+    def __init__(self, server: FakeAuthorizationServer, status: int) -> None:
+        super().__init__()
+        self._server = server
+        self._status = status
+
+    def items(self) -> Any:
+        """Called when an answer is sent."""
+        self._server.api_headers = {}
+        self._server.api_status = self._status
+        return super().items()

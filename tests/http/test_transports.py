@@ -74,7 +74,7 @@ def test_a_server_without_an_end(caller: Caller, server: FakeAuthorizationServer
 
 
 def test_callers_do_not_wait_for_a_head_that_drips(caller: Caller, server: FakeAuthorizationServer, api: str) -> None:
-    """Neither library bounds the time in which headers drip in; max_wait bounds what a caller waits for them."""
+    """max_wait bounds what a caller waits for them, whatever the deadline of the exchange."""
     server.fail("slow_drip", interval=0.2)
     began = time.monotonic()
     with pytest.raises(caller.error):

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2m_auth import ConfigurationError, InsecureTransport, OriginNotAllowed
-from m2m_auth.oauth2.origins import OriginPolicy, is_loopback, origin_of, same_origin
+from m2m_auth.oauth2.origin_policy import OriginPolicy
+from m2m_auth.oauth2.origins import is_loopback, origin_of, same_origin
 
 
 @pytest.mark.parametrize(
@@ -113,10 +114,124 @@ def test_listed_origins_in_any_spelling() -> None:
     assert policy.check("http://10.0.0.1/") == ("http", "10.0.0.1", 80)
 
 
-def test_a_listed_http_origin_still_needs_allow_insecure_http() -> None:
-    """allowed_origins says where, allow_insecure_http says how."""
-    with pytest.raises(InsecureTransport):
-        OriginPolicy(["http://api.example.com"], False).check("http://api.example.com/")
+WILDCARDS = [
+    "https://*.example.com",
+    "https://*.bücher.example:8443",
+    "HTTPS://*.Corp.Internal.",
+    "http://*.localhost:80",
+]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://api.example.com/x",
+        "https://a.b.c.example.com",
+        "https://API.EXAMPLE.COM.:443/",
+        "https://eu.xn--bcher-kva.example:8443/",
+        "https://eu.Bücher.example:8443/",
+        "https://a.corp.internal/",
+        "http://api.localhost/",
+    ],
+)
+def test_a_wildcard_is_any_subdomain(url: str) -> None:
+    """At any depth, in any spelling: case, trailing dot, international names."""
+    assert OriginPolicy(WILDCARDS, False).check(url) == origin_of(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/",
+        "https://.example.com/",
+        "https://badexample.com/",
+        "https://api.example.com:8443/",
+        "http://api.example.com/",
+        "https://api.example.com.evil.example/",
+        "https://api.bücher.example/",
+        "https://evil.example/.example.com",
+        "https://evil.example\\.example.com/",
+    ],
+)
+def test_a_wildcard_is_nothing_else(url: str) -> None:
+    """Not the apex, no other port or scheme, and no name that only ends alike."""
+    with pytest.raises(OriginNotAllowed, match=r"https://\*\.example\.com, https://\*\.xn--bcher-kva\.example:8443"):
+        OriginPolicy(WILDCARDS, True).check(url)
+
+
+def test_two_spellings_of_an_address_or_a_name_are_one_origin() -> None:
+    """IPv6 long and short; a letter that IDNA 2003 would turn into another name stays itself."""
+    policy = OriginPolicy(["https://[2001:db8:0:0:0:0:0:1]", "https://straße.example"], False)
+    assert policy.check("https://[2001:DB8::1]/x") == ("https", "2001:db8::1", 443)
+    assert policy.check("https://xn--strae-oqa.example/")[1] == "xn--strae-oqa.example"
+    with pytest.raises(OriginNotAllowed):
+        policy.check("https://strasse.example/")
+
+
+@pytest.mark.parametrize(
+    ("entry", "why", "fix"),
+    [
+        ("http://api.example.com", "matches no call", "use https, or pass allow_insecure_http=True"),
+        ("http://*.example.com", "matches no call", "use https, or pass allow_insecure_http=True"),
+        ("*", "names no host", "leave the option out"),
+        ("https://*", "names no host", "leave the option out"),
+        ("https://*:8443", "names no host", "leave the option out"),
+        ("https://", "names no host", "leave the option out"),
+        ("", "names no host", "leave the option out"),
+        ("   ", "names no host", "leave the option out"),
+        ("https://*.com", "is every name below .com", "'https://*.example.com'"),
+        ("https://*.*.example.com", "has a '*' that", "'https://*.example.com'"),
+        ("https://api.*.example.com", "has a '*' that", "'https://*.example.com'"),
+        ("https://api-*.example.com", "has a '*' that", "'https://*.example.com'"),
+        ("https://**.example.com", "has a '*' that", "'https://*.example.com'"),
+        ("https://*.10.0.0.1", "is no address and no name", "or a name"),
+        ("https://10.0.0.256", "is no address and no name", "or a name"),
+        ("https://.example.com", "begins with a dot", "'https://*.example.com'"),
+        ("https://api..com", "has a host that does not exist", "'https://api.example.com'"),
+        ("https://api.example.com..", "has a host that does not exist", "'https://api.example.com'"),
+        ("https://api example.com", "has a host that does not exist", "'https://api.example.com'"),
+        ("https://api,example.com", "has a host that does not exist", "'https://api.example.com'"),
+        (f"https://{'a' * 64}.example", "has a host that does not exist", "'https://api.example.com'"),
+        ("https://[::g]", "a host or a port that does not exist", "'https://api.example.com:8443'"),
+        ("https://api.example.com:0", "has port 0", "'https://api.example.com'"),
+        ("https://api.example.com:70000", "a port that does not exist", "'https://api.example.com:8443'"),
+        ("https://api.example.com:*", "a port that does not exist", "'https://api.example.com:8443'"),
+        ("ftp://api.example.com", "neither https nor http", "'https://api.example.com'"),
+        ("wss://api.example.com", "neither https nor http", "'https://api.example.com'"),
+        ("//api.example.com", "is not an origin like", "'https://api.example.com'"),
+        ("api.example.com:8443", "is not an origin like", "'https://api.example.com:8443'"),
+        ("https://api.example.com\n", "has white space", "'https://api.example.com'"),
+        (" https://api.example.com", "has white space", "'https://api.example.com'"),
+        ("https://api.exam\tple.com", "has white space", "'https://api.example.com'"),
+        ("https://api.example.com\\x", "has white space or characters", "'https://api.example.com'"),
+        ("https://*.example.com/v1", "has more than an origin", "'https://*.example.com'"),
+    ],
+)
+def test_an_entry_that_can_match_nothing_is_refused(entry: str, why: str, fix: str) -> None:
+    """When it is configured, not at the first call; the message names the entry and the fix."""
+    with pytest.raises(ConfigurationError) as caught:
+        OriginPolicy(["https://good.example", entry], False)
+    message, _, advice = str(caught.value).partition(". Fix: ")
+    assert message.startswith("allowed_origins: ")
+    assert why in message
+    assert fix in advice
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        "https://my_service:8443",
+        "https://billing",
+        "https://*.internal",
+        "https://*.co.uk",
+        "https://10.0.0.1",
+        "http://[::1]:8080",
+    ],
+)
+def test_an_entry_that_people_have_is_taken(entry: str) -> None:
+    """Names of compose and Kubernetes services, addresses, private domains."""
+    OriginPolicy([entry], False)
+    OriginPolicy([entry.replace("https", "http")], True)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +241,6 @@ def test_a_listed_http_origin_still_needs_allow_insecure_http() -> None:
         ([], ["allowed_origins is empty", "Fix: name one, or leave the option out"]),
         (5, ["must be a list of origins, not int", "Fix: ["]),
         (["api.example.com"], ["'api.example.com' is not an origin like 'https://api.example.com'"]),
-        ([""], ["'' is not an origin"]),
         ([None], ["None is not an origin"]),
         ([5], ["5 is not an origin"]),
         ([b"https://api.example.com"], ["is not an origin"]),

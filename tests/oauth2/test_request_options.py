@@ -17,7 +17,8 @@ NOT_UTF8 = "has characters that are not UTF-8. Fix: decode it with its own encod
 NO_SCOPE = "has characters that no scope may have (RFC 6749 §3.3)"
 COMMA = "has a comma. Fix: separate scopes by spaces, or pass a list"
 NO_URI = "must be an absolute URI without a fragment (RFC 8707 §2). A plain name is usually an audience: pass audience="
-PLAIN_HTTP = "is plain http, and the client secret goes there. Fix: use https (RFC 6749 §3.2)"
+PLAIN_HTTP = "is plain http, and the client secret goes there. Fix: use https (RFC 6749 §3.2), or pass "
+PLAIN_HTTP += "allow_insecure_http=True if the network itself is trusted"
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     *(({name: ""}, f"{name} {BLANK}") for name in ("token_endpoint", "client_id", "audience", "resource")),

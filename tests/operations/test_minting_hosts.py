@@ -91,7 +91,7 @@ def test_another_process_sees_who_minted() -> None:
 
 
 def test_several_hosts_and_a_failure() -> None:
-    """Each host has its own line; a failed attempt is counted in its hour and for no host."""
+    """Each host has its own line; failed attempts are counted in their hour and for no host."""
     server, clock, cache = Server(), FakeClock(), SharedMemory()
     source = source_on(server, cache=cache, clock=clock)
     context, credential = engine_of(source).context, engine_of(source).resolved_credential()
@@ -105,7 +105,7 @@ def test_several_hosts_and_a_failure() -> None:
         source.token()
     seen = only(source)
     assert [(each.host, each.mints) for each in seen.hosts] == [("web-1", 2), ("web-2", 1)]
-    assert seen.hours[-1] == HourCounts(minted=3, failed=1)
+    assert seen.hours[-1] == HourCounts(minted=3, failed=2)
 
 
 def test_the_record_is_sealed_and_costs_two_requests_a_mint() -> None:

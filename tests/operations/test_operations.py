@@ -171,7 +171,7 @@ def test_a_failure_of_another_process_is_seen(server: Server, clock: FakeClock) 
     assert found.last_failure == str(raised.value)
     assert found.retry_in is not None
     assert 0 < found.retry_in <= 1
-    assert (found.mints, found.failed) == (MintCounts(), MintCounts(hour=1, day=1, month=1))
+    assert (found.mints, found.failed) == (MintCounts(), MintCounts(hour=2, day=2, month=2)), "two attempts at once"
     clock.advance(5)
     assert only(in_another_process(server, clock, memory)).retry_in is None, "it is due"
 
@@ -260,13 +260,14 @@ def test_clear_forgets_the_failure(server: Server, clock: FakeClock) -> None:
 
 
 def test_clear_ends_the_forced_mint_ban(server: Server, clock: FakeClock) -> None:
-    """A refused new token bans forced mints for a minute; after clear the next refusal mints."""
+    """An API that refuses the new token, too, bans forced mints for a minute; after clear the next refusal mints."""
     source = source_on(server, clock=clock, cache=SharedMemory())
-    young = source.token()
-    source.reject(young)
+    source.reject(source.token())
+    refused = source.token()
+    source.reject(refused)
     clock.advance(6)
-    source.reject(young)
-    assert source.token() == young, "forced mints are banned"
+    source.reject(refused)
+    assert source.token() == refused, "forced mints are banned"
     clear(source)
     token = source.token()
     clock.advance(6)

@@ -25,7 +25,7 @@ from m2m_auth.testing import FakeAuthorizationServer
 GOOD = {"TOKEN_ENDPOINT": "https://tenant.example/token", "CLIENT_ID": "client", "CLIENT_SECRET": "s3cret"}
 KEYS_OF_A_CLIENT = (
     "TOKEN_ENDPOINT, CLIENT_ID, CLIENT_AUTHENTICATION, CLIENT_SECRET, AUDIENCE, SCOPE, RESOURCE, ANSWERS, POLICY, "
-    "BUDGET, VERIFY, PROXIES, ALLOWED_ORIGINS, CACHE"
+    "BUDGET, VERIFY, PROXIES, ALLOWED_ORIGINS, ALLOW_INSECURE_HTTP, IS_REJECTION, HEADER, SCHEME, CACHE"
 )
 UNSET = "Fix: set it; an unset environment variable is the usual cause"
 
@@ -142,6 +142,26 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         client(ALLOWED_ORIGINS=["https://api.example/v1"]),
         f"{BILLING}[\"ALLOWED_ORIGINS\"]: 'https://api.example/v1' has more than an origin. Fix: 'https://api.example'",
     ),
+    "origin over plain http": (
+        client(ALLOWED_ORIGINS=["http://orders:8000"]),
+        f"{BILLING}[\"ALLOWED_ORIGINS\"]: 'http://orders:8000' matches no call: every machine on the way can "
+        "read plain http. Fix: use https, or pass ALLOW_INSECURE_HTTP=True if the network itself is trusted",
+    ),
+    "token endpoint over plain http": (
+        client(TOKEN_ENDPOINT="http://keycloak:8080/token"),
+        f"{BILLING}[\"TOKEN_ENDPOINT\"]: 'http://keycloak:8080/token' is plain http, and the client secret goes there. "
+        "Fix: use https (RFC 6749 §3.2), or pass ALLOW_INSECURE_HTTP=True if the network itself is trusted",
+    ),
+    "neither yes nor no": (
+        client(ALLOW_INSECURE_HTTP="maybe"),
+        f"{BILLING}[\"ALLOW_INSECURE_HTTP\"]: must be True or False, not 'maybe'",
+    ),
+    "no header": (
+        client(HEADER="X Api"),
+        f"{BILLING}[\"HEADER\"]: 'X Api' has characters that no HTTP header may have there (RFC 9110)",
+    ),
+    "no scheme": (client(SCHEME="Bearer "), f"{BILLING}[\"SCHEME\"]: 'Bearer ' begins or ends with white space"),
+    "no rule": (client(IS_REJECTION=401), f'{BILLING}["IS_REJECTION"]: int is not a function. Fix: a function of ('),
     "no origin": (client(ALLOWED_ORIGINS=[]), f'{BILLING}["ALLOWED_ORIGINS"]: is empty, so no call could carry'),
     "short lease": (
         client(POLICY={"LEASE": 5}),

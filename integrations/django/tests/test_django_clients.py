@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.test import AsyncClient, Client, override_settings
 from django_m2m_auth import m2m, renewal_failed, token_minted
 
-from m2m_auth import OriginNotAllowed, TokenUnavailable
+from m2m_auth import InsecureTransport, OriginNotAllowed, TokenUnavailable
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import FakeAuthorizationServer
 
@@ -134,6 +135,37 @@ def test_allowed_origins_hold(configured: dict[str, Any], client_options: dict[s
         auth = getattr(m2m["billing"], f"{library}_auth")()
         with pytest.raises(OriginNotAllowed):
             module.get("https://elsewhere.example/", auth=auth)
+
+
+def refused(status: int, headers: Mapping[str, str], body: bytes) -> bool:
+    """A rule by import path; by it every answer refuses the token."""
+    return b"path" in body
+
+
+@pytest.mark.loopback
+@pytest.mark.parametrize("library", ["requests", "httpx", "httpx2"])
+def test_options_of_the_front_doors(
+    configured: dict[str, Any], client_options: dict[str, Any], server: FakeAuthorizationServer, library: str
+) -> None:
+    """HEADER, SCHEME, IS_REJECTION by its path and ALLOW_INSECURE_HTTP reach every front door; an argument wins."""
+    module = pytest.importorskip(library, reason="httpx2 needs Python 3.11")
+    entry = {
+        **client_options,
+        "HEADER": "X-Api-Token",
+        "SCHEME": "",
+        "IS_REJECTION": "test_django_clients.refused",
+        "ALLOW_INSECURE_HTTP": True,
+    }
+    server.accept_tokens = "all"
+    with override_settings(M2M_AUTH={**configured, "CLIENTS": {"billing": entry}}):
+        auth = getattr(m2m["billing"], f"{library}_auth")()
+        value = m2m["billing"].source.token().value
+        module.get(server.base_url + "/api/x", auth=auth)
+        assert server.api_calls[-1].headers["x-api-token"] in (value, m2m["billing"].source.token().value)
+        assert not server.api_calls[-1].authorized
+        closed = getattr(m2m["billing"], f"{library}_auth")(allow_insecure_http=False)
+        with pytest.raises(InsecureTransport):
+            module.get("http://elsewhere.example/", auth=closed)
 
 
 @pytest.mark.loopback

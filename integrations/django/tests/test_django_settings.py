@@ -179,7 +179,7 @@ def test_deployment(tmp_path: Path) -> None:
     setting = {
         "CLIENTS": {
             "billing": {**GOOD, "TOKEN_ENDPOINT": "http://127.0.0.1/token"},
-            "orders": {**GOOD, "ALLOWED_ORIGINS": ["http://orders.internal:8000"]},
+            "orders": {**GOOD, "ALLOWED_ORIGINS": ["http://orders.internal:8000"], "ALLOW_INSECURE_HTTP": True},
             "good": {**GOOD, "ALLOWED_ORIGINS": ["https://api.example"]},
         },
         "CACHES": {"default": f"disk:{media}/tokens", "files": {"DJANGO_CACHE": "default"}},

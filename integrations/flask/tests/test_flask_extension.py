@@ -190,6 +190,19 @@ def test_allowed_origins(server: FakeAuthorizationServer, make_app: MakeApp, m2m
 
 
 @pytest.mark.loopback
+def test_options_of_the_front_doors(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
+    """HEADER and SCHEME reach the call; ALLOW_INSECURE_HTTP, as an environment variable has it, opens plain http."""
+    with make_app({"HEADER": "X-Api-Token", "SCHEME": "Token", "ALLOW_INSECURE_HTTP": "true"}).app_context():
+        auth = m2m["billing"].requests_auth()
+        value = m2m["billing"].source.token().value
+    requests.get(f"{server.base_url}/api/x", auth=auth, timeout=10)
+    assert server.api_calls[0].headers["x-api-token"] == f"Token {value}"
+    assert not server.api_calls[0].authorized
+    prepared = requests.Request("GET", "http://orders:8000/", auth=auth).prepare()
+    assert prepared.headers["X-Api-Token"] == f"Token {value}"
+
+
+@pytest.mark.loopback
 def test_the_default_cache_is_the_disk(server: FakeAuthorizationServer, make_app: MakeApp, m2m: M2M) -> None:
     """Without M2M_AUTH_CACHES a process that starts later finds the token; with CACHE None it does not."""
     for client, mints in (({}, 1), ({"CACHE": None}, 3)):

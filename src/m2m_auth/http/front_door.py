@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from ..oauth2.secrets import concealed
+from ..oauth2.token_header import AUTHORIZATION
 from ..source.options import refuse_unknown
 from ..source.token_source import TokenSource, engine_of
 from .auth_flow import AuthFlow
@@ -63,9 +64,11 @@ class FrontDoor:
         allowed_origins: Iterable[str] | None = None,
         allow_insecure_http: bool = False,
         is_rejection: RejectionRule | None = None,
+        header: str = AUTHORIZATION,
+        scheme: str | None = "Bearer",
         **unknown: Never,
     ) -> None:
-        """All but the last three options are those of :class:`~m2m_auth.TokenSource`.
+        """All but the last row of options are those of :class:`~m2m_auth.TokenSource`.
 
         Args:
             token_endpoint: the token endpoint's URL; https, except on loopback.
@@ -93,16 +96,25 @@ class FrontDoor:
             on_event: called with every :class:`~m2m_auth.events.Event`, on the thread where it happens.
             alias: this source's short name in events and the log, e.g. ``billing``.
             allowed_origins: the only origins (scheme, host, port) that may get the token; None allows any https one.
-            allow_insecure_http: True sends the token over plain http to other machines, too.
-            is_rejection: decides from status and headers whether a response refuses the token; by default a 401
-                whose challenge is Bearer with no error or ``invalid_token`` (RFC 6750 §3.1).
+                ``https://*.example.com`` is every subdomain, without ``example.com`` itself.
+            allow_insecure_http: True sends the token over plain http to other machines, too, and the client's secret
+                to such a token endpoint: for a trusted network, as in compose.
+            is_rejection: decides whether a response refuses the token: a function of status and headers, or of
+                status, headers and body. By default every 401 does, unless its challenge is Bearer with the error
+                ``insufficient_scope`` or ``invalid_request`` (RFC 6750 §3.1). The body is the first MiB as bytes; the
+                caller can still read all of it. It is ``b""`` for ``text/event-stream``, and with ``stream=True`` in
+                requests for a body without a Content-Length or a longer one. What the function raises reaches the
+                caller.
+            header: the header that carries the token, e.g. ``X-Api-Token``; the user's own Authorization is left alone.
+            scheme: the word before the token, e.g. ``Token``; ``""`` or None for the token alone.
             **unknown: there are no others.
 
         Raises:
             TypeError: an option does not exist; the message names the nearest one.
             ConfigurationError: an option makes no sense; raised before any I/O.
             OriginNotAllowed, InsecureTransport: (on a call) the token may not go there; nothing was sent.
-            TokenUnavailable: (on a call) there is no token, so nothing was sent; also the HTTP library's base error.
+            TokenUnavailable: (on a call) there is no token, so nothing was sent. All three are also the HTTP library's
+                base error.
         """
         client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
         proxies = concealed(proxies)  # their URLs may hold a password
@@ -126,8 +138,12 @@ class FrontDoor:
             clock=clock,
             on_event=on_event,
             alias=alias,
+            allow_insecure_http=allow_insecure_http,
         )
-        self._open(source, allowed_origins, allow_insecure_http, is_rejection)
+        flow = AuthFlow(
+            source, self._library, allowed_origins, allow_insecure_http, is_rejection, header=header, scheme=scheme
+        )
+        self._open(source, flow)
 
     @classmethod
     def from_source(
@@ -137,26 +153,34 @@ class FrontDoor:
         allowed_origins: Iterable[str] | None = None,
         allow_insecure_http: bool = False,
         is_rejection: RejectionRule | None = None,
+        header: str = AUTHORIZATION,
+        scheme: str | None = "Bearer",
     ) -> Self:
-        """The same over a source that exists already, e.g. one that another HTTP library uses too."""
+        """The same over a source that exists already, e.g. one that another HTTP library uses too.
+
+        ``allow_insecure_http`` is about the API here; the source has its own for the token endpoint.
+        """
         auth = cls.__new__(cls)
-        auth._open(source, allowed_origins, allow_insecure_http, is_rejection)
+        flow = AuthFlow(
+            source, cls._library, allowed_origins, allow_insecure_http, is_rejection, header=header, scheme=scheme
+        )
+        auth._open(source, flow)
         return auth
 
-    def _open(
-        self,
-        source: TokenSource,
-        allowed_origins: Iterable[str] | None,
-        allow_insecure_http: bool,
-        is_rejection: RejectionRule | None,
-    ) -> None:
+    def _open(self, source: TokenSource, flow: AuthFlow) -> None:
         self.source = source
         """The token source behind it; share it between front doors."""
         self._engine = engine_of(source)
-        self._flow = AuthFlow(source, self._library, allowed_origins, allow_insecure_http, is_rejection)
+        self._flow = flow
 
     def __repr__(self) -> str:
         return f"<M2MAuth of {getattr(self, 'source', None)!r}>"
+
+    def __copy__(self) -> Self:
+        return self  # a copied session shares its token
+
+    def __deepcopy__(self, memo: object) -> Self:
+        return self
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("an M2MAuth is not pickled: build it where it is used; equal ones share one token")

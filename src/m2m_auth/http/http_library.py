@@ -7,7 +7,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ..errors import TokenUnavailable
+    from ..errors import M2MAuthError
 
 __all__ = ["HttpLibrary"]
 
@@ -22,7 +22,7 @@ class HttpLibrary(ABC):
     """The package's name, which has a row in ``transports.py``."""
 
     @abstractmethod
-    def own_error(self, error: TokenUnavailable, request: Any) -> TokenUnavailable:
+    def own_error(self, error: M2MAuthError, request: Any) -> M2MAuthError:
         """The same error, as an instance of the library's base error too."""
 
     @abstractmethod
@@ -48,6 +48,36 @@ class HttpLibrary(ABC):
     @abstractmethod
     def replay(self, response: Any, start: int | None) -> Any | None:
         """The answered request once more, with its whole body; None if the body cannot be sent again."""
+
+    def put_header(self, request: Any, name: str, value: str) -> None:
+        """Sets a header that is not Authorization. It must not go along with a redirect to another origin."""
+        request.headers[name] = value
+
+    @abstractmethod
+    def set_cookies(self, response: Any) -> list[str]:
+        """The values of the response's Set-Cookie headers."""
+
+    @abstractmethod
+    def body(self, response: Any, *, streams: bool) -> bytes:
+        """The body, :data:`~m2m_auth.oauth2.transport.MAX_BODY` bytes of it at most; the caller can still read all.
+
+        Args:
+            response: the response.
+            streams: True if the caller is known to read the body piece by piece.
+        """
+
+    async def abody(self, response: Any) -> bytes:
+        """The same for asynchronous clients."""
+        return self.body(response, streams=False)
+
+    def keep_history(self, second: Any, refused: tuple[Any, ...], first: Any) -> None:  # noqa: B027
+        """Puts the refused responses, the redirects before them included, where ``second`` has its history.
+
+        Args:
+            second: the answer to the replay.
+            refused: the answers up to the one that refused the token.
+            first: the answer that the steps were given, to which redirects may have led after that one.
+        """
 
     @abstractmethod
     def close(self, response: Any) -> None:

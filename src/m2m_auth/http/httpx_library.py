@@ -8,14 +8,16 @@ from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Mappi
 from functools import partial
 from typing import Any, ClassVar, cast
 
-from ..errors import TokenUnavailable, also_a
+from ..errors import M2MAuthError, also_a
 from ..oauth2.origins import Origin
 from ..runtime.observers import observers
-from .auth_flow import Sent, adrive, drive
+from .auth_flow import Effect, Sent, adrive, arun, drive, run
 from .body_replay import is_seekable, position, rewind
 from .front_door import FrontDoor
 from .http_library import HttpLibrary
 from .httpx_internals import body_of, files_of, parts_of
+from .httpx_peek import apeek, peek
+from .httpx_token_headers import dropped_with_authorization
 
 __all__ = ["HttpxFrontDoor", "HttpxLibrary"]
 
@@ -32,7 +34,7 @@ class HttpxLibrary(HttpLibrary):
         self.name = module.__name__
         self.byte_stream = module.ByteStream
 
-    def own_error(self, error: TokenUnavailable, request: Any) -> TokenUnavailable:
+    def own_error(self, error: M2MAuthError, request: Any) -> M2MAuthError:
         """Also an ``HTTPError``."""
         return also_a(error, self.module.HTTPError, _request=request)
 
@@ -72,6 +74,27 @@ class HttpxLibrary(HttpLibrary):
         if in_memory:
             replay.read()  # so that event hooks find its content, as on any request
         return replay
+
+    def put_header(self, request: Any, name: str, value: str) -> None:
+        """Among the headers in such a way that the client drops it at a redirect where it drops Authorization."""
+        request.headers = dropped_with_authorization(self.module.Headers, request.headers, name, value)
+
+    def set_cookies(self, response: Any) -> list[str]:
+        """Each header by itself."""
+        values: list[str] = response.headers.get_list("set-cookie")
+        return values
+
+    def body(self, response: Any, *, streams: bool) -> bytes:  # noqa: ARG002 - httpx does not tell
+        """The content if it has been read; else the first MiB of the stream, put back in front of the rest."""
+        return peek(self.module, response)
+
+    async def abody(self, response: Any) -> bytes:
+        """The same for ``AsyncClient``."""
+        return await apeek(self.module, response)
+
+    def keep_history(self, second: Any, refused: tuple[Any, ...], first: Any) -> None:
+        """In the place of ``first``, which the client has put there; its own history is lost by then."""
+        second.history = [*refused, *(each for each in second.history if each is not first)]
 
     def close(self, response: Any) -> None:
         """The client reads a response before it sends another request; an emptied one has an end."""
@@ -135,7 +158,7 @@ class HttpxFrontDoor(FrontDoor):
                 steps = flow.steps(request)
             yield from drive(steps)
         except GeneratorExit as ended:
-            self._judge_failure(origin, ended.__context__)
+            run(self._judge_failure(origin, ended.__context__))
             raise
 
     def async_auth_flow(self, request: Any) -> AsyncGenerator[Any, Any]:
@@ -143,19 +166,23 @@ class HttpxFrontDoor(FrontDoor):
         origin = self._flow.origin(request)
         return _Closing(adrive(self._flow.steps(request)), partial(self._judge_failure, origin))
 
-    def _judge_failure(self, origin: Origin, error: BaseException | None) -> None:
+    def _judge_failure(self, origin: Origin, error: BaseException | None) -> Generator[Effect, Any, None]:
         """The call ended without a response for the steps: an event hook may have raised for a refused token.
 
         There is no replay then, but the next call must not carry the same token.
         """
         if isinstance(error, self._library.module.HTTPStatusError):
-            self._flow.judge(cast("Any", error).response, origin)
+            yield from self._flow.judge(cast("Any", error).response, origin)
 
 
 class _Closing(AsyncGenerator[Any, Any]):
     """An auth flow that learns with which exception its client gives up; an async generator alone does not."""
 
-    def __init__(self, flow: AsyncGenerator[Any, Any], on_close: Callable[[BaseException | None], None]) -> None:
+    def __init__(
+        self,
+        flow: AsyncGenerator[Any, Any],
+        on_close: Callable[[BaseException | None], Generator[Effect, Any, None]],
+    ) -> None:
         self._flow = flow
         self._on_close = on_close
 
@@ -166,5 +193,5 @@ class _Closing(AsyncGenerator[Any, Any]):
         return self._flow.athrow(*error)
 
     async def aclose(self) -> None:
-        self._on_close(sys.exc_info()[1])
+        await arun(self._on_close(sys.exc_info()[1]))
         await self._flow.aclose()

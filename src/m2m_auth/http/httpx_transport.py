@@ -54,16 +54,15 @@ class HttpxTransport:
             TransportError: there is no response.
         """
         self._options.warn_if_unverified(request.url)
-        with ExchangeDeadline(request.timeout) as deadline:
-            if self._client is not None:
-                return self._send(self._client, request, deadline)
-            try:
-                private = self._private_client(request.url)
-            except OSError as error:  # the library reads the CA bundle of SSL_CERT_FILE
-                problem = f"The CA bundle of verify= or SSL_CERT_FILE cannot be read: {type(error).__name__}"
-            else:
-                with private:
-                    return self._send(private, request, deadline)
+        if self._client is not None:
+            return self._send(self._client, request)
+        try:
+            private = self._private_client(request.url)  # reads CAs, for as long as an answer may take
+        except OSError as error:
+            problem = f"The CA bundle of verify= or SSL_CERT_FILE cannot be read: {type(error).__name__}"
+        else:
+            with private:
+                return self._send(private, request)
         raise TransportError(problem, "tls")
 
     def _private_client(self, url: str) -> Any:
@@ -79,40 +78,40 @@ class HttpxTransport:
         theirs = () if self._client is None else self._client.headers.multi_items()
         return headers_to_send(own, theirs, self.user_agent, f"python-{self._library.__name__}/")
 
-    def _send(self, client: Any, request: HttpRequest, deadline: ExchangeDeadline) -> HttpResponse:
+    def _send(self, client: Any, request: HttpRequest) -> HttpResponse:
         library = self._library
         broken = (library.HTTPError, library.StreamError, OSError)
         problem: BaseException | None
         response: Any = None
-        try:
-            # Made without the client, which would add its cookies and its parameters.
-            message = library.Request(
-                request.method,
-                request.url,
-                headers=self._headers(request.headers),
-                content=request.body,
-                extensions={
-                    "timeout": library.Timeout(request.timeout).as_dict(),
-                    "trace": _Trace(deadline),
-                },
-            )
-            response = client.send(message, auth=_no_auth, follow_redirects=False, stream=True)
-            body = _body(response, deadline, broken)
-            if response.status_code == PROXY_AUTHENTICATION_REQUIRED:
-                raise refused_by_proxy(request)
-            return HttpResponse(response.status_code, response.headers, body)
-        except library.HTTPStatusError as error:  # raised by an event hook of the user's client, which is then closed
-            answered = error.response
-            return HttpResponse(answered.status_code, answered.headers, getattr(answered, "_content", b""))
-        except OutOfTime:
-            problem = None
-        except (*broken, library.InvalidURL) as error:
-            problem = error
-        finally:
-            if response is not None:
-                response.close()
+        with ExchangeDeadline(request.timeout) as deadline:
+            try:
+                message = self._message(request, deadline)
+                response = client.send(message, auth=_no_auth, follow_redirects=False, stream=True)
+                if response.status_code == PROXY_AUTHENTICATION_REQUIRED:
+                    raise refused_by_proxy(request)
+                return HttpResponse(response.status_code, response.headers, _body(response, deadline, broken))
+            except library.HTTPStatusError as error:  # raised by a hook of the user's client, which then closes it
+                answered = error.response
+                return HttpResponse(answered.status_code, answered.headers, getattr(answered, "_content", b""))
+            except OutOfTime:
+                problem = None
+            except (*broken, library.InvalidURL) as error:
+                problem = error
+            finally:
+                if response is not None:
+                    response.close()
         # Outside of the except clause, so that the library's exception, which holds the request, is not chained.
         raise transport_error(request, problem, deadline, library.__name__)
+
+    def _message(self, request: HttpRequest, deadline: ExchangeDeadline) -> Any:
+        """Made without the client, which would add its cookies and its parameters."""
+        return self._library.Request(
+            request.method,
+            request.url,
+            headers=self._headers(request.headers),
+            content=request.body,
+            extensions={"timeout": self._library.Timeout(request.timeout).as_dict(), "trace": _Trace(deadline)},
+        )
 
 
 class _Trace:

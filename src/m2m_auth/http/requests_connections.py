@@ -21,9 +21,8 @@ _OWN_STATE = frozenset({"poolmanager", "proxy_manager"})
 
 def is_plain(given: Any, cls: type[Any]) -> bool:
     """Whether a session or adapter is the library's own, with nothing added: then its settings are all that it is."""
-    settings: list[str] = cls.__attrs__
-    state: dict[str, Any] = vars(given)
-    return type(given) is cls and not state.keys() - {*settings, *_OWN_STATE}
+    state: Any = given.__dict__
+    return type(given) is cls and not state.keys() - {*cls.__attrs__, *_OWN_STATE}
 
 
 class WaitsTooLong(Exception):
@@ -73,8 +72,17 @@ class BoundAdapter(HTTPAdapter):
         """The same, for the releases of requests before 2.32."""
         if self._context is None:
             HTTPAdapter.cert_verify(self, conn, url, verify, cert)  # type: ignore[no-untyped-call]
-        else:
-            conn.ssl_context, conn.cert_reqs = self._context, self._context.verify_mode
+        elif url.lower().startswith("https"):
+            conn.conn_kw["ssl_context"], conn.cert_reqs = self._context, self._context.verify_mode
+
+    def close(self) -> None:
+        """Closes every connection now; requests leaves that to the garbage collector."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it is no mapping that can be iterated
+                pool = manager.pools.get(key)
+                if pool is not None:
+                    pool.close()
+        super().close()
 
     def _bind(self, manager: Any) -> None:
         manager.pool_classes_by_scheme = {

@@ -5,10 +5,16 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
 
 import requests
+from requests.utils import requote_uri
+from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
 
-from ..errors import TokenUnavailable, also_a
+from ..errors import M2MAuthError, also_a
+from ..oauth2.origins import Origin, origin_of
+from ..oauth2.transport import MAX_BODY
 from ..source.flight import launches_inline
 from .body_replay import rewind
 from .http_library import HttpLibrary
@@ -24,7 +30,7 @@ class RequestsLibrary(HttpLibrary):
 
     name = "requests"
 
-    def own_error(self, error: TokenUnavailable, request: PreparedRequest) -> TokenUnavailable:
+    def own_error(self, error: M2MAuthError, request: PreparedRequest) -> M2MAuthError:
         """Also a ``RequestException``."""
         return also_a(error, requests.RequestException, request=request, response=None)
 
@@ -60,6 +66,38 @@ class RequestsLibrary(HttpLibrary):
         if body is None or isinstance(body, (str, bytes)):
             return replay
         return replay if rewind(body, start) else None
+
+    def set_cookies(self, response: Response) -> list[str]:
+        """As the connection received them: requests joins several headers of one name by commas."""
+        headers: Any = getattr(response.raw, "headers", None)
+        if hasattr(headers, "getlist"):
+            return list(headers.getlist("Set-Cookie"))
+        joined = response.headers.get("Set-Cookie")
+        return [] if joined is None else [joined]
+
+    def body(self, response: Response, *, streams: bool) -> bytes:
+        """What ``response.content`` is; for a streaming call only if its Content-Length says that it is small."""
+        if streams:
+            length = response.headers.get("Content-Length", "")
+            if not length.isdigit() or int(length) > MAX_BODY:
+                return b""
+        return (response.content or b"")[:MAX_BODY]
+
+    def leads_away(self, response: Response, origin: Origin) -> bool:
+        """True for a redirect to another origin; also if that is in doubt.
+
+        requests drops no header but Authorization there. The redirect's URL is read by both parsers that requests uses.
+        """
+        location = response.headers.get("Location") if response.is_redirect else None
+        if location is None:
+            return False
+        try:
+            url = urljoin(response.url, requote_uri(location.encode("latin1").decode("utf-8")))
+            parsed = parse_url(url)
+            connected = origin_of(f"{parsed.scheme}://{parsed.netloc}")
+            return origin_of(url) != origin or connected != origin
+        except (ValueError, HTTPError, requests.RequestException):
+            return True
 
     def close(self, response: Response) -> None:
         """Returns its connection to the pool, or ends it if there is more to read."""

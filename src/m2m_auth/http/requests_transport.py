@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+import ssl
+from collections import OrderedDict
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigurationError, missing_extra
@@ -69,18 +72,29 @@ class RequestsTransport:
             TransportError: there is no response.
         """
         self._options.warn_if_unverified(request.url)
-        with ExchangeDeadline(request.timeout) as deadline:
-            if self._session is not None:
-                return self._send(_bound(self._session, request.url, deadline), request, deadline)
-            with requests.Session() as private:
-                try:
-                    context = self._options.ssl_context()
-                except OSError as error:
-                    problem = f"The CA bundle of verify= cannot be read: {type(error).__name__}"
-                else:
-                    _mount(private, BoundAdapter(deadline, context))
-                    return self._send(private, request, deadline)
+        try:
+            context = self._options.ssl_context()
+        except OSError as error:
+            problem = f"The CA bundle of verify= cannot be read: {type(error).__name__}"
+        else:
+            with ExchangeDeadline(request.timeout) as deadline, self._bound(request.url, deadline, context) as session:
+                return self._send(session, request, deadline)
         raise TransportError(problem, "tls")
+
+    @contextmanager
+    def _bound(self, url: str, deadline: ExchangeDeadline, context: ssl.SSLContext | None) -> Generator[Session]:
+        """A private session; the user's; or for a plain one of the user's, its settings over bounded connections."""
+        theirs = self._session
+        adapter: Any = None if theirs is None else theirs.get_adapter(url)
+        if theirs is not None and not (is_plain(theirs, requests.Session) and is_plain(adapter, HTTPAdapter)):
+            yield theirs
+            return
+        session = requests.Session() if theirs is None else copy.copy(theirs)
+        session.adapters = OrderedDict()  # the copy has the same one
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, BoundAdapter(deadline, context, adapter))
+        with session:
+            yield session
 
     def _send(self, session: Session, request: HttpRequest, deadline: ExchangeDeadline) -> HttpResponse:
         first: list[Response] = []
@@ -145,22 +159,6 @@ class RequestsTransport:
         if proxy is None:
             return {}
         return dict.fromkeys(("http", "https", "all"), None if proxy is DIRECT else proxy.reveal())
-
-
-def _bound(session: Session, url: str, deadline: ExchangeDeadline) -> Session:
-    """The user's session, or where it is a plain one, one with its settings over bounded connections."""
-    adapter: Any = session.get_adapter(url)
-    if not is_plain(session, requests.Session) or not is_plain(adapter, HTTPAdapter):
-        return session
-    bound: Session = copy.copy(session)
-    bound.adapters = type(session.adapters)()
-    _mount(bound, BoundAdapter(deadline, None, adapter))
-    return bound
-
-
-def _mount(session: Session, adapter: HTTPAdapter) -> None:
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, adapter)
 
 
 def _body(response: Response, deadline: ExchangeDeadline) -> bytes:

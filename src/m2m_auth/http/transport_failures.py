@@ -106,6 +106,9 @@ def _words(error: BaseException | None, deadline: ExchangeDeadline, library: str
         done = "answer" if deadline.is_connected else "answer, not even a connection,"
         return f"no {done} within {deadline.seconds:g} s", "timeout"
     for cause in causes:
+        if isinstance(cause, (ssl.SSLEOFError, ssl.SSLZeroReturnError)):  # as passing as a reset connection
+            why = "it may ask for a client certificate, or a firewall may be between"
+            return f"the server ended the connection during TLS. If it stays so, {why}", "connection"
         if isinstance(cause, ssl.SSLError):
             return f"TLS failed: {_tls_words(cause, library)}", "tls"
     proxy = next((cause for cause in causes if type(cause).__name__ in ("ProxyError", "InvalidProxyURL")), None)

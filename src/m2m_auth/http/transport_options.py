@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
@@ -129,14 +129,14 @@ def _checked_verify(verify: Any) -> bool | str | ssl.SSLContext | None:
 
 def _proxies_problem(proxies: Secret | None, library: str, table: dict[str, Secret]) -> str:
     """What is wrong with ``proxies``, else fills ``table``. This frame holds passwords, so it raises nothing."""
-    given = None if proxies is None else proxies.reveal()
-    if isinstance(given, str):
-        given = {"all": given}
+    given: Any = None if proxies is None else proxies.reveal()
     if given is None:
         return ""
-    if not isinstance(given, Mapping):
+    if isinstance(given, str):
+        given = {"all": given}
+    elif not isinstance(given, Mapping):
         return f"proxies must be a URL or a dict, not {type(given).__name__}. Fix: {_EXAMPLE}"  # pyright: ignore[reportUnknownArgumentType]
-    entries: Mapping[Any, Any] = given
+    entries = cast("Mapping[Any, Any]", given)
     for key, url in entries.items():
         if not isinstance(key, str) or key.partition("://")[0] not in ("http", "https", "all"):
             return f"proxies[{key!r}] is no scheme of a target. Fix: {_EXAMPLE}"

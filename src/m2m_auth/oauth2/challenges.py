@@ -1,4 +1,4 @@
-"""Whether a response refuses the token it was sent with (RFC 6750 §3; RFC 9110 §11.6.1)."""
+"""Whether a response refuses the token it was sent with (RFC 6750 §3; RFC 9110 §11.6.1), as APIs answer in practice."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Callable, Mapping
 
 __all__ = ["RejectionRule", "bearer_rejection", "challenges"]
 
-RejectionRule = Callable[[int, Mapping[str, str]], bool]
-"""``is_rejection=``: takes the status and the headers, returns whether the API refused the token."""
+RejectionRule = Callable[[int, Mapping[str, str]], bool] | Callable[[int, Mapping[str, str], bytes], bool]
+"""``is_rejection=``: takes the status and the headers, and the body if it has a third parameter, as bytes; returns
+whether the API refused the token."""
 
 # Strings: re compiles them when they are first used, which keeps the import cheap.
 _NAME = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
@@ -46,22 +47,28 @@ def _unquoted(value: str) -> str:
     return re.sub(r'\\(.)|"', r"\1", value, flags=re.DOTALL) if value.startswith('"') else value
 
 
-def bearer_rejection(status: int, headers: Mapping[str, str]) -> bool:
-    """Return whether an API refuses the token, by RFC 6750 §3.1.
+_NOT_THE_TOKEN = {"insufficient_scope", "invalid_request"}
+"""The errors of a Bearer challenge that another token would not end (RFC 6750 §3.1)."""
 
-    That is a 401 without a challenge, or with a Bearer challenge that has no error or ``invalid_token``. It is not a
-    403, ``insufficient_scope``, ``invalid_request``, or challenges for other schemes only: a new token would not help.
+
+def bearer_rejection(status: int, headers: Mapping[str, str]) -> bool:
+    """Return whether an API refuses the token: every 401, unless a Bearer challenge says that another would not help.
+
+    Many APIs do not answer as RFC 6750 says. Django REST framework challenges with its first authentication class,
+    ``Basic`` or ``Token`` (django-rest-framework#4680); others with ``JWT``, ``OAuth`` or ``Negotiate``, with codes of
+    their own, or with nothing. Their 401 means the same. The exceptions are ``insufficient_scope`` and
+    ``invalid_request``. A 403 is about rights, not about the token.
 
     Args:
         status: the HTTP status.
-        headers: the response's headers; the mapping ignores the case of names.
+        headers: the response's headers; the mapping ignores the case of names. Several WWW-Authenticate headers are
+            one value, joined by commas (RFC 9110 §5.3).
     """
     if status != 401:
         return False
-    header = headers.get("WWW-Authenticate")
-    if header is None or not header.strip():
-        return True
-    return any(
-        scheme == "bearer" and parameters.get("error", "invalid_token") == "invalid_token"
-        for scheme, parameters in challenges(header)
-    )
+    errors = {
+        parameters.get("error", "").strip(" '").lower()
+        for scheme, parameters in challenges(headers.get("WWW-Authenticate") or "")
+        if scheme == "bearer"
+    }
+    return not errors & _NOT_THE_TOKEN or "invalid_token" in errors

@@ -44,6 +44,7 @@ class TokenRequest(NamedTuple):
         scope: str | Iterable[str] | None,
         resource: str | Sequence[str] | None,
         extra_parameters: Mapping[str, str] | None,
+        allow_insecure_http: bool = False,
     ) -> TokenRequest:
         """Return the request that these options describe.
 
@@ -51,7 +52,7 @@ class TokenRequest(NamedTuple):
             ConfigurationError: an option makes no sense; the message names it and the fix.
         """
         return cls(
-            _endpoint(token_endpoint),
+            _endpoint(token_endpoint, allow_insecure_http),
             _text("client_id", client_id),
             by_name(client_authentication),
             _grant(grant),
@@ -121,7 +122,7 @@ def _text(name: str, value: object) -> str:
     return value
 
 
-def _endpoint(url: object) -> str:
+def _endpoint(url: object, allow_insecure_http: bool) -> str:
     text = _text("token_endpoint", url)
     try:
         parts = urlsplit(text)
@@ -136,9 +137,10 @@ def _endpoint(url: object) -> str:
         raise ConfigurationError(
             f"token_endpoint={text!r} has a fragment (RFC 6749 §3.2). Fix: drop '#{parts.fragment}'"
         )
-    if parts.scheme == "http" and not is_loopback(host):
+    if parts.scheme == "http" and not allow_insecure_http and not is_loopback(host):
         raise ConfigurationError(
-            f"token_endpoint={text!r} is plain http, and the client secret goes there. Fix: use https (RFC 6749 §3.2)"
+            f"token_endpoint={text!r} is plain http, and the client secret goes there. Fix: use https (RFC 6749 §3.2), "
+            "or pass allow_insecure_http=True if the network itself is trusted"
         )
     return text
 

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from typing import Any, NoReturn
 
+from .header_value import HeaderValue
 from .secrets import Secret
 
 __all__ = ["AccessToken", "token_fingerprint"]
@@ -23,7 +24,7 @@ class AccessToken:
 
     Args:
         value: the token itself.
-        token_type: as the server named it, normally ``Bearer`` (RFC 6750).
+        token_type: as the server named it, normally ``Bearer`` (RFC 6750); it is sent as ``Bearer`` in any case.
         scope: the granted scopes, or None if the server did not say.
         issued_at: when the token request was sent.
         expires_at: the time from which it must not be used.
@@ -48,20 +49,20 @@ class AccessToken:
         put(self, "issued_at", issued_at)
         put(self, "expires_at", expires_at)
         put(self, "_fingerprint", fingerprint)
-        put(self, "authorization", _Redacted(f"{token_type} {value}"))
+        put(self, "authorization", HeaderValue(f"Bearer {value}"))
 
     token_type: str
     scope: str | None
     issued_at: float
     expires_at: float
     authorization: str
-    """The value of the Authorization header: ``Bearer …``. A str whose repr is redacted."""
+    """The value of the Authorization header: ``Bearer …``. A str whose repr, pickle and deep copy are redacted."""
     _fingerprint: str
 
     @property
     def value(self) -> str:
         """The token itself."""
-        return self.authorization[len(self.token_type) + 1 :]
+        return self.authorization[len("Bearer ") :]
 
     @property
     def fingerprint(self) -> str:
@@ -83,17 +84,11 @@ class AccessToken:
     def __repr__(self) -> str:
         return f"<AccessToken {self.fingerprint} {self.token_type} expires_at={self.expires_at:.0f}>"
 
+    def __deepcopy__(self, memo: object) -> AccessToken:
+        return self  # it does not change, and a copy in this process shows it to no one
+
+    def __copy__(self) -> AccessToken:
+        return self
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("an AccessToken is not pickled: it would leave the process in the clear")
-
-
-class _Redacted(str):
-    """A header value that HTTP libraries take as the str it is, while repr (locals, dicts, logs) hides it."""
-
-    __slots__ = ()
-
-    def __repr__(self) -> str:
-        return "'Bearer …'"
-
-    def __reduce__(self) -> NoReturn:
-        raise TypeError("a token is not pickled: it would leave the process in the clear")

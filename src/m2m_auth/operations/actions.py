@@ -40,9 +40,9 @@ def clear(source: TokenSource) -> None:
     if isinstance(credential, Failure):
         raise credential.error()
     state = credential.state
-    flight = state.flight
-    if flight is not None:
-        flight.wait(context.policy.max_wait)  # a flight that lands later would store its token again
+    for flight in (state.flight, state.beside):
+        if flight is not None:
+            flight.wait(context.policy.max_wait)  # one that lands later would store its token or its ban again
 
     def forget() -> bool:
         try:
@@ -54,7 +54,7 @@ def clear(source: TokenSource) -> None:
     forgotten = on_worker_thread(forget)
     with state.lock:
         state.held = state.refused = state.pause = state.forced_mint_ban = None
-        state.lease_failed_for = ""
+        state.on_trial, state.lease_failed_for = False, ""
     if not forgotten:
         raise CacheUnavailable(
             f"{cache_name(cache)} did not answer: this process has forgotten the token of "

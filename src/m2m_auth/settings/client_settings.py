@@ -11,12 +11,15 @@ from typing import Any, NoReturn
 
 from .. import AnswerRules, MintBudget, RenewalPolicy, TokenSource
 from ..errors import ConfigurationError
-from ..oauth2.origins import OriginPolicy
+from ..http.rejection_check import RejectionCheck
+from ..oauth2.origin_policy import OriginPolicy
 from ..oauth2.secrets import concealed
+from ..oauth2.token_header import AUTHORIZATION, TokenHeader
 from ..values import Value
 from .problems import Problem, Spelling, nearest, problem_of
 from .values import (
     ImportPath,
+    as_flag,
     as_list,
     as_proxies,
     as_switch_or_text,
@@ -24,6 +27,7 @@ from .values import (
     as_texts,
     fields_of,
     import_path,
+    is_true,
     looks_like_a_path,
     mapping,
     record_of,
@@ -54,6 +58,10 @@ class ClientKey(Value):
         return self.name.lower()
 
 
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
 CLIENT_KEYS = (
     ClientKey(name="TOKEN_ENDPOINT", read=as_text, kind="endpoint", required=True),
     ClientKey(name="CLIENT_ID", read=as_text, required=True),
@@ -68,9 +76,14 @@ CLIENT_KEYS = (
     ClientKey(name="VERIFY", read=as_switch_or_text, imports=True),
     ClientKey(name="PROXIES", read=as_proxies),
     ClientKey(name="ALLOWED_ORIGINS", read=as_list),
+    ClientKey(name="ALLOW_INSECURE_HTTP", read=as_flag),
+    ClientKey(name="IS_REJECTION", read=_as_it_is, imports=True),
+    ClientKey(name="HEADER", read=as_text),
+    ClientKey(name="SCHEME", read=as_text),
     ClientKey(name="CACHE", read=as_text),
 )
 """Every key of a client, in the order in which problems are listed."""
+_OF_FRONT_DOORS = ("is_rejection", "header", "scheme")
 _NAMES = tuple(key.name for key in CLIENT_KEYS)
 OPTION_NAMES = (
     *(key.option for key in CLIENT_KEYS),
@@ -88,7 +101,7 @@ class ClientSettings(Value):
 
     alias: str
     """Its key in ``CLIENTS``."""
-    hidden_fields = frozenset({"options"})
+    hidden_fields = frozenset({"options", "front_door_options"})
 
     setting: str
     """How messages spell it, e.g. ``M2M_AUTH["CLIENTS"]["billing"]``."""
@@ -98,14 +111,24 @@ class ClientSettings(Value):
     """The alias of its cache; None: this process's memory."""
     options: Mapping[str, Any]
     """The keyword arguments of its ``TokenSource``, without cache and encryption keys. Secrets are concealed."""
+    front_door_options: Mapping[str, Any]
+    """The keyword arguments of ``M2MAuth.from_source``, ``allowed_origins`` among them."""
 
     def resolved_options(self) -> dict[str, Any]:
-        """The options, with import paths followed.
+        """The options of its source, with import paths followed.
 
         Raises:
             ConfigurationError: an import path leads nowhere.
         """
         return {name: _loaded(name, value) for name, value in self.options.items()}
+
+    def resolved_front_door_options(self) -> dict[str, Any]:
+        """The options of its front doors, with import paths followed.
+
+        Raises:
+            ConfigurationError: an import path leads nowhere.
+        """
+        return {name: _loaded(name, value) for name, value in self.front_door_options.items()}
 
 
 def _loaded(option: str, value: Any) -> Any:
@@ -127,6 +150,9 @@ def _followed(option: str, path: ImportPath) -> Any:
         )
     if option == "answers" and not isinstance(found, AnswerRules):
         raise ConfigurationError(f"is the path of {type(found).__name__}, not of an AnswerRules. Fix: AnswerRules(…)")
+    if option == "is_rejection":
+        predicate: Any = found
+        RejectionCheck(predicate)
     return found
 
 
@@ -158,6 +184,7 @@ class _ClientReader:
         self.problems: list[Problem] = []
         self._alias = alias
         self._refused_options: set[str] = set()
+        self._over_http = False
         self._spelt = partial(spelling, "CLIENTS", alias)
 
     def read(self, given: object, *, eager: bool) -> ClientSettings | None:
@@ -168,18 +195,23 @@ class _ClientReader:
             return None
         self.problems += unknown_keys(entry, _NAMES, self._spelt, self._alias)
         options: dict[str, Any] = {}
+        self._over_http = is_true(entry.get("ALLOW_INSECURE_HTTP"))  # other keys are checked by it
         for key in CLIENT_KEYS:
             self._read_key(key, entry.get(key.name), options, eager=eager)
         if any(problem.is_error for problem in self.problems):
             return None
         cache = options.pop("cache", None if "CACHE" in entry else "default")
         origins = options.pop("allowed_origins", None)
+        front_door = {name: options.pop(name) for name in _OF_FRONT_DOORS if name in options}
+        if "allow_insecure_http" in options:
+            front_door["allow_insecure_http"] = options["allow_insecure_http"]
         return ClientSettings(
             alias=self._alias,
             setting=self._spelt(),
             allowed_origins=origins,
             cache=cache,
             options={"alias": self._alias, **options},
+            front_door_options={"allowed_origins": origins, **front_door},
         )
 
     def _read_key(self, key: ClientKey, given: Any, options: dict[str, Any], *, eager: bool) -> None:
@@ -238,12 +270,19 @@ class _ClientReader:
         elif value is None or isinstance(value, ImportPath):
             return
         elif key.option == "allowed_origins":
-            OriginPolicy(value, allow_insecure_http=False)
+            OriginPolicy(value, self._over_http)
+        elif key.option == "is_rejection":
+            RejectionCheck(value)
+        elif key.option == "header":
+            TokenHeader(value, "Bearer")
+        elif key.option == "scheme":
+            TokenHeader(AUTHORIZATION, value)
         elif key.option == "cache":
             if not isinstance(value, str):
                 raise ConfigurationError(f"must be an alias or None, not {type(value).__name__}")
         else:
-            _try_source({key.option: value, **_secret_for(key.option)})
+            over_http = {"allow_insecure_http": self._over_http}
+            _try_source({**over_http, key.option: value, **_secret_for(key.option)})
 
     def _check_secret(self, secret: Any, authentication: Any) -> None:
         if isinstance(authentication, ImportPath) or "client_authentication" in self._refused_options:

@@ -18,6 +18,7 @@ from ..values import Value, field_names
 
 __all__ = [
     "ImportPath",
+    "as_flag",
     "as_list",
     "as_proxies",
     "as_several_texts",
@@ -27,6 +28,7 @@ __all__ = [
     "fields_of",
     "import_path",
     "imported",
+    "is_true",
     "looks_like_a_path",
     "mapping",
     "record_of",
@@ -44,10 +46,30 @@ def as_text(value: Any) -> Any:
     return str(value) if isinstance(value, int) else value
 
 
+_FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+"""How environment variables and files say yes and no."""
+
+
+def as_flag(value: Any) -> Any:
+    """A truth value, also as an environment variable has it.
+
+    Raises:
+        ConfigurationError: it is neither.
+    """
+    known = _FLAGS.get(str(value).strip().lower()) if isinstance(value, (bool, int, str)) else None
+    if known is None and value is not None:
+        raise ConfigurationError(f"must be True or False, not {value!r}.")
+    return known
+
+
+def is_true(value: Any) -> bool:
+    """True for a value that :func:`as_flag` reads as True; False for any other."""
+    return isinstance(value, (bool, int, str)) and _FLAGS.get(str(value).strip().lower()) is True
+
+
 def as_switch_or_text(value: Any) -> Any:
     """True or False, also as an environment variable has it: ``true``, ``no``, ``0``; any other text stays a text."""
-    words = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
-    return words.get(str(value).strip().lower(), value)
+    return _FLAGS.get(str(value).strip().lower(), value)
 
 
 def as_proxies(value: Any) -> Any:

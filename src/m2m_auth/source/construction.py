@@ -12,9 +12,11 @@ from ..lifecycle.policy import DEFAULT_POLICY, RenewalPolicy
 from ..oauth2.answer_rules import DEFAULT_ANSWERS, AnswerRules
 from ..oauth2.client_authentication.protocol import ClientAuthentication
 from ..oauth2.grants import Grant
+from ..oauth2.origins import is_loopback, origin_of, spelled
 from ..oauth2.secrets import SecretSource, checked_secret_source, concealed
 from ..oauth2.token_request import TokenRequest
 from ..runtime.clock import SYSTEM_CLOCK, Clock
+from ..runtime.log_once import warn_once
 from ..shared_cache.opening import checked_cache
 from ..shared_cache.sealing import checked_keys
 from .credentials import CredentialSource
@@ -48,6 +50,7 @@ def construct_engine(
     clock: Clock | None,
     on_event: Subscriber | None,
     alias: str | None,
+    allow_insecure_http: bool,
 ) -> Engine:
     """The engine for these options, which are those of :class:`~m2m_auth.TokenSource`. It does no I/O.
 
@@ -64,7 +67,10 @@ def construct_engine(
         scope=scope,
         resource=resource,
         extra_parameters=extra_parameters,
+        allow_insecure_http=allow_insecure_http,
     )
+    if allow_insecure_http:
+        _warn_of_plain_http(request.token_endpoint)
     secret = checked_secret_source(client_secret)
     keys = checked_keys(encryption_keys)
     opened = checked_cache(cache)
@@ -82,3 +88,9 @@ def construct_engine(
     )
     credentials = CredentialSource(request, secret, keys, opened, policy, answers, clock)
     return Engine(context, credentials, opened, on_system_clock=clock is None)
+
+
+def _warn_of_plain_http(token_endpoint: str) -> None:
+    scheme, host, _ = origin = origin_of(token_endpoint)
+    if scheme == "http" and not is_loopback(host):
+        warn_once(f"the token endpoint {spelled(origin)} is plain http: every machine on the way can read the secret")

@@ -22,7 +22,7 @@ __all__ = [
 _Record = TypeVar("_Record", bound=Value)
 _CLOCKS = ("monotonic", "wall", "sleep", "uniform")
 
-FRONT_DOOR_OPTIONS = ("allowed_origins", "allow_insecure_http", "is_rejection")
+FRONT_DOOR_OPTIONS = ("allowed_origins", "is_rejection", "header", "scheme")
 """What a front door's ``M2MAuth`` takes and ``TokenSource`` does not."""
 
 

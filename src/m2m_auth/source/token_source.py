@@ -71,6 +71,8 @@ class TokenSource:
         clock: the clocks; for tests.
         on_event: called with every :class:`~m2m_auth.Event`, on the thread where it happens.
         alias: this source's short name in events and the log, e.g. ``billing``; the client id stands beside it.
+        allow_insecure_http: True sends the client's secret over plain http to a token endpoint on another machine, too:
+            for a trusted network, such as ``http://keycloak:8080`` in compose. The log says so once.
 
     Raises:
         ConfigurationError: an option makes no sense; raised before any I/O.
@@ -102,6 +104,7 @@ class TokenSource:
         clock: Clock | None = None,
         on_event: Subscriber | None = None,
         alias: str | None = None,
+        allow_insecure_http: bool = False,
         **unknown: Never,
     ) -> None:
         client_secret, encryption_keys = concealed(client_secret), concealed(encryption_keys)
@@ -133,6 +136,7 @@ class TokenSource:
                 clock=clock,
                 on_event=on_event,
                 alias=alias,
+                allow_insecure_http=allow_insecure_http,
             )
 
     # a token

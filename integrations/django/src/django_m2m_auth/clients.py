@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from m2m_auth.httpx2 import M2MAuth as Httpx2Auth
     from m2m_auth.requests import M2MAuth as RequestsAuth
 
-    RejectionRule = Callable[[int, Mapping[str, str]], bool]
+    RejectionRule = Callable[[int, Mapping[str, str]], bool] | Callable[[int, Mapping[str, str], bytes], bool]
 
 __all__ = ["Client", "Clients", "m2m"]
 
@@ -27,7 +27,7 @@ class Client:
     """One client of M2M_AUTH["CLIENTS"]. Keep it, or get it each time. It builds nothing before its first use.
 
     What its methods return works in any thread, task and process. After a change of the settings (in tests) get it
-    again. Their keyword arguments are those of ``M2MAuth.from_source``, which also gets ALLOWED_ORIGINS.
+    again. Their keyword arguments are those of ``M2MAuth.from_source`` and replace the settings of the same name.
     """
 
     def __init__(self, clients: Clients, alias: str) -> None:
@@ -48,35 +48,36 @@ class Client:
         return self._clients.source(self.alias)
 
     def requests_auth(
-        self, *, allow_insecure_http: bool = False, is_rejection: RejectionRule | None = None
+        self, *, allow_insecure_http: bool | None = None, is_rejection: RejectionRule | None = None
     ) -> RequestsAuth:
         """For ``requests``: ``session.auth = m2m["billing"].requests_auth()``."""
         from m2m_auth.requests import M2MAuth
 
         return self._attached(M2MAuth, allow_insecure_http, is_rejection)  # type: ignore[no-any-return]
 
-    def httpx_auth(self, *, allow_insecure_http: bool = False, is_rejection: RejectionRule | None = None) -> HttpxAuth:
+    def httpx_auth(
+        self, *, allow_insecure_http: bool | None = None, is_rejection: RejectionRule | None = None
+    ) -> HttpxAuth:
         """For ``httpx.Client`` and ``httpx.AsyncClient``: ``auth=m2m["billing"].httpx_auth()``."""
         from m2m_auth.httpx import M2MAuth
 
         return self._attached(M2MAuth, allow_insecure_http, is_rejection)  # type: ignore[no-any-return]
 
     def httpx2_auth(
-        self, *, allow_insecure_http: bool = False, is_rejection: RejectionRule | None = None
+        self, *, allow_insecure_http: bool | None = None, is_rejection: RejectionRule | None = None
     ) -> Httpx2Auth:
         """The same for ``httpx2``."""
         from m2m_auth.httpx2 import M2MAuth
 
         return self._attached(M2MAuth, allow_insecure_http, is_rejection)  # type: ignore[no-any-return]
 
-    def _attached(self, front_door: Any, allow_insecure_http: bool, is_rejection: RejectionRule | None) -> Any:
+    def _attached(self, front_door: Any, allow_insecure_http: bool | None, is_rejection: RejectionRule | None) -> Any:
         source = self.source
-        return front_door.from_source(
-            source,
-            allowed_origins=self._clients.configuration.clients[self.alias].allowed_origins,
-            allow_insecure_http=allow_insecure_http,
-            is_rejection=is_rejection,
-        )
+        with improperly_configured():
+            options = self._clients.configuration.clients[self.alias].resolved_front_door_options()
+        given = {"allow_insecure_http": allow_insecure_http, "is_rejection": is_rejection}
+        options |= {name: value for name, value in given.items() if value is not None}
+        return front_door.from_source(source, **options)
 
 
 class Clients:

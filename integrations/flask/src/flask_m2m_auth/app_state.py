@@ -57,7 +57,7 @@ class AppState:
         settings = self.settings.client(alias)
         found = self._clients.get(alias)
         if found is None:
-            made = Client(alias, lambda: self._source(alias), settings.allowed_origins)
+            made = Client(alias, lambda: self._source(alias), settings.resolved_front_door_options)
             found = self._clients.setdefault(alias, made)
         return found
 

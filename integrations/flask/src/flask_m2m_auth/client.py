@@ -21,13 +21,15 @@ class Client:
     Args:
         alias: its key in ``M2M_AUTH_CLIENTS``.
         make_source: builds its source at the first use.
-        allowed_origins: where its token may go; None: to any https origin.
+        front_door_options: gives the options of its front doors, with import paths followed.
     """
 
-    def __init__(self, alias: str, make_source: Callable[[], TokenSource], allowed_origins: list[str] | None) -> None:
+    def __init__(
+        self, alias: str, make_source: Callable[[], TokenSource], front_door_options: Callable[[], dict[str, Any]]
+    ) -> None:
         self.alias = alias
         self._make_source = make_source
-        self._allowed_origins = allowed_origins
+        self._front_door_options = front_door_options
         self._made: dict[str, Any] = {}
 
     def __repr__(self) -> str:
@@ -65,6 +67,6 @@ class Client:
         """One object per front door: it remembers the origins that it has checked."""
         found = self._made.get(front_door.__module__)
         if found is None:
-            made = front_door.from_source(self.source, allowed_origins=self._allowed_origins)
+            made = front_door.from_source(self.source, **self._front_door_options())
             found = self._made.setdefault(front_door.__module__, made)
         return found
