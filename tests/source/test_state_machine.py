@@ -179,7 +179,7 @@ class Fleet(Faults):
     @invariant()
     def promises(self) -> None:
         """What flights saw, what events and log lines said, and what the ledger's budget allows."""
-        assert not self.world.faults
+        assert not self.world.faults, self.world.faults
         for caller in self.callers:
             caller.check_events()
         if self.budget is not None and not self.caches_fail and not self.clocks_lie and not self.server_lies:
