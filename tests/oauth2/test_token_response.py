@@ -49,7 +49,11 @@ def test_a_scope_is_kept_as_it_is(scope: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "scope", ["a,b c", "a, b , c", "a,b,c,", ["a", "b", "c"], ["a b", "c"], ["a,b", "c"], ["a", 5, "b", None, "c"]]
+    "scope",
+    [
+        *["a,b c", "a, b , c", "a,b,c,", ["a", "b", "c"], ["a b", "c"], ["a,b", "c"], ["a", 5, "b", None, "c"]],
+        '["a", "b", "c"]',
+    ],
 )
 def test_scopes_by_commas_or_in_a_list(scope: object) -> None:
     """GitHub separates them by commas, others send lists. Users and ``require_scope`` see RFC 6749 §3.3's spaces."""
@@ -207,6 +211,8 @@ def test_what_stands_around_a_token_is_taken_off(token: str) -> None:
         ({"accessToken": "s3cr3t", "expiresIn": 5}, "accessToken"),
         ({"data": {"access_token": "s3cr3t"}}, "data.access_token"),
         ({"access_token": {"token": "s3cr3t"}}, "access_token.token"),
+        ({"Access_Token": "s3cr3t", "Expires_In": 5}, "Access_Token"),
+        ({"tenant_access_token": "s3cr3t", "expire": 7200}, "tenant_access_token"),
     ],
 )
 def test_a_token_in_another_field_is_a_mint(body: object, field: str) -> None:
@@ -217,6 +223,32 @@ def test_a_token_in_another_field_is_a_mint(body: object, field: str) -> None:
     assert found.why.endswith(f"; it has {field!r}")
     assert found.fix == f'Fix, if that is the token: answers=AnswerRules(token_field="{field}").'
     assert "s3cr3t" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *[b"a-token-of-some-length", b'"a-token-of-some-length"\n', b"eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl"],
+        *[b"<r><access_token>a-token</access_token></r>", b')]}\'\n{"access_token":"a-token"}'],
+        b'callback( {"accessToken":"a-token"} );',
+    ],
+)
+def test_a_token_that_is_not_in_a_json_object_is_a_mint(body: bytes) -> None:
+    """A bare token, XML, JSONP: each answer costs one, so the next attempt is held off and the budget counts."""
+    found = answer(200, body)
+    assert isinstance(found, UnusableTokenResponse)
+    assert found.minted
+    assert found.why == f"it is not a JSON object with an access_token ({len(body)} bytes, application/json)"
+    assert "JSON object" in found.fix
+    assert "a-token" not in repr(found)
+
+
+@pytest.mark.parametrize("body", [b'{"access_token":"a-tok', b"[", b"<html>access_token</html>", b"a short page"])
+def test_what_got_lost_on_the_way_is_an_outage(body: bytes) -> None:
+    """JSON that ends too early may be whole the next time; a page is no token."""
+    found = answer(200, body)
+    assert isinstance(found, UnusableTokenResponse)
+    assert not found.minted
 
 
 @pytest.mark.parametrize("token", ["!", "~", "a.b-c_d~e+f/g=="])
@@ -232,6 +264,8 @@ def test_every_visible_character_may_be_in_a_token(token: str) -> None:
         ("mac", "'mac'"),
         ("N_A", "'N_A'"),
         ("t" * 20, repr("t" * 20)),
+        ("urn:ietf:params:oauth:token-type:jwt", "'urn:ietf:params:oauth:token-type:jwt'"),
+        (["mac", "Bearer"], "'mac'"),
         ("t" * 21, "not a valid name"),
         ("Bearer,DPoP", "not a valid name"),
         (7, "not a valid name"),
@@ -248,6 +282,12 @@ def test_a_token_of_another_type_is_never_sent_as_bearer(token_type: object, sho
     assert isinstance(found, UnusableTokenResponse)
     assert found.why == f"its token_type is {shown}, and only a Bearer token may be sent as one"
     assert found.minted
+
+
+def test_a_token_type_in_another_spelling_counts() -> None:
+    """With ``token_field="accessToken"``, the type is in ``tokenType``: DPoP must not pass for Bearer."""
+    found = answer(200, {"access_token": "x", "tokenType": "DPoP"})
+    assert isinstance(found, UnusableTokenResponse)
 
 
 @pytest.mark.parametrize(
@@ -270,9 +310,10 @@ def test_the_fix_for_a_token_of_another_type(token_type: object, fix: str) -> No
     [
         *["bearer", "BEARER", "Bearer", " Bearer ", "BearerToken", "bearertoken", "Bearer Token", "bearer_token"],
         *["Application Access Token", None, "", " "],
+        ["Bearer"],
     ],
 )
-def test_a_token_type_that_means_bearer(token_type: str | None) -> None:
+def test_a_token_type_that_means_bearer(token_type: object) -> None:
     """RFC 6749 §5.1: case-insensitive. Apigee sends ``BearerToken``, eBay more. Sent in RFC 6750's spelling."""
     assert granted({"token_type": token_type}).token_type == "Bearer"
 

@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from .answer_body import answer_fields, media_type
+from .answer_body import answer_fields, by_name, media_type, plain_name
 from .rate_limit_headers import is_used_up, retry_after
 from .transport import HttpResponse
 
-__all__ = ["KNOWN_ERRORS", "TokenErrorResponse", "read_refusal", "says_refused"]
+__all__ = ["KNOWN_ERRORS", "TokenErrorResponse", "read_refusal", "says_refused", "shown_words"]
 
 KNOWN_ERRORS = frozenset(
     (
@@ -72,12 +72,12 @@ def read_refusal(
     status, headers = response.status, response.headers
     return TokenErrorResponse(
         status,
-        code if code in KNOWN_ERRORS else _shown(code, _LONGEST_CODE, redact),
-        _shown(fields.words(code), LONGEST, redact),
-        _shown(fields.page(), LONGEST, redact),
+        code if code in KNOWN_ERRORS else shown_words(code, _LONGEST_CODE, redact),
+        shown_words(fields.words(code), LONGEST, redact),
+        shown_words(fields.page(), LONGEST, redact),
         media_type(response),
         retry_after(headers, sent_at, status),
-        tuple((name, _shown(value, _LONGEST_CODE, redact) or "") for name, value in fields.support_ids()),
+        tuple((name, shown_words(value, _LONGEST_CODE, redact) or "") for name, value in fields.support_ids()),
         _target(headers.get("location")) if 300 <= status < 400 else None,
         _name_of(headers.get("server")),
         status == 429 or (status == 403 and is_used_up(headers)),
@@ -119,7 +119,7 @@ class _Fields:
 
     def __init__(self, members: dict[str, Any]) -> None:
         self._members = members
-        self._top = _by_name(members)
+        self._top = by_name(members)
         self._inner = list(self._objects())
 
     def _objects(self) -> Iterator[dict[str, Any]]:
@@ -127,11 +127,11 @@ class _Fields:
         for name in ("error", "errors", "fault"):
             inner = _first(self._top.get(name))
             if isinstance(inner, dict):
-                found = _by_name(cast("dict[str, Any]", inner))
+                found = by_name(cast("dict[str, Any]", inner))
                 yield found
                 detail: Any = found.get("detail")
                 if isinstance(detail, dict):
-                    yield _by_name(cast("dict[str, Any]", detail))
+                    yield by_name(cast("dict[str, Any]", detail))
 
     def code(self, status: int) -> str | None:
         """The code: one word. A sentence in its place is words; a number that repeats the status says nothing."""
@@ -188,22 +188,12 @@ class _Fields:
             name: str(value)
             for members in objects
             for name, value in cast("dict[str, Any]", members).items()
-            if _plain(name) in _SUPPORT_IDS and isinstance(value, (str, int)) and value and not isinstance(value, bool)
+            if plain_name(name) in _SUPPORT_IDS
+            and isinstance(value, (str, int))
+            and value
+            and not isinstance(value, bool)
         }
         return [(name, value) for name, value in found.items() if re.fullmatch(r"[\w.-]{1,40}", name)][:4]
-
-
-def _plain(name: str) -> str:
-    return name.replace("_", "").replace("-", "").lower()
-
-
-def _by_name(members: dict[str, Any]) -> dict[str, Any]:
-    """The members by their plain names; of two with one name, the first that says something."""
-    found: dict[str, Any] = {}
-    for name, value in members.items():
-        if found.get(_plain(name)) in (None, ""):
-            found[_plain(name)] = value
-    return found
 
 
 def _first(value: object) -> Any:
@@ -222,7 +212,7 @@ def _word(value: object, status: int) -> str | None:
     return None if no_code else text
 
 
-def _shown(value: str | None, limit: int, redact: Callable[[str], str]) -> str | None:
+def shown_words(value: str | None, limit: int, redact: Callable[[str], str]) -> str | None:
     """The server's words, redacted, in RFC 6749 §5.2's characters, and cut to ``limit``."""
     # Cut last: half of a secret is not found.
     return re.sub(_NOT_SHOWN, "?", redact(value))[:limit] if value else None
