@@ -161,6 +161,22 @@ def test_a_refusal_says_when_to_come_back(headers: dict[str, str], wait: float |
     assert refused(429, b"", headers).retry_after == pytest.approx(wait)
 
 
+@pytest.mark.parametrize("name", ["Retry-After", "X-RateLimit-Reset", "RateLimit-Reset"])
+@pytest.mark.parametrize("skew", [-300, -3, 300, 7200])
+def test_a_moment_counts_by_the_clock_of_its_server(name: str, skew: int) -> None:
+    """A server whose clock is 5 minutes behind named a time that had passed here: 586 requests an hour, not 6."""
+    theirs = int(NOW) + skew
+    moment = formatdate(theirs + 600, usegmt=True) if name == "Retry-After" else str(theirs + 600)
+    assert refused(429, b"", {name: moment, "Date": formatdate(theirs, usegmt=True)}).retry_after == 600.0
+
+
+def test_a_moment_that_is_past_by_its_own_date_counts_from_now() -> None:
+    """The Date header may be wrong itself, or be no date."""
+    for date in (formatdate(NOW + 9000, usegmt=True), "soon", ""):
+        wait = refused(429, b"", {"X-RateLimit-Reset": str(int(NOW) + 600), "Date": date}).retry_after
+        assert wait == 599.75
+
+
 @pytest.mark.parametrize(
     ("reset", "wait"), [("1000000000", 3600.0), ("1000000001", 0.0), ("3600", 3600.0), ("3599", 3599.0)]
 )
