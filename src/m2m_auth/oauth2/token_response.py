@@ -90,7 +90,9 @@ def parse_token_response(
     if 200 <= response.status < 300:
         value, beside = _token_in(fields, answers.token_field)
         if value and not problem:
-            return _token(value, beside, answers, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token)
+            return _token(
+                value, beside, answers, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token, redact
+            )
         if not says_refused(refusal):
             return _without_token(fields, problem, response, answers)
     return read_refusal(response, sent_at, redact, refusal)
@@ -191,6 +193,7 @@ def _token(
     default_lifetime: float,
     max_lifetime: float,
     keep_refresh_token: bool,
+    redact: Callable[[str], str],
 ) -> TokenResponse | UnusableTokenResponse:
     value, token_type = re.sub(_SCHEME, "", given.strip(" ")), _token_type(fields)
     if not re.fullmatch(_HEADER_SAFE, value):
@@ -198,11 +201,12 @@ def _token(
         fix = "Fix: ask the server's operators for tokens of RFC 6750's characters."
         return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
     if not _is_bearer(token_type, answers):
-        named = isinstance(token_type, str) and re.fullmatch(f"{_NAME}|{_URN}", token_type)
+        text = token_type if isinstance(token_type, str) else ""
+        named = re.fullmatch(f"{_NAME}|{_URN}", text) and redact(text) == text
         shown = repr(token_type) if named else "not a valid name"
         why = f"its token_type is {shown}, and only a Bearer token may be sent as one"
         fix = "Fix: let the server issue Bearer tokens for this client."
-        if isinstance(token_type, str) and named and type_name(token_type) not in BOUND_TYPES:
+        if named and type_name(text) not in BOUND_TYPES:
             fix = f'Fix, if that is a Bearer token: answers=AnswerRules(token_types=("bearer", "{token_type}")).'
         return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
     claims, date = jwt_claims(value), response.headers.get("date")
@@ -221,8 +225,8 @@ def _token(
 
 def _token_type(fields: dict[str, Any]) -> object:
     """The type, also as ``tokenType``: a token that is bound to a key must not pass for a Bearer token."""
-    given = fields.get("token_type") or by_name(fields).get("tokentype")
-    return cast("object", given[0]) if isinstance(given, list) and given else given
+    given: object = fields.get("token_type") or by_name(fields).get("tokentype")
+    return next(iter(cast("list[object]", given)), None) if isinstance(given, list) else given
 
 
 def _is_bearer(token_type: object, answers: AnswerRules) -> bool:
