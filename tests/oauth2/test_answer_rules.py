@@ -106,7 +106,15 @@ def test_the_end_of_a_token_has_no_unit() -> None:
     ("never", "said", "lifetime"),
     [
         *[(0, 0, 86400.0), (0, "0", 86400.0), (0, 0.0, 86400.0), (-1, -1, 86400.0), ("never", "never", 86400.0)],
-        *[("0", "0", 86400.0), (-1, 0, 300.0), (0, 60, 60.0), (0, None, 300.0), (0, "", 300.0)],
+        *[
+            ("0", "0", 86400.0),
+            ("0", 0, 86400.0),
+            (0, "0.0", 86400.0),
+            (-1, 0, 300.0),
+            (0, 60, 60.0),
+            (0, None, 300.0),
+            (0, "", 300.0),
+        ],
     ],
 )
 def test_a_value_that_means_no_end(never: Any, said: object, lifetime: float) -> None:
@@ -150,6 +158,9 @@ def raising(error: BaseException) -> Callable[[dict[str, Any]], Mapping[str, Any
     [
         (raising(KeyError("s3cr3t")), "answers.adapt raised KeyError"),
         (raising(RecursionError()), "answers.adapt raised RecursionError"),
+        (raising(SystemExit(1)), "answers.adapt raised SystemExit"),
+        (lambda fields: {}, "answers.adapt returned no access_token for an answer that seems to have one"),
+        (lambda fields: {"token": 5}, "answers.adapt returned no access_token for an answer that seems to have one"),
         (lambda fields: None, "answers.adapt returned NoneType, which is no mapping"),
         (lambda fields: [("access_token", "s3cr3t")], "answers.adapt returned list, which is no mapping"),
     ],

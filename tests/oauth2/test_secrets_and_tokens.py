@@ -191,6 +191,26 @@ def fetch() -> str:
     return CANARY
 
 
+class AsyncSource:
+    """A callable object of an asynchronous secret manager."""
+
+    async def __call__(self) -> str:
+        """The secret."""
+        return CANARY
+
+
+async def afetch() -> str:
+    """A secret, asynchronously."""
+    return CANARY
+
+
+@pytest.mark.parametrize("given", [afetch, AsyncSource(), AsyncSource().__call__])
+def test_an_async_source_of_secrets_is_refused(given: object) -> None:
+    """It would return a coroutine that is not awaited, and each call would fail."""
+    with pytest.raises(ConfigurationError, match=r"^client_secret is an async function. Fix: def, not async def"):
+        checked_secret_source(given)
+
+
 def test_a_source_of_secrets_stays_a_callable() -> None:
     """None and callables are for later; everything else is checked at once, under the option's name."""
     assert checked_secret_source(None) is None

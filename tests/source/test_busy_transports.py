@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from engine_steps import at_once, eventually
-from engine_support import ScriptedServer, kinds, settle, source_on
+from engine_support import ScriptedServer, kinds, refusal, settle, source_on
 
 from m2m_auth import RenewalPolicy, TokenEndpointUnavailable, TokenSource
 from m2m_auth.events import Event
@@ -140,13 +140,19 @@ def test_renew_is_woken_too(sleeper: Sleeper) -> None:
     assert source.token() != token
 
 
-def test_a_secret_that_does_not_come_is_named() -> None:
+@pytest.mark.parametrize("refused", [False, True], ids=["the first", "after a refusal"])
+def test_a_secret_that_does_not_come_is_named(refused: bool) -> None:
     """The callable that fetches the secret is the user's as well."""
     gate, server = threading.Event(), ScriptedServer()
+    answers = [refusal("invalid_client", 401)] if refused else []
+    server.script = answers[:]
+    known = iter(["s3cr3t-s3cr3t"] * len(answers))
 
     def fetch() -> str:
+        for secret in known:
+            return secret
         assert gate.wait(30)
-        return "s3cr3t-s3cr3t"
+        return "s3cr3t-5ecret"
 
     source = source_on(server, Clock(), client_secret=fetch, policy=POLICY)
     with pytest.raises(TokenEndpointUnavailable, match=r"fetches the secret \(client_secret=\) is still busy after"):

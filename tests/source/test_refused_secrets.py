@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -63,6 +65,31 @@ def rotating_source(server: Rotating, clock: FakeClock, **options: Any) -> tuple
 
     options = {"client_authentication": "client_secret_post", "client_secret": secret, **options}
     return source_on(server, clock, **options), fetched
+
+
+def test_a_source_that_alternates_between_two_wrong_secrets_is_asked_a_few_times(clock: FakeClock) -> None:
+    """Two replicas of a secret manager disagree: the call never ended. Nor may one flight wait for the other."""
+    server = Rotating(refusal("invalid_client", 401))
+    secrets = itertools.cycle(["secret-2", "secret-3"])
+    fetched: list[str] = []
+
+    def secret() -> str:
+        fetched.append(next(secrets))
+        return fetched[-1]
+
+    source = source_on(server, clock, client_secret=secret, client_authentication="client_secret_post")
+    began = time.monotonic()
+    for _ in range(600):
+        with pytest.raises(TokenRequestRejected):
+            source.token()
+        settle(source)
+        clock.advance(1.0)
+    assert time.monotonic() - began < 10
+    assert len(server.requests) <= 12, "each secret is held off for 30 s, doubling to 5 min"
+    assert len(fetched) <= 24
+    server.secret = "secret-3"
+    clock.advance(600)
+    assert source.token().value == server.minted[0]
 
 
 @pytest.mark.parametrize("refused", REFUSALS)

@@ -76,7 +76,8 @@ def _said(fields: Mapping[str, Any], sent_at: float, rules: AnswerRules, date: s
             continue
         name = "expires_in" if plain == "expiresin" else next(name for name in fields if plain_name(name) == plain)
         number = _number(value)
-        if rules.never_expires is not None and rules.never_expires in (value, number):
+        never = rules.never_expires
+        if never is not None and (never in (value, number) or (number is not None and _number(never) == number)):
             return math.inf, ""
         if name == "expires_in":
             seconds = None if number is None else _from_now(number * UNIT_SECONDS[rules.lifetime_unit], sent_at)

@@ -14,6 +14,9 @@ from ..errors import ConfigurationError
 
 __all__ = ["Secret", "SecretSource", "checked_secret", "checked_secret_source", "concealed", "encodable"]
 
+_COROUTINE = 0x80
+"""The flag of a coroutine function's code (``inspect.CO_COROUTINE``); inspect is slow to import."""
+
 SecretSource = Callable[[], str]
 """A callable that fetches the client secret, e.g. from a secret manager."""
 
@@ -93,12 +96,20 @@ def checked_secret_source(client_secret: Any) -> Secret | SecretSource | None:
     """Return a client secret that a user passed, checked; a callable that fetches it, and None, as they are.
 
     Raises:
-        ConfigurationError: as for :func:`checked_secret`.
+        ConfigurationError: as for :func:`checked_secret`, or the callable is asynchronous.
     """
     client_secret = concealed(client_secret)
+    if callable(client_secret) and (_is_async(client_secret) or _is_async(type(client_secret).__call__)):
+        raise ConfigurationError(
+            "client_secret is an async function. Fix: def, not async def; it is called on a thread of its own"
+        )
     if client_secret is None or callable(client_secret):
         return cast("SecretSource | None", client_secret)
     return checked_secret("client_secret", client_secret)
+
+
+def _is_async(function: object) -> bool:
+    return bool(getattr(getattr(function, "__code__", None), "co_flags", 0) & _COROUTINE)
 
 
 def _problem(name: str, secret: Any) -> str:
@@ -109,7 +120,8 @@ def _problem(name: str, secret: Any) -> str:
     if not given.strip():
         return f"{name} is blank. Fix: set it; an unset environment variable is the usual cause"
     if given != given.strip():
-        return f"{name} begins or ends with white space (a line break from a file?). Fix: {name}.strip()"
+        fix = f"{name}.strip()" if name.isidentifier() else "strip it"
+        return f"{name} begins or ends with white space (a line break from a file?). Fix: {fix}"
     if not encodable(given):
         return (
             f"{name} has characters that are not UTF-8 (a lone surrogate: bytes from the environment?). "

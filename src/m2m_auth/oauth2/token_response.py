@@ -94,6 +94,8 @@ def parse_token_response(
                 value, beside, answers, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token, redact
             )
         if not says_refused(refusal):
+            if answers.adapt is not None and not problem and next(_token_paths(given), ""):
+                problem = f"returned no {answers.token_field} for an answer that seems to have one"
             return _without_token(fields, problem, response, answers)
     return read_refusal(response, sent_at, redact, refusal)
 
@@ -124,7 +126,7 @@ def _adapted(
         if isinstance(adapted, Mapping):
             return {str(name): value for name, value in cast("Mapping[object, Any]", adapted).items()}, ""
         problem = f"returned {type(adapted).__name__}, which is no mapping"
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         problem = f"raised {type(error).__name__}"
     return fields, problem
 

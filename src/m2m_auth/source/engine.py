@@ -30,7 +30,7 @@ from .credentials import CredentialSource
 from .flight import Busy, Flight, landing
 from .registry import unregistered_token_state
 from .rejection import Rejection
-from .renewal import Renewal
+from .renewal import FETCHING, Renewal
 from .renewal_context import COLD, FORCED, REJECTED, RENEWAL, Credential, RenewalContext
 from .token_state import HeldToken, TokenState
 
@@ -217,9 +217,7 @@ class Engine:
     def _fetch_and_fly(self, outer: Flight) -> None:
         """The first flight of a source whose secret must be fetched: fetches it, then flies for its key."""
         before = self.state
-        outer.busy = Busy(
-            self.clock.monotonic(), "the callable that fetches the secret (client_secret=)", "give it a timeout"
-        )
+        outer.busy = Busy(self.clock.monotonic(), *FETCHING)
         try:
             secret = self.credentials.fetch()
             fetched = secret if isinstance(secret, Failure) else self.credentials.of(secret)
@@ -258,6 +256,8 @@ class Engine:
             return None
         changed = self.credentials.of(secret)
         self._become(changed)
+        # Of a secret that was refused before: a source that alternates would be asked in turns, without an end.
+        self._asked_for = changed.state.pause or self._asked_for
         return changed
 
     def resolved_credential(self) -> Credential | Failure:

@@ -32,7 +32,7 @@ from .mint import request_token
 from .rejection import read_ban, share_ban
 from .renewal_context import COLD, FORCED, REJECTED, RENEWAL, Credential, RenewalContext
 
-__all__ = ["Renewal"]
+__all__ = ["FETCHING", "Renewal"]
 
 BLIPS = ("connection", "http_502", "http_503", "http_504")
 """Failures after which a caller without a token gets a second attempt, before anything is recorded or shared."""
@@ -42,6 +42,7 @@ _TRANSPORT = (
     "the transport (transport=)",
     "pass a session or client with timeouts and without retries of its own, which sleep between attempts",
 )
+FETCHING = ("the callable that fetches the secret (client_secret=)", "give it a timeout")
 BRIEF = 2.0
 """Seconds. A failure that took longer is no blip."""
 
@@ -307,7 +308,9 @@ class Renewal:
 
     def _try_changed_secret(self) -> None:
         """After refused credentials: a newer secret has a key and a state of its own, and so a flight of its own."""
+        self._flight.busy = Busy(self._clock.monotonic(), *FETCHING)
         changed = self._changed_secret(self._credential)
+        self._flight.busy = None
         if changed is None:
             return
         state = changed.state
@@ -315,7 +318,8 @@ class Renewal:
             state.held = self._state.held
 
         def work(flight: Flight) -> None:
-            Renewal(self._context, changed, self._reason, self._changed_secret, flight).run()
+            # It asks no further: of two secrets in turns, each flight would wait for the other.
+            Renewal(self._context, changed, self._reason, lambda _: None, flight).run()
 
         now, deadline = self._clock.monotonic(), self._context.policy.flight_deadline
         flight = state.fly(work, self._reason, now, state.held, deadline)
