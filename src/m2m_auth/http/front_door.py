@@ -68,7 +68,7 @@ class FrontDoor:
         scheme: str | None = "Bearer",
         **unknown: Never,
     ) -> None:
-        """All but the last row of options are those of :class:`~m2m_auth.TokenSource`.
+        """The options of :class:`~m2m_auth.TokenSource`, and those that say where and how the token goes to the API.
 
         Args:
             token_endpoint: the token endpoint's URL; https, except on loopback.

@@ -96,7 +96,7 @@ def checked_transport_options(verify: Any, proxies: Any, library: str) -> Transp
     """The options for the private transport of a library. Nothing is sent; a CA bundle is read.
 
     Raises:
-        ConfigurationError: a CA bundle is missing or is none, or a proxy's URL is none.
+        ConfigurationError: there is no CA bundle at the path, or a URL is not that of a proxy.
     """
     proxies = concealed(proxies)
     table: dict[str, Secret] = {}
@@ -160,7 +160,7 @@ def _proxies_problem(proxies: Secret | None, library: str, table: dict[str, Secr
 
 
 def _target_fix(key: object) -> str:
-    """``no`` and ``no_proxy`` belong to the environment; proxies= has None instead."""
+    """The environment has ``no_proxy``; ``proxies=`` says the same with None."""
     if str(key).lower() in ("no", "no_proxy"):
         return "{'https://token.example.com': None} for a direct connection to that host"
     return _EXAMPLE
