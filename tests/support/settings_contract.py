@@ -145,6 +145,14 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "blank proxy": (client(PROXIES=""), f'{BILLING}["PROXIES"]: is blank. Fix: leave it out'),
     "blank CA bundle": (client(VERIFY=""), f'{BILLING}["VERIFY"]: is blank. Fix: leave it out'),
+    "CA bundle by a path to something else": (
+        client(VERIFY="settings_contract.adapted"),
+        f'{BILLING}["VERIFY"]: must be True, False, the path of a CA bundle or an ssl.SSLContext, not function. Fix: ',
+    ),
+    "method by a path to something else": (
+        client(CLIENT_AUTHENTICATION="settings_contract.UNSET"),
+        f'{BILLING}["CLIENT_AUTHENTICATION"]: ',
+    ),
     "client certificate for a CA bundle": (
         client(VERIFY=("cert.pem", "key.pem")),
         f'{BILLING}["VERIFY"]: must be True, False, the path of a CA bundle or an ssl.SSLContext, not tuple. Fix: ',

@@ -154,6 +154,8 @@ def _followed(option: str, path: ImportPath) -> Any:
     if option == "is_rejection":
         predicate: Any = found
         RejectionCheck(predicate)
+    if option in ("verify", "client_authentication"):
+        _try_source({option: found, **_secret_for(option)})
     return found
 
 
