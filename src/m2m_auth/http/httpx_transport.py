@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -81,21 +82,24 @@ class HttpxTransport:
     def _send(self, client: Any, request: HttpRequest) -> HttpResponse:
         library = self._library
         broken = (library.HTTPError, library.StreamError, OSError)
+        first: list[Any] = []
         problem: BaseException | None
         response: Any = None
         with ExchangeDeadline(request.timeout) as deadline:
             try:
                 message = self._message(request, deadline)
-                response = client.send(message, auth=_no_auth, follow_redirects=False, stream=True)
+                response = _noting(client, first).send(message, auth=_no_auth, follow_redirects=False, stream=True)
                 if response.status_code == PROXY_AUTHENTICATION_REQUIRED:
                     raise refused_by_proxy(request)
                 return HttpResponse(response.status_code, response.headers, _body(response, deadline, broken))
-            except library.HTTPStatusError as error:  # raised by a hook of the user's client, which then closes it
-                answered = error.response
-                return HttpResponse(answered.status_code, answered.headers, getattr(answered, "_content", b""))
             except OutOfTime:
                 problem = None
-            except (*broken, library.InvalidURL) as error:
+            except Exception as error:  # a hook of the user's client may raise anything, often for the status
+                if response is None and first and not isinstance(error, (library.TransportError, library.StreamError)):
+                    answered = first[0]  # the client has closed it
+                    return HttpResponse(answered.status_code, answered.headers, getattr(answered, "_content", b""))
+                if not isinstance(error, (*broken, library.InvalidURL)):
+                    raise
                 problem = error
             finally:
                 if response is not None:
@@ -112,6 +116,16 @@ class HttpxTransport:
             content=request.body,
             extensions={"timeout": self._library.Timeout(request.timeout).as_dict(), "trace": _Trace(deadline)},
         )
+
+
+def _noting(client: Any, first: list[Any]) -> Any:
+    """The user's client, or a copy whose first event hook puts the response into ``first``: a later one may raise."""
+    hooks = client.event_hooks
+    if not hooks["response"]:
+        return client
+    noting = copy.copy(client)
+    noting.event_hooks = {**hooks, "response": [first.append, *hooks["response"]]}
+    return noting
 
 
 class _Trace:
