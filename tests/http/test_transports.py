@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -170,6 +172,18 @@ def test_a_client_that_raises_for_statuses(server: FakeAuthorizationServer, libr
         with pytest.raises(TokenRequestRejected, match="401") as caught:
             source.token()
     assert caught.value.status == 401
+
+
+@pytest.mark.processes
+def test_the_first_token_imports_nothing(server: FakeAuthorizationServer, library: Any) -> None:
+    """A flight that imports a library looks like a slow server, and a fork meanwhile leaves half a module behind."""
+    script = (
+        f"import sys, m2m_auth.{library.__name__} as door; "
+        f"source = door.M2MAuth({server.token_endpoint!r}, 'client', 'secret').source; "
+        "before = set(sys.modules); source.token(); print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
 
 
 class ApiError(Exception):

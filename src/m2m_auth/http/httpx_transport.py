@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import ssl
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -39,6 +42,7 @@ class HttpxTransport:
 
     def __init__(self, library: Any, client: Any, options: TransportOptions) -> None:
         self._library, self._client, self._options = library, client, options
+        _import_rest_of(library)
         self.user_agent = our_user_agent(library.__name__, library.__version__)
         """What token requests say, unless the user's client says something else."""
         if client is not None:
@@ -116,6 +120,18 @@ class HttpxTransport:
             content=request.body,
             extensions={"timeout": self._library.Timeout(request.timeout).as_dict(), "trace": _Trace(deadline)},
         )
+
+
+@lru_cache(maxsize=4)
+def _import_rest_of(library: Any) -> None:
+    """Imports now what the library imports with its first client: httpcore, anyio, trio, and where its CAs are from.
+
+    On a flight it would take seconds of a small pod's start, as if the server were slow; and a fork in the middle of
+    an import leaves the child without the module.
+    """
+    library.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False).close()
+    with suppress(OSError, ValueError):  # the first client meets the error, and reports it
+        library.create_ssl_context()
 
 
 def _noting(client: Any, first: list[Any]) -> Any:

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
@@ -75,10 +75,10 @@ class TransportOptions:
     def proxy_for(self, url: str) -> Secret | None:
         """The proxy for a URL, the most specific entry first as in requests; None where the environment decides."""
         scheme, host, port = origin_of(url)
-        targets = ((scheme, host, port), (scheme, host, None), (scheme, "", None))
-        for target in (*targets, *(("all", *rest) for _, *rest in targets)):
-            if target in self._proxies:
-                return self._proxies[target]
+        for its_scheme in (scheme, "all"):
+            for target in ((its_scheme, host, port), (its_scheme, host, None), (its_scheme, "", None)):
+                if target in self._proxies:
+                    return self._proxies[target]
         return None
 
     def warn_if_unverified(self, url: str) -> None:
@@ -152,7 +152,7 @@ def _proxies_problem(proxies: Secret | None, library: str, table: dict[_Target, 
         return f"proxies {problem}" if problem else ""
     if not isinstance(given, Mapping):
         return f"proxies must be a URL or a dict, not {type(given).__name__}. Fix: {_EXAMPLE}"  # pyright: ignore[reportUnknownArgumentType]
-    entries = cast("Mapping[Any, Any]", given)
+    entries: Mapping[Any, Any] = given  # pyright: ignore[reportUnknownVariableType]
     for key, url in entries.items():
         target = _target(key)
         if target is None:
