@@ -9,7 +9,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, InsecureTransport, OriginNotAllowed
-from .origins import DEFAULT_PORTS, Origin, is_loopback, origin_of, spelled
+from .origins import DEFAULT_PORTS, Origin, is_loopback, origin_of, refuse_unless_bool, spelled
 
 __all__ = ["OriginPolicy"]
 
@@ -23,12 +23,13 @@ class OriginPolicy:
         allow_insecure_http: True allows plain http beyond loopback.
 
     Raises:
-        ConfigurationError: an entry is not an origin, or can match no call.
+        ConfigurationError: an entry is not an origin, or can match no call; ``allow_insecure_http`` is no bool.
     """
 
     __slots__ = ("_allow_insecure_http", "_allowed", "_names", "_subdomains")
 
     def __init__(self, allowed_origins: Iterable[str] | None, allow_insecure_http: bool) -> None:
+        refuse_unless_bool(allow_insecure_http)
         self._allow_insecure_http = allow_insecure_http
         if isinstance(allowed_origins, str):
             raise ConfigurationError(

@@ -6,7 +6,9 @@ import unicodedata
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-__all__ = ["DEFAULT_PORTS", "Origin", "is_loopback", "origin_of", "same_origin", "spelled"]
+from ..errors import ConfigurationError
+
+__all__ = ["DEFAULT_PORTS", "Origin", "is_loopback", "origin_of", "refuse_unless_bool", "same_origin", "spelled"]
 
 Origin = tuple[str, str, int]
 """Scheme, host and port."""
@@ -62,3 +64,12 @@ def spelled(origin: Origin) -> str:
         return "a URL without an origin"
     bracketed = f"[{host}]" if ":" in host else host
     return f"{scheme}://{bracketed}" + ("" if DEFAULT_PORTS.get(scheme) == port else f":{port}")
+
+
+def refuse_unless_bool(allow_insecure_http: object) -> None:
+    """Raises ConfigurationError for ``"false"``, as an environment variable has it: it would count as true."""
+    if not isinstance(allow_insecure_http, bool):
+        raise ConfigurationError(
+            f"allow_insecure_http={allow_insecure_http!r} must be True or False, "
+            f"not {type(allow_insecure_http).__name__}. Fix: allow_insecure_http=value == 'true'"
+        )

@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from .client_authentication.protocol import ClientAuthentication
 from .client_authentication.registry import by_name
 from .grants import ClientCredentials, Grant, first_refresh_token
-from .origins import is_loopback
+from .origins import is_loopback, refuse_unless_bool
 from .secrets import encodable
 from .transport import HttpRequest
 
@@ -51,6 +51,7 @@ class TokenRequest(NamedTuple):
         Raises:
             ConfigurationError: an option makes no sense; the message names it and the fix.
         """
+        refuse_unless_bool(allow_insecure_http)
         return cls(
             _endpoint(token_endpoint, allow_insecure_http),
             _text("client_id", client_id),
