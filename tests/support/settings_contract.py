@@ -13,10 +13,13 @@ from m2m_auth import (
     AnswerRules,
     ClientSecretPost,
     ConfigurationError,
+    InsecureTransport,
     MintBudget,
     MintBudgetExhausted,
+    OriginNotAllowed,
     RenewalPolicy,
     TokenSource,
+    TokenUnavailable,
 )
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.source.registry import forget_everything
@@ -375,6 +378,30 @@ class SettingsContract:
         first, second = str(raised.value).splitlines()
         assert first.startswith(self.spelt(f'{BILLING}["SCOPE"]: '))
         assert second.startswith(self.spelt(f'{BILLING}["POLICY"]["LEASE"]: '))
+
+    def test_an_error_of_a_call_names_its_setting(self) -> None:
+        """Where the token may not go; the fix is in the settings, not in a keyword."""
+        requests = pytest.importorskip("requests")
+        from m2m_auth.requests import M2MAuth
+
+        for origins, error, words in (
+            (["https://api.example"], OriginNotAllowed, '["ALLOWED_ORIGINS"] is https://api.example. Fix: '),
+            (None, InsecureTransport, '["ALLOW_INSECURE_HTTP"]=True if '),
+        ):
+            with self.billing(client()) as source:
+                auth = M2MAuth.from_source(source, allowed_origins=origins)
+                with pytest.raises(error) as raised:
+                    requests.Request("GET", "http://keycloak.example/", auth=auth).prepare()
+            assert self.spelt(f"{BILLING}{words}") in str(raised.value)
+
+    @pytest.mark.loopback
+    def test_an_error_of_the_token_request_names_its_setting(self) -> None:
+        """The same where there is no token."""
+        settings = client(PROXIES="http://127.0.0.1:1", CACHE=None)
+        with self.billing(settings) as source, pytest.raises(TokenUnavailable) as raised:
+            source.token()
+        assert self.spelt(f'{BILLING}["PROXIES"], or the variables') in str(raised.value)
+        assert "proxies=" not in str(raised.value)
 
     def test_every_key_reaches_the_token_request(self, server: FakeAuthorizationServer) -> None:
         """Audience, scopes, resource and method are sent; policy and budget are dicts, in either case."""

@@ -340,7 +340,7 @@ class AuthFlow:
             if origin[0] == "http" and not is_loopback(origin[1]):
                 warn_once(f"tokens go to {spelled(origin)} over plain http: every machine on the way can read them")
             return origin
-        raise self._library.own_error(refused, request)
+        raise self._library.own_error(self._engine.worded(refused), request)
 
     def _notify(self, response: Any, token: AccessToken | None, began: float, *, again: bool = False) -> None:
         """Shows this context's observer each request that carried the token; the client may follow redirects."""

@@ -59,7 +59,7 @@ def _over(library: str, given: Any, verify: Any, proxies: Any) -> Transport:
     with delaying_forks():  # a fork in the middle of an import would leave the child without the module
         file = importlib.import_module(f".{_TRANSPORTS[library]}", __package__)
         module = importlib.import_module(library)
-    return cast("Transport", file.transport_over(module, given, options))
+        return cast("Transport", file.transport_over(module, given, options))
 
 
 register_transports(as_transport)

@@ -5,6 +5,7 @@ A new option of ``TokenSource`` or ``M2MAuth`` becomes a setting by one line of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NoReturn
@@ -34,7 +35,7 @@ from .values import (
     record_of,
 )
 
-__all__ = ["CLIENT_KEYS", "OPTION_NAMES", "ClientSettings", "ClientKey", "read_client"]
+__all__ = ["CLIENT_KEYS", "OPTION_NAMES", "ClientSettings", "ClientKey", "in_words_of_settings", "read_client"]
 
 RECORDS = {"policy": RenewalPolicy, "budget": MintBudget, "answers": AnswerRules}
 
@@ -84,6 +85,11 @@ CLIENT_KEYS = (
     ClientKey(name="CACHE", read=as_text),
 )
 """Every key of a client, in the order in which problems are listed."""
+_OPTION_IN_WORDS = re.compile(
+    r"\b(?:(?P<record>policy|budget|answers)\.(?P<field>\w+)"
+    r"|(?P<only>allowed_origins(?= is ))"
+    rf"|(?<![?&])(?P<option>{'|'.join(key.option for key in CLIENT_KEYS)})(?P<sign>=)(?P<value>\w*))"
+)
 _OF_FRONT_DOORS = ("is_rejection", "header", "scheme")
 _NAMES = tuple(key.name for key in CLIENT_KEYS)
 OPTION_NAMES = (
@@ -298,6 +304,21 @@ class _ClientReader:
     def _found(self, kind: str, setting: str, message: str, fix: str = "", *, is_error: bool = True) -> None:
         found = Problem(kind=kind, setting=setting, message=message, fix=fix, client=self._alias, is_error=is_error)
         self.problems.append(found)
+
+
+def in_words_of_settings(spelt: Spelling, message: str) -> str:
+    """The message of a call's error, with each option in it as the setting that it is.
+
+    Only options that are written as such count (``verify=``, ``policy.max_wait``): a server's own words have others.
+    """
+
+    def named(found: re.Match[str]) -> str:
+        if found["record"]:
+            return spelt(found["record"].upper(), found["field"].upper())
+        setting = spelt((found["option"] or found["only"]).upper())
+        return f"{setting}={found['value']}" if found["value"] else setting
+
+    return _OPTION_IN_WORDS.sub(named, message)
 
 
 def unknown_keys(

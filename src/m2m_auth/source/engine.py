@@ -17,10 +17,10 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
 from ..caches.protocol import TokenCache
-from ..errors import ConfigurationError, TokenEndpointUnavailable, TokenUnavailable, missing_extra
+from ..errors import ConfigurationError, M2MAuthError, TokenEndpointUnavailable, TokenUnavailable, missing_extra
 from ..lifecycle.decision import Action, Pause, decide
 from ..lifecycle.failure import Failure, hold_off
 from ..lifecycle.schedule import state_at
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from .status import SourceStatus
 
 __all__ = ["Engine", "Waiting"]
+
+_Error = TypeVar("_Error", bound=M2MAuthError)
 
 GRACE = 1.0
 """Seconds that a callable of the user's may take beyond ``policy.mint_deadline`` before callers stop waiting."""
@@ -73,6 +75,7 @@ class Engine:
         "credentials",
         "on_system_clock",
         "state",
+        "wording",
     )
 
     def __init__(
@@ -83,6 +86,8 @@ class Engine:
         self.cache = cache
         self.clock = context.clock
         self.on_system_clock = on_system_clock
+        self.wording: Callable[[str], str] = str
+        """How the messages of a call's errors name options; the settings of a framework have names of their own."""
         self._asked_for: Pause | None = None
         """The recorded refusal after which the secret was last fetched again."""
         self.credential = credentials.first()
@@ -167,11 +172,13 @@ class Engine:
         if not flight.overdue:
             flight.overdue = True
             self.context.events.emit("renewal_failed", reason="timeout", seconds=now - busy.since, holds=left)
-        raise TokenEndpointUnavailable(
-            f"No token came from {self.context.request.token_endpoint}: {busy.what} is still busy after "
-            f"{policy.mint_deadline:g} s (policy.mint_deadline). Fix: {busy.fix}",
-            cause_code="timeout",
-            retry_after=left,
+        raise self.worded(
+            TokenEndpointUnavailable(
+                f"No token came from {self.context.request.token_endpoint}: {busy.what} is still busy after "
+                f"{policy.mint_deadline:g} s (policy.mint_deadline). Fix: {busy.fix}",
+                cause_code="timeout",
+                retry_after=left,
+            )
         )
 
     def _reason(self, state: TokenState) -> str:
@@ -195,7 +202,12 @@ class Engine:
         failure = pause.failure
         if failure is None:
             raise TokenUnavailable("There is no token", cause_code="unknown")
-        raise failure.error(retry_after=max(pause.until - now, 0.0))
+        raise self.worded(failure.error(retry_after=max(pause.until - now, 0.0)))
+
+    def worded(self, error: _Error) -> _Error:
+        """The error, with the options named as this source's user knows them."""
+        error.args = (self.wording(str(error)), *error.args[1:])
+        return error
 
     # the client's credential
 

@@ -163,8 +163,6 @@ class TokenState:
         """Those who hear of the events of this key."""
         self.last_mint = float("-inf")
         self.mints = 0
-        self.on_trial = False
-        """True while front doors report answers to the engine."""
         self.lease_failed_for = ""
         """The fingerprint of the token for whose renewal no cache could give a lease."""
         self.offset = math.inf
