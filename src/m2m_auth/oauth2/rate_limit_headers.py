@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Mapping
 
+from .dates import unix_time
+
 __all__ = ["LITTLE", "MAX_RETRY_AFTER", "is_used_up", "quota_is_low", "retry_after"]
 
 MAX_RETRY_AFTER = 3600.0
@@ -38,11 +40,16 @@ def retry_after(headers: Mapping[str, str], now: float, status: int = 429) -> fl
     ``Retry-After`` (seconds or a date) counts with any status. The others are on good answers, too, so they count with
     429 and 503 only, and with a 403 where no request is left. The first that can be read: a reset header (Unix time,
     or seconds from now), ``RateLimit``, then the ``t=`` of a quota header. The names in ``headers`` are in lower case.
+
+    A moment counts by the clock of the server that names it, its ``Date``: ours may be minutes ahead. Without one, or
+    where the moment is past by it (a cache's old answer has an old date), it counts from ``now``.
     """
-    wait = _time(headers.get("retry-after"), now, unix=False)
+    date = _date(headers.get("date"))
+    clocks = (now,) if date is None else (date, now)
+    wait = _time(headers.get("retry-after"), clocks, unix=False)
     if wait is None and (status in (429, 503) or (status == 403 and is_used_up(headers))):
         waits = (
-            *(_time(headers.get(name), now, unix=True) for name in _RESET_HEADERS),
+            *(_time(headers.get(name), clocks, unix=True) for name in _RESET_HEADERS),
             *(_limit_reset(headers.get(name)) for name in _LIMIT_HEADERS),
             *(_quota_reset(headers.get(name)) for name in _QUOTA_HEADERS),
         )
@@ -69,21 +76,23 @@ def quota_is_low(headers: Mapping[str, str]) -> bool:
     return False
 
 
-def _time(text: str | None, now: float, *, unix: bool) -> float | None:
-    """The seconds from ``now`` that a header says; a repeated header (``120, 120``) is its first value.
+def _time(text: str | None, clocks: tuple[float, ...], *, unix: bool) -> float | None:
+    """The seconds to wait that a header says; a repeated header (``120, 120``) is its first value.
 
     Args:
         text: the header: a number of seconds, or a date.
-        now: Unix time.
+        clocks: Unix time by the clocks that a moment may count from, the best first.
         unix: True: a large number is a Unix time.
     """
     found = re.fullmatch(_SECONDS, text or "", re.ASCII | re.IGNORECASE)
     seconds = _number(found[1]) if found else None
     if seconds is None:
-        return _date(text, now) if text else None
-    if not unix or seconds <= _SMALLEST_UNIX_TIME:
+        end = _date(text)
+    elif not unix or seconds <= _SMALLEST_UNIX_TIME:
         return seconds
-    return (seconds / 1000 if seconds > _SMALLEST_MILLISECONDS else seconds) - now
+    else:
+        end = seconds / 1000 if seconds > _SMALLEST_MILLISECONDS else seconds
+    return None if end is None else next((end - clock for clock in clocks if end > clock), end - clocks[-1])
 
 
 def _number(text: str) -> float | None:
@@ -94,13 +103,8 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _date(text: str, now: float) -> float | None:
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return parsedate_to_datetime(text).timestamp() - now
-    except (ValueError, TypeError, OverflowError):
-        return None
+def _date(text: str | None) -> float | None:
+    return unix_time(text) if text else None
 
 
 def _limit_reset(text: str | None) -> float | None:

@@ -15,12 +15,12 @@ __all__ = ["Redaction"]
 
 _ANYWHERE = 8
 """A secret of this many characters, and more than letters, is replaced inside longer words, too."""
-_NOWHERE_BUT_AS_A_VALUE = 3
-"""A secret of this many characters or fewer is replaced only where it stands as a value."""
+_NOWHERE_BUT_AS_A_VALUE = 2
+"""A secret of this many characters or fewer is replaced only where it stands as a value, or is the whole text."""
 _WORD = r"[A-Za-z]{1,19}"
 """No dictionary's word is longer; what is longer is random."""
 _BEFORE, _AFTER = r"(?<![A-Za-z0-9_])", r"(?![A-Za-z0-9_])"
-_VALUE = r"(?:(?<=[=:'\"`])|(?<=[=:] ))"
+_VALUE = r"(?:(?<=[=:'\"`])|(?<=[=:] )|\A(?=.{1,2}\Z))"
 
 
 class Redaction:
@@ -43,8 +43,10 @@ class Redaction:
         """Return the text without the secrets."""
         # The longest first: of two spellings that begin alike, the whole one is replaced.
         spellings = {spelling for secret in self._secrets for spelling in _spellings(secret)}
-        pattern = "|".join(_in_context(each) for each in sorted(spellings, key=len, reverse=True))
-        return re.sub(pattern, "***", text) if pattern else text
+        patterns = [_in_context(each) for each in sorted(spellings, key=len, reverse=True)]
+        patterns += (re.escape(part) for secret in self._secrets for part in _parts_of_base64(secret))
+        pattern = "|".join(patterns)
+        return re.sub(pattern, "***", text, flags=re.IGNORECASE) if pattern else text
 
 
 def _in_context(spelling: str) -> str:
@@ -59,12 +61,32 @@ def _in_context(spelling: str) -> str:
 
 
 def _spellings(secret: Secret) -> Iterator[str]:
-    """As it is; in JSON; percent-encoded, in forms too, in upper and lower case; in HTML; in base64."""
+    """As it is; in JSON; percent-encoded, in forms too, in upper and lower case; in HTML; in base64 and hex."""
     text, raw = secret.reveal(), secret.reveal_bytes()
     if not text:
         return
     yield from (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1])
     for encoded in (quote(raw, safe=""), quote_plus(raw, safe=""), quote(raw)):
         yield from (encoded, re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), encoded))
-    yield html.escape(text)
+    yield quote(quote(raw, safe=""), safe="")  # in a URL that is a parameter of another one
+    yield json.dumps(text)[1:-1].replace("/", "\\/")  # PHP's JSON
+    yield from (html.escape(text), html.escape(text).replace("&#x27;", "&#39;"))
     yield from (base64.b64encode(raw).decode().rstrip("="), base64.urlsafe_b64encode(raw).decode().rstrip("="))
+    if len(raw) >= _ANYWHERE:
+        yield raw.hex()
+
+
+def _parts_of_base64(secret: Secret) -> Iterator[str]:
+    """The characters that the secret alone decides where it stands inside of a longer text, such as ``id:secret``.
+
+    There are three, by where the secret begins. Those of a short secret would be found in other words, too.
+    """
+    raw = secret.reveal_bytes()
+    if len(raw) < _ANYWHERE:
+        return
+    for inside in {raw, quote(raw, safe="").encode()}:
+        for before in range(3):
+            padded = b"\0" * before + inside
+            decided = slice(-(-before * 8 // 6), len(padded) * 8 // 6)
+            for encode in (base64.b64encode, base64.urlsafe_b64encode):
+                yield encode(padded).decode()[decided]

@@ -250,6 +250,7 @@ class Renewal:
             ledger.record(self._reason, self._store, self._events)
             self._state.last_mint = self._sent or 0.0
             self._state.mints += 1
+            self._events.emit("unusable", reason=self._reason, seconds=took)
         else:
             ledger.record_failure(self._store, self._events)
         if took >= self._context.policy.mint_deadline and self._adoption.adopt(self._newest()):
