@@ -81,8 +81,8 @@ class ForcedMintBan(NamedTuple):
         return backoff(self.level + 1, first=FIRST_BAN, longest=LONGEST_BAN)
 
     def is_recent(self, now: float) -> bool:
-        """True during the ban, and while another one would follow it. A level below 0: all is well again."""
-        return self.level >= 0 and now < self.until + LONGEST_BAN
+        """True during the ban, and while another one would follow it."""
+        return now < self.until + LONGEST_BAN
 
 
 def refusal_of(

@@ -85,14 +85,11 @@ class Rejection:
             if firm:
                 return
             state.on_trial = False
-            works = held.replaced is not None and held.refusal is None
-            if works:
-                state.forced_mint_ban = None
-            elif ban is not None and holds:
+            if ban is not None and holds:
                 state.forced_mint_ban = ban.ended(now)
         if holds:
             self._events.emit("forced_mint_ban_ended", held.fingerprint)
-        if holds or works:
+        if holds or (held.replaced is not None and held.refusal is None):
             self._beside(state, credential, partial(self._share_acceptance, held, origin, holds))
 
     def refuse_banned_call(self, state: TokenState, credential: Credential | None, origin: Origin) -> None:
@@ -136,10 +133,8 @@ class Rejection:
             # Calls of another process were refused with this very token.
             state.forced_mint_ban, state.on_trial = read_ban(self._context, credential), True
             return
-        if shared is not None and same_api(shared.origin, origin):
-            ban = state.forced_mint_ban
-            over = shared.ended(wall) if ban is not None else ForcedMintBan(wall, -1, origin=origin, over=True)
-            store.write_ban(over, self._events)
+        if known and shared is not None and same_api(shared.origin, origin):
+            store.write_ban(shared.ended(wall), self._events)
         if held.refusal is not None or held.replaced is None:
             return
         entry = store.read(self._events, newest=True)
