@@ -18,6 +18,7 @@ __all__ = [
     "TOO_OFTEN",
     "ForcedMintBan",
     "Refusal",
+    "is_cleared",
     "is_no_help",
     "next_ban",
     "refusal_of",
@@ -110,6 +111,15 @@ def is_no_help(replaced: Refusal | None, age: float, lifetime: float, *, accepte
     The arguments are those of :func:`refusal_of`.
     """
     return replaced is not None and not accepted and age < max(lifetime * EARLY, AT_ONCE)
+
+
+def is_cleared(age: float, lifetime: float, ban: ForcedMintBan | None, now: float) -> bool:
+    """True if a token that no API has refused so far counts as one that works, though nothing says that one took it.
+
+    ``reject()`` alone reports no success. A token that replaced a refused one, and that is not early in its life any
+    more, was a help. So the refusal of a later one is not held against it, unless a ban was necessary meanwhile.
+    """
+    return age >= lifetime * EARLY and (ban is None or not ban.is_recent(now))
 
 
 def next_ban(ban: ForcedMintBan | None, now: float, refusal: Refusal = Refusal()) -> ForcedMintBan:  # noqa: B008

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ..events import Listeners
 from ..lifecycle.decision import Pause
-from ..lifecycle.forced_mint_ban import ForcedMintBan, Refusal
+from ..lifecycle.forced_mint_ban import ForcedMintBan, Refusal, is_cleared
 from ..lifecycle.schedule import Schedule
 from ..oauth2.tokens import AccessToken
 from ..runtime.clock import is_frozen
@@ -237,7 +237,9 @@ class TokenState:
             return self.refused.refusal
         held, ban = self.held, self.forced_mint_ban
         if held is not None:
-            return None if held.accepted else held.refusal or held.replaced
+            if held.accepted or (held.refusal is None and is_cleared(held.age(now), held.lifetime, ban, now)):
+                return None
+            return held.refusal or held.replaced
         return Refusal(ban.origin) if ban is not None and ban.is_recent(now) else None
 
     def _forget_flight(self, flight: Flight) -> None:
