@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import pytest
 from api_calls import API, OTHER, call, everything, nothing
-from engine_steps import ClockedStore
+from engine_steps import ClockedStore, eventually
 from engine_support import ScriptedServer, kinds, settle, source_on
 
 from m2m_auth import AccessToken, TokenSource, TokenUnavailable
@@ -165,6 +165,27 @@ def test_revocations_in_a_row(clock: FakeClock) -> None:
         assert call(source, revoked.__ne__)
     assert fleet.mints == 3
     assert "forced_mint_ban" not in kinds(fleet.events)
+
+
+def test_a_revocation_during_a_renewal(clock: FakeClock) -> None:
+    """A server that restarts revokes the token, and the one that it has just minted: the call recovers all the same.
+
+    The new token was asked for before the old one was refused, so its refusal does not say that new tokens are no help.
+    """
+    fleet = Fleet(clock, HOUR, 1)
+    source, engine = fleet.sources[0], engine_of(fleet.sources[0])
+    old = source.token()
+    fleet.server.gate.clear()
+    clock.advance(HOUR * 0.89)
+    assert source.token() == old
+    eventually(lambda: len(fleet.server.requests) == 2)
+    engine.reject(old, API)
+    fleet.server.gate.set()
+    assert call(source, lambda value: value not in fleet.server.minted[:2])
+    assert fleet.mints == 3
+    assert not call(source, nothing)
+    assert fleet.mints == 4
+    assert "forced_mint_ban" in kinds(fleet.events)
 
 
 @pytest.mark.parametrize("lifetime", [HOUR, DAY])
