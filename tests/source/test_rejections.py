@@ -259,6 +259,20 @@ def test_a_slow_shared_cache_is_off_the_callers_path(clock: FakeClock) -> None:
     settle(source)
 
 
+def test_an_accepted_token_lives_no_longer_in_the_cache(clock: FakeClock) -> None:
+    """Found by the state machine: it was shared anew for the life that a clock five minutes behind its own gave it."""
+    ahead, fleet = FakeClock(wall=clock.wall() + 300), Fleet(clock, 100, 1)
+    minter = source_on(fleet.server, ahead, client_id=f"fleet-{id(fleet)}", cache=fleet.store.beside())
+    minter.reject(minter.token())
+    minter.token()
+    for each in (clock, ahead):
+        each.advance(50)
+    assert call(fleet.sources[0], everything)
+    assert fleet.mints == 2
+    clock.advance(51)
+    assert fleet.store.get(fleet.store.key("t")) is None
+
+
 @pytest.mark.parametrize("find", [lambda token: token.value, lambda token: token.authorization])
 def test_eight_earlier_tokens_are_remembered(clock: FakeClock, find: Callable[[AccessToken], str]) -> None:
     """A request that is prepared once and sent again hours later may carry any of the latest eight."""

@@ -135,11 +135,11 @@ class Rejection:
             return
         if known and shared is not None and same_api(shared.origin, origin):
             store.write_ban(shared.ended(wall), self._events)
-        if held.refusal is not None or held.replaced is None:
-            return
+        left = held.edges.expires_at - held.now(self._clock.monotonic(), wall)
+        if held.refusal is not None or held.replaced is None or held.guessed or left <= 0:
+            return  # of a token from a clock ahead, only the cache's own time to live knows the end
         entry = store.read(self._events, newest=True)
         if entry is not None and entry.value == held.token.value and entry.replaced is not None:
-            left = entry.lifetime - (self._clock.wall() - entry.issued_at)
             store.write(entry._replace(replaced=None), left, self._events)
 
     def _look(self, state: TokenState, credential: Credential | None, now: float) -> None:
