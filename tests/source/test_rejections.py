@@ -154,16 +154,17 @@ def test_a_revoked_token_of_any_age_recovers_in_the_same_call(clock: FakeClock, 
     assert [event.reason for event in fleet.events if event.kind == "minted"] == ["cold", "rejected"]
 
 
-def test_revocations_in_a_row(clock: FakeClock) -> None:
-    """Two deployments within minutes each revoke the tokens: each costs one mint and no refused call."""
+@pytest.mark.parametrize("pause", [0, 100])
+def test_revocations_in_a_row(clock: FakeClock, pause: float) -> None:
+    """Five deployments within minutes each revoke the tokens: each costs one mint and no refused call."""
     fleet = Fleet(clock, HOUR, 1)
     source = fleet.sources[0]
     call(source, everything)
-    for _ in range(2):
-        clock.advance(100)
+    for _ in range(5):
+        clock.advance(pause)
         revoked = fleet.server.minted[-1]
         assert call(source, revoked.__ne__)
-    assert fleet.mints == 3
+    assert fleet.mints == 6
     assert "forced_mint_ban" not in kinds(fleet.events)
 
 

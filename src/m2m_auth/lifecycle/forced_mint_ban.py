@@ -13,6 +13,7 @@ from .backoff import backoff
 
 __all__ = [
     "EARLY",
+    "FAR_TOO_OFTEN",
     "FIRST_BAN",
     "LONGEST_BAN",
     "TOO_OFTEN",
@@ -20,6 +21,7 @@ __all__ = [
     "Refusal",
     "is_cleared",
     "is_no_help",
+    "is_too_often",
     "next_ban",
     "refusal_of",
     "same_api",
@@ -32,7 +34,9 @@ EARLY = 0.1
 AT_ONCE = 60.0
 """Seconds. A new token that no API took before this age, and one refused, was no help: the answer may be a slow one."""
 TOO_OFTEN = 3
-"""So many tokens refused early in a row, though they were accepted in between, lead to a ban too."""
+"""So many tokens refused early in a row, though they were accepted in between, are an event of their own."""
+FAR_TOO_OFTEN = 6
+"""So many lead to a ban, too. A morning of deployments, each of which revokes the tokens, has fewer."""
 
 
 class Refusal(NamedTuple):
@@ -122,14 +126,24 @@ def is_cleared(age: float, lifetime: float, ban: ForcedMintBan | None, now: floa
     return age >= lifetime * EARLY and (ban is None or not ban.is_recent(now))
 
 
+def is_too_often(refusal: Refusal, ban: ForcedMintBan | None, now: float) -> bool:
+    """True if tokens that an API takes and soon refuses are so many that forced mints are banned.
+
+    Args:
+        refusal: the latest token's.
+        ban: the latest ban; while another one would follow it, fewer of them are too many.
+        now: the time, on the clock of the ban.
+    """
+    return refusal.early >= (TOO_OFTEN if ban is not None and ban.is_recent(now) else FAR_TOO_OFTEN)
+
+
 def next_ban(ban: ForcedMintBan | None, now: float, refusal: Refusal = Refusal()) -> ForcedMintBan:  # noqa: B008
     """Return the ban that begins ``now``: 60 s, doubled to at most 4 h while bans follow each other.
 
     A ban follows another one that has not ended, or that ended less than 4 h ago. Where an API takes each new token and
     soon refuses it, the number of these tokens counts in the same way.
     """
-    too_often = refusal.early >= TOO_OFTEN
-    level, firm = max(refusal.early - TOO_OFTEN, 0), too_often
+    level, firm = max(refusal.early - FAR_TOO_OFTEN, 0), refusal.early >= TOO_OFTEN
     if ban is not None and ban.is_recent(now):
         level, firm = max(level, ban.level + 1), firm or ban.firm
     ban = ForcedMintBan(now, level, firm, refusal.origin)

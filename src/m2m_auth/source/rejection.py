@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import TokenUnavailable
-from ..lifecycle.forced_mint_ban import TOO_OFTEN, ForcedMintBan, is_no_help, next_ban, refusal_of, same_api
+from ..lifecycle.forced_mint_ban import TOO_OFTEN, ForcedMintBan, is_no_help, is_too_often, next_ban, refusal_of, same_api
 from ..oauth2.origins import Origin
 from ..oauth2.tokens import AccessToken
 from ..shared_cache.entries import KEPT_REJECTED
@@ -43,11 +43,12 @@ class Rejection:
             held = state.held
             if held is None or held.token != token:
                 return
-            banned, too_often, ban = state.ban_holds(now), False, None
+            banned, often, ban = state.ban_holds(now), False, None
             if held.refusal is None:
                 replaced, age = held.replaced, held.age(held.now(now, wall))
                 held.refusal = refusal_of(replaced, age, held.lifetime, origin, accepted=held.accepted)
-                too_often = held.accepted and held.refusal.early >= TOO_OFTEN
+                often = held.accepted and held.refusal.early >= TOO_OFTEN
+                too_often = often and is_too_often(held.refusal, state.forced_mint_ban, now)
                 no_help = is_no_help(replaced, age, held.lifetime, accepted=held.accepted)
                 if not banned and (too_often or no_help):
                     ban = state.forced_mint_ban = next_ban(state.forced_mint_ban, now, held.refusal)
@@ -56,13 +57,13 @@ class Rejection:
             if ban is None and not banned:
                 state.refused, state.held = held, None
                 state.rejected = (*state.rejected, held.fingerprint)[-KEPT_REJECTED:]
+        if often and not banned:
+            self._events.emit("refused_early", held.fingerprint, str(held.refusal.early))
         if banned:
             self._look(state, credential, now)
         elif ban is None:
             self._events.emit("rejected", held.fingerprint)
         else:
-            if too_often:
-                self._events.emit("refused_early", held.fingerprint, str(held.refusal.early))
             self._events.emit("forced_mint_ban", held.fingerprint, holds=ban.until - now)
             self._beside(state, credential, lambda known: share_ban(self._context, known))
 
