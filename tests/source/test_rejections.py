@@ -92,10 +92,14 @@ def test_an_api_with_one_path_that_works(
 
 
 def test_another_api_of_the_same_audience_is_not_harmed(clock: FakeClock) -> None:
-    """One API refuses everything, another takes everything: its calls always have a token, and end no ban."""
+    """One API refuses everything, another takes everything: its calls always have a token, and end no ban.
+
+    Its tokens are renewed before their end, so no call waits, and an outage of the token endpoint is not noticed.
+    """
     fleet = Fleet(clock, HOUR, 2)
-    for _ in range(1440):
+    for minute in range(1440):
         for source in fleet.sources:
+            assert not minute or engine_of(source).is_ready()
             assert call(source, everything, OTHER)
             assert not call(source, nothing, API)
         clock.advance(60)

@@ -11,7 +11,15 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import TokenUnavailable
-from ..lifecycle.forced_mint_ban import TOO_OFTEN, ForcedMintBan, is_no_help, is_too_often, next_ban, refusal_of, same_api
+from ..lifecycle.forced_mint_ban import (
+    TOO_OFTEN,
+    ForcedMintBan,
+    is_no_help,
+    is_too_often,
+    next_ban,
+    refusal_of,
+    same_api,
+)
 from ..oauth2.origins import Origin
 from ..oauth2.tokens import AccessToken
 from ..shared_cache.entries import KEPT_REJECTED
@@ -80,6 +88,7 @@ class Rejection:
             holds = state.ban_holds(now)
             refused_by = cause.origin if cause is not None else ban.origin if ban is not None and holds else None
             if not same_api(refused_by, origin):
+                held.works_elsewhere = True
                 return
             held.accepted = True
             firm = holds and ban is not None and ban.firm

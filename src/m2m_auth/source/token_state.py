@@ -53,6 +53,7 @@ class HeldToken:
     Attributes:
         refusal: the first refusal of this token, once an API has refused it.
         accepted: True if the API that refused this token, or the one before it, has taken this one since.
+        works_elsewhere: True if another API has taken it meanwhile.
     """
 
     __slots__ = (
@@ -67,6 +68,7 @@ class HeldToken:
         "refusal",
         "replaced",
         "token",
+        "works_elsewhere",
     )
 
     def __init__(
@@ -82,7 +84,7 @@ class HeldToken:
         self.guessed = guessed
         self.replaced = replaced
         self.refusal: Refusal | None = None
-        self.accepted = False
+        self.accepted = self.works_elsewhere = False
         self.token = token
         self.authorization = token.authorization
         self.edges = edges
@@ -230,6 +232,12 @@ class TokenState:
     def ban_holds(self, now: float) -> bool:
         """True while forced mints are banned."""
         return self.forced_mint_ban is not None and now < self.forced_mint_ban.until
+
+    def renewal_is_no_help(self, now: float) -> bool:
+        """True if every API that gets the held token is known to refuse it, and its next one."""
+        held = self.held
+        refused = held is not None and held.refusal is not None and not held.works_elsewhere
+        return refused and self.ban_holds(now)
 
     def refusal_to_get_over(self, now: float) -> Refusal | None:
         """The refusal of the latest token, for the next one; None if it was not refused, or has worked since."""
