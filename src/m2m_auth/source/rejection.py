@@ -178,14 +178,16 @@ def read_ban(context: RenewalContext, credential: Credential) -> ForcedMintBan |
 
 
 def share_ban(context: RenewalContext, credential: Credential) -> None:
-    """Shares this process's ban. One that holds already is this process's, too; one that has ended is followed."""
-    state, shared, now = credential.state, read_ban(context, credential), context.clock.monotonic()
+    """Shares this process's ban. One that held already is this process's, too; one that had ended is followed."""
+    state, shared = credential.state, read_ban(context, credential)
     ban = state.forced_mint_ban
     if ban is None:
         return
-    if shared is not None and shared.is_recent(now) and shared.level >= ban.level:
-        if now < shared.until:
+    began = ban.until - ban.length
+    if shared is not None and shared.is_recent(began) and shared.level >= ban.level:
+        if not shared.over and began < shared.until:
             state.forced_mint_ban = shared
             return
-        ban = state.forced_mint_ban = next_ban(shared, now, Refusal(ban.origin))
-    credential.store.write_ban(ban._replace(until=context.clock.wall() + ban.until - now), context.events)
+        ban = state.forced_mint_ban = next_ban(shared, began, Refusal(ban.origin))
+    until = context.clock.wall() + ban.until - context.clock.monotonic()
+    credential.store.write_ban(ban._replace(until=until), context.events)
