@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import ssl
 import time
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -280,9 +279,9 @@ def test_a_tls_failure_says_what_to_set(door: Door) -> None:
 
 
 def test_the_whole_deadline_counts(door: Door) -> None:
-    """A server that answers after eight tenths of the deadline, 8 of 10 s, has answered in time."""
-    with odd_server(lambda server, asked: Reply(plain_token(server, asked).body, delay=0.8)) as server:
-        auth = door.auth(server, policy=RenewalPolicy(mint_deadline=1.0, lease=3.0))
+    """A server that answers after three quarters of the deadline has answered in time: it was cut at 7 of 10 s."""
+    with odd_server(lambda server, asked: Reply(plain_token(server, asked).body, delay=1.5)) as server:
+        auth = door.auth(server, policy=RenewalPolicy(mint_deadline=2.0, lease=4.0))
         assert door.get(server.api_url, auth).status_code == 200
     assert len(server.token_requests) == 1
 
@@ -290,17 +289,17 @@ def test_the_whole_deadline_counts(door: Door) -> None:
 @REQUESTS
 def test_a_slow_refusal_within_the_deadline_is_a_refusal(door: Door) -> None:
     """A tarpit that answers wrong secrets late is still understood: the words of the refusal arrive."""
-    late = Reply({"error": "invalid_client"}, 401, delay=0.8)
+    late = Reply({"error": "invalid_client"}, 401, delay=1.5)
     with odd_server(lambda server, asked: late) as server:
-        auth = door.auth(server, policy=RenewalPolicy(mint_deadline=1.0, lease=3.0))
+        auth = door.auth(server, policy=RenewalPolicy(mint_deadline=2.0, lease=4.0))
         assert refused(door, server, auth).cause_code == "invalid_client"
 
 
-def hour_of(door: Door, reply: Callable[[OddServer, Asked], Reply]) -> int:
+def hour_of(door: Door, reply: Reply, deadline: float) -> int:
     """The token requests in an hour of calls, each answered like this."""
     clock = FakeClock()
-    with odd_server(reply, clock=clock) as server:
-        auth = door.auth(server, clock, policy=RenewalPolicy(mint_deadline=0.05, lease=0.2))
+    with odd_server(lambda server, asked: reply, clock=clock) as server:
+        auth = door.auth(server, clock, policy=RenewalPolicy(mint_deadline=deadline, lease=deadline + 2))
         call_for(3600, door, auth, server, clock)
     return len(server.token_requests)
 
@@ -308,8 +307,8 @@ def hour_of(door: Door, reply: Callable[[OddServer, Asked], Reply]) -> int:
 @REQUESTS
 def test_a_tarpit_is_not_asked_at_the_pace_of_an_outage(door: Door) -> None:
     """A client that only times out may be in a tarpit: it asks far less often than in an outage of 503s."""
-    tarpit = hour_of(door, lambda server, asked: Reply({"error": "invalid_client"}, 401, delay=0.2))
-    outage = hour_of(door, lambda server, asked: Reply(b"", 503))
+    tarpit = hour_of(door, Reply({"error": "invalid_client"}, 401, delay=1.0), deadline=0.05)
+    outage = hour_of(door, Reply(b"", 503), deadline=10.0)
     assert 1 <= tarpit < outage / 2
 
 
