@@ -109,6 +109,7 @@ def test_another_api_of_the_same_audience_is_not_harmed(clock: FakeClock) -> Non
             assert not call(source, nothing, API)
         clock.advance(60)
     assert fleet.mints <= 24 * 4 / 3 + 20
+    assert "forced_mint_ban_ended" not in kinds(fleet.events)
 
 
 def test_the_next_good_call_ends_the_ban(clock: FakeClock) -> None:
