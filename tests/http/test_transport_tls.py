@@ -162,8 +162,6 @@ def test_the_sessions_verify_wins(tls: Contexts, bundle: str, tmp_path: Path, mo
         ({"proxies": {"no_proxy": "canary"}}, "is no scheme of a target. Fix: {'https://token.example.com': None}"),
         ({"proxies": {"https": "ftp://user:canary@proxy"}}, "is no URL of a proxy"),
         ({"proxies": {"https": "http://user:canary@:99999"}}, "is no URL"),
-        ({"proxies": ""}, "proxies is no URL of a proxy"),
-        ({"proxies": {"https": ""}}, "None instead of a URL is no proxy"),
         ({"proxies": {"ftp": "http://user:canary@proxy"}}, "is no scheme of a target"),
         ({"proxies": {"https://issuer.example/path": "http://proxy"}}, "neither a scheme nor an origin"),
         ({"proxies": {"all://*.example": "http://proxy"}}, "neither a scheme nor an origin"),
