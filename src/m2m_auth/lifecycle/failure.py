@@ -9,12 +9,10 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from .. import errors
+from ..oauth2.rate_limit_headers import MAX_RETRY_AFTER
 from .backoff import backoff
 
 __all__ = ["Failure", "FailureKind", "asked_wait", "hold_off"]
-
-LONGEST_WAIT = 3600.0
-"""The longest wait that a server can ask for, in seconds."""
 
 
 class FailureKind(str, Enum):
@@ -116,7 +114,7 @@ def asked_wait(failure: Failure, fraction: float) -> float | None:
     None if it asked for no time, or for none at all. ``fraction``: the jitter's draw, 0 to 1.
     """
     asked = None if failure.kind is FailureKind.BUDGET else failure.retry_after
-    return min(asked, LONGEST_WAIT) + 5.0 * fraction if asked else None
+    return min(asked, MAX_RETRY_AFTER) + 5.0 * fraction if asked else None
 
 
 def hold_off(failure: Failure, lead: float, fraction: float) -> float:

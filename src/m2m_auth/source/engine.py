@@ -15,7 +15,7 @@ from __future__ import annotations
 # The socket module imports this codec to resolve the first name. A fork during an import on a flight would leave a
 # half-made module in the child, so all that flights need is imported with this module.
 import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
@@ -27,6 +27,7 @@ from ..lifecycle.schedule import state_at
 from ..oauth2.origins import Origin
 from ..oauth2.tokens import AccessToken
 from .credentials import CredentialSource
+from .failures import failure_from_exception
 from .flight import Busy, Flight, landing
 from .registry import unregistered_token_state
 from .rejection import Rejection
@@ -121,8 +122,8 @@ class Engine:
             state, now, wall = self.state, self.clock.monotonic(), self.clock.wall()
             state.notice_jump(now, wall)
             held, pause, flight = state.held, state.pause, state.flight
-            if held is not None and held.refusal is not None and state.ban_holds(now) and self.is_ready():
-                return held.token  # a renewal would not help
+            if held is not None and state.is_refused_during_ban(now, wall):
+                return held.token
             decision = decide(
                 held.edges_at(now, wall) if held is not None else None,
                 now,
@@ -181,15 +182,11 @@ class Engine:
 
     def _fly(self, reason: str, seen: HeldToken | None) -> Flight | None:
         credential = self.credential
-        if credential is None:
-            return self._fly_with(self._fetch_and_fly, reason, seen)
-        return self._fly_with(partial(self._run_renewal, credential, reason), reason, seen)
+        work = self._fetch_and_fly if credential is None else partial(self._run_renewal, credential, reason)
+        return self.state.fly(work, reason, self.clock.monotonic(), seen, self.context.policy.flight_deadline)
 
     def _run_renewal(self, credential: Credential, reason: str, flight: Flight) -> None:
         Renewal(self.context, credential, reason, self.changed_secret, flight).run()
-
-    def _fly_with(self, work: Callable[[Flight], object], reason: str, seen: HeldToken | None) -> Flight | None:
-        return self.state.fly(work, reason, self.clock.monotonic(), seen, self.context.policy.flight_deadline)
 
     def _raise(self, pause: Pause, now: float) -> NoReturn:
         failure = pause.failure
@@ -224,8 +221,6 @@ class Engine:
             secret = self.credentials.fetch()
             fetched = secret if isinstance(secret, Failure) else self.credentials.of(secret)
         except BaseException as error:
-            from .failures import failure_from_exception
-
             fetched = failure_from_exception(error)
         outer.busy = None
         if isinstance(fetched, Failure):
@@ -345,8 +340,8 @@ class Engine:
         state.notice_jump(now, wall)
         held, pause, flight = state.held, state.pause, state.flight
         ban = state.forced_mint_ban
-        if held is not None and held.refusal is not None and ban is not None and now < ban.until and self.is_ready():
-            return ban.until - now, None  # a renewal would not help
+        if ban is not None and state.is_refused_during_ban(now, wall):
+            return ban.until - now, None
         if flight is None and pause is not None and now < pause.until and not self._may_fetch_again(pause):
             return pause.until - now, None
         if held is not None:
