@@ -182,7 +182,7 @@ def test_resets_on_ordinary_refusals_do_not_count(clock: FakeClock) -> None:
 def test_an_outage_without_a_time_is_the_keys_own(clock: FakeClock) -> None:
     """Other audiences find out by themselves: one upstream of several may be down."""
     server = ScriptedServer()
-    server.script = [OUTAGE, refusal("invalid_scope")]
+    server.script = [OUTAGE, OUTAGE, refusal("invalid_scope")]  # a cold start tries twice
     client = f"own-{id(server)}"
     with pytest.raises(TokenUnavailable):
         source_on(server, clock, client_id=client, audience="a").token()
