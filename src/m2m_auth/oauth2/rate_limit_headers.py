@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Mapping
 
+from .dates import unix_seconds, unix_time
+
 __all__ = ["LITTLE", "MAX_RETRY_AFTER", "is_used_up", "quota_is_low", "retry_after"]
 
 MAX_RETRY_AFTER = 3600.0
@@ -26,10 +28,6 @@ _QUOTA_PART = r"(?:^|;)\s*([qr])=(\d{1,18})\b"
 _LIMIT_RESET = r"(?:^|[;,])\s*(?:t|reset)\s*=\s*(\d{1,10})\b"
 _LIMIT_REMAINING = r"(?:^|[;,])\s*(?:r|remaining)\s*=\s*(\d{1,18})\b"
 _SECONDS = r"\s*([+-]?[\d.]+(?:e\d+)?)\s*(?:s|sec|seconds)?\s*(?:,.*)?"
-_SMALLEST_UNIX_TIME = 1e9
-"""A reset that is larger is a Unix time; a smaller one is a number of seconds from now."""
-_SMALLEST_MILLISECONDS = 1e11
-"""A Unix time that is larger is in milliseconds: in seconds it would be the year 5138."""
 
 
 def retry_after(headers: Mapping[str, str], now: float, status: int = 429) -> float | None:
@@ -77,13 +75,14 @@ def _time(text: str | None, now: float, *, unix: bool) -> float | None:
         now: Unix time.
         unix: True: a large number is a Unix time.
     """
-    found = re.fullmatch(_SECONDS, text or "", re.ASCII | re.IGNORECASE)
+    if not text:
+        return None
+    found = re.fullmatch(_SECONDS, text, re.ASCII | re.IGNORECASE)
     seconds = _number(found[1]) if found else None
-    if seconds is None:
-        return _date(text, now) if text else None
-    if not unix or seconds <= _SMALLEST_UNIX_TIME:
+    if seconds is not None and not unix:
         return seconds
-    return (seconds / 1000 if seconds > _SMALLEST_MILLISECONDS else seconds) - now
+    moment = unix_time(text) if seconds is None else unix_seconds(seconds)
+    return seconds if moment is None else moment - now
 
 
 def _number(text: str) -> float | None:
@@ -92,15 +91,6 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def _date(text: str, now: float) -> float | None:
-    from email.utils import parsedate_to_datetime
-
-    try:
-        return parsedate_to_datetime(text).timestamp() - now
-    except (ValueError, TypeError, OverflowError):
-        return None
 
 
 def _limit_reset(text: str | None) -> float | None:
