@@ -23,7 +23,6 @@ from ..caches.protocol import TokenCache
 from ..errors import ConfigurationError, TokenEndpointUnavailable, TokenUnavailable, missing_extra
 from ..lifecycle.decision import Action, Pause, decide
 from ..lifecycle.failure import Failure, hold_off
-from ..lifecycle.schedule import state_at
 from ..oauth2.origins import Origin
 from ..oauth2.tokens import AccessToken
 from .credentials import CredentialSource
@@ -38,7 +37,6 @@ from .token_state import HeldToken, TokenState
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .ledger import LedgerReport
     from .status import SourceStatus
 
 __all__ = ["Engine", "Waiting"]
@@ -357,22 +355,9 @@ class Engine:
 
     def status(self) -> SourceStatus:
         """What this process knows now, and the ledger, which is read from the shared cache."""
-        from .status import SourceStatus
+        from .status import status_of
 
-        state, now = self.state, self.clock.monotonic()
-        held, pause = state.held, state.pause
-        failure = pause.failure if pause is not None else None
-        return SourceStatus(
-            state=state_at(held.edges if held else None, held.now(now, self.clock.wall()) if held else now),
-            fingerprint=held.token.fingerprint if held else None,
-            issued_at=held.token.issued_at if held else None,
-            renew_at=held.fresh_until_wall if held else None,
-            expires_at=held.token.expires_at if held else None,
-            last_failure=failure.message if failure else None,
-            retry_in=pause.until - now if pause is not None and pause.until > now else None,
-            mints=state.mints,
-            ledger=self._ledger(),
-        )
+        return status_of(self.context, self.state, self.credential if self.cache is not None else None)
 
     async def astatus(self) -> SourceStatus:
         """The same for asyncio and trio: a thread reads the ledger."""
@@ -381,20 +366,3 @@ class Engine:
         except ImportError as error:
             raise ConfigurationError(missing_extra("astatus()", error, "async")) from None
         return await anyio.to_thread.run_sync(self.status)
-
-    def _ledger(self) -> LedgerReport:
-        from ..runtime.worker_thread import on_worker_thread
-        from ..shared_cache.shared_store import NOTHING_SHARED
-        from .ledger import ledger_of
-
-        credential, ledger, events = self.credential, ledger_of(self.context), self.context.events
-        if credential is None or self.cache is None:
-            return ledger.read(NOTHING_SHARED, events)
-
-        def read() -> LedgerReport:
-            try:
-                return ledger.read(credential.store, events)
-            finally:
-                credential.store.release_thread()
-
-        return on_worker_thread(read)  # the caller's thread may have connections of its own to the same cache
