@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from .answer_body import answer_fields, media_type
+from .answer_body import media_type
 from .rate_limit_headers import is_used_up, retry_after
 from .transport import HttpResponse
 
-__all__ = ["KNOWN_ERRORS", "TokenErrorResponse", "read_refusal", "says_refused"]
+__all__ = ["TokenErrorResponse", "read_refusal", "says_refused"]
 
-KNOWN_ERRORS = frozenset(
+_KNOWN_ERRORS = frozenset(
     (
         *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"),
         *("invalid_scope", "invalid_target", "access_denied", "server_error", "temporarily_unavailable"),
@@ -26,9 +26,28 @@ KNOWN_ERRORS = frozenset(
 )
 """Codes of the RFCs. They are never redacted, whatever the secret is."""
 
-LONGEST = 500
+_LONGEST = 500
 """The server's words are cut to this many characters."""
 _LONGEST_CODE = 60
+
+# Strings: re compiles them when they are first used, which keeps the import cheap.
+_NOT_SHOWN = r"[^\x20-\x21\x23-\x5b\x5d-\x7e]"
+_SERVER = r"[A-Za-z0-9][A-Za-z0-9._/ -]{0,39}"
+_HOST = r"[a-z0-9.:_-]{1,253}"
+
+_CODES = ("errorcode", "errcode", "code", "type", "status")
+"""Where a code is, if ``error`` is none, in this order; ``type`` and ``status`` count inside an error object only."""
+_WORDS = (
+    *("message", "errorsummary", "errormessage", "errmsg", "msg", "errormsg", "detail", "details", "description"),
+    *("title", "reason", "faultstring"),
+)
+"""Where the server's words are, if ``error_description`` is none, in this order."""
+_SUPPORT_IDS = frozenset(
+    (
+        *("traceid", "correlationid", "errorid", "requestid", "fbtraceid", "transactionid", "incidentid", "logid"),
+        *("activityid", "xrequestid", "xcorrelationid", "referenceid", "supportid", "eventid"),
+    )
+)
 
 
 class TokenErrorResponse(NamedTuple):
@@ -57,24 +76,24 @@ class TokenErrorResponse(NamedTuple):
 
 
 def read_refusal(
-    response: HttpResponse, sent_at: float, redact: Callable[[str], str] = str, members: dict[str, Any] | None = None
+    response: HttpResponse, members: dict[str, Any], sent_at: float, redact: Callable[[str], str]
 ) -> TokenErrorResponse:
     """Read a response that holds no token. Nothing is raised.
 
     Args:
         response: the response.
+        members: the fields of its body, or none.
         sent_at: when the request was sent: Unix time in seconds.
         redact: replaces what must not be shown in a text of the server.
-        members: the parsed body, if the caller has it.
     """
-    fields = _Fields((answer_fields(response) or {}) if members is None else members)
+    fields = _Fields(members)
     code = fields.code(response.status)
     status, headers = response.status, response.headers
     return TokenErrorResponse(
         status,
-        code if code in KNOWN_ERRORS else _shown(code, _LONGEST_CODE, redact),
-        _shown(fields.words(code), LONGEST, redact),
-        _shown(fields.page(), LONGEST, redact),
+        code if code in _KNOWN_ERRORS else _shown(code, _LONGEST_CODE, redact),
+        _shown(fields.words(code), _LONGEST, redact),
+        _shown(fields.page(), _LONGEST, redact),
         media_type(response),
         retry_after(headers, sent_at, status),
         tuple((name, _shown(value, _LONGEST_CODE, redact) or "") for name, value in fields.support_ids()),
@@ -91,27 +110,6 @@ def says_refused(members: dict[str, Any]) -> bool:
     not zero.
     """
     return _Fields(members).say_refused
-
-
-# Strings: re compiles them when they are first used, which keeps the import cheap.
-_NOT_SHOWN = r"[^\x20-\x21\x23-\x5b\x5d-\x7e]"
-_SERVER = r"[A-Za-z0-9][A-Za-z0-9._/ -]{0,39}"
-_HOST = r"[a-z0-9.:_-]{1,253}"
-
-
-_CODES = ("errorcode", "errcode", "code", "type", "status")
-"""Where a code is, if ``error`` is none, in this order; ``type`` and ``status`` count inside an error object only."""
-_WORDS = (
-    *("message", "errorsummary", "errormessage", "errmsg", "msg", "errormsg", "detail", "details", "description"),
-    *("title", "reason", "faultstring"),
-)
-"""Where the server's words are, if ``error_description`` is none, in this order."""
-_SUPPORT_IDS = frozenset(
-    (
-        *("traceid", "correlationid", "errorid", "requestid", "fbtraceid", "transactionid", "incidentid", "logid"),
-        *("activityid", "xrequestid", "xcorrelationid", "referenceid", "supportid", "eventid"),
-    )
-)
 
 
 class _Fields:

@@ -92,7 +92,7 @@ def parse_token_response(
             return _token(value, beside, answers, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token)
         if not says_refused(refusal):
             return _without_token(fields, problem, response, answers)
-    return read_refusal(response, sent_at, redact, refusal)
+    return read_refusal(response, refusal, sent_at, redact)
 
 
 # Strings: re compiles them when they are first used, which keeps the import cheap.
