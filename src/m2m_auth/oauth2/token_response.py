@@ -86,13 +86,28 @@ def parse_token_response(
     given = answer_fields(response) or {}
     fields, problem = _adapted(given, answers.adapt)
     refusal = {**given, **{name: value for name, value in fields.items() if value not in _NO_TEXT}}
-    if 200 <= response.status < 300:
-        value, beside = _token_in(fields, answers.token_field)
-        if value and not problem:
-            return _token(value, beside, answers, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token)
-        if not says_refused(refusal):
-            return _without_token(fields, problem, response, answers)
-    return read_refusal(response, refusal, sent_at, redact)
+    value, beside = _token_in(fields, answers.token_field)
+    has_token = bool(value) and not problem
+    if not 200 <= response.status < 300 or (not has_token and says_refused(refusal)):
+        return read_refusal(response, refusal, sent_at, redact)
+    if not has_token:
+        return _without_token(fields, problem, response, answers)
+    value = re.sub(_SCHEME, "", value.strip(" "))
+    unusable = _unusable(value, beside.get("token_type"), response, answers)
+    if unusable is not None:
+        return unusable
+    claims, date = jwt_claims(value), response.headers.get("date")
+    lifetime = granted_lifetime(beside, claims, sent_at, default_lifetime, rules=answers, date=date)
+    refresh = beside.get("refresh_token") if keep_refresh_token else None
+    return TokenResponse(
+        value,
+        "Bearer",
+        _scope(beside.get("scope"), answers.scope_separator),
+        min(lifetime.seconds, max_lifetime),
+        Secret(refresh) if isinstance(refresh, str) and refresh else None,
+        quota_is_low(response.headers),
+        lifetime.assumed,
+    )
 
 
 # Strings: re compiles them when they are first used, which keeps the import cheap.
@@ -164,17 +179,10 @@ def _token_paths(fields: dict[str, Any]) -> Iterator[str]:
                 yield prefix + name
 
 
-def _token(
-    given: str,
-    fields: dict[str, Any],
-    answers: AnswerRules,
-    response: HttpResponse,
-    sent_at: float,
-    default_lifetime: float,
-    max_lifetime: float,
-    keep_refresh_token: bool,
-) -> TokenResponse | UnusableTokenResponse:
-    value, token_type = re.sub(_SCHEME, "", given.strip(" ")), fields.get("token_type")
+def _unusable(
+    value: str, token_type: object, response: HttpResponse, answers: AnswerRules
+) -> UnusableTokenResponse | None:
+    """What is wrong with a token that the server gave; None if nothing is."""
     if not re.fullmatch(_HEADER_SAFE, value):
         why = f"its {answers.token_field} has characters that no header may carry"
         fix = "Fix: ask the server's operators for tokens of RFC 6750's characters."
@@ -187,18 +195,7 @@ def _token(
         if isinstance(token_type, str) and named and type_name(token_type) not in BOUND_TYPES:
             fix = f'Fix, if that is a Bearer token: answers=AnswerRules(token_types=("bearer", "{token_type}")).'
         return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
-    claims, date = jwt_claims(value), response.headers.get("date")
-    lifetime = granted_lifetime(fields, claims, sent_at, default_lifetime, rules=answers, date=date)
-    refresh = fields.get("refresh_token") if keep_refresh_token else None
-    return TokenResponse(
-        value,
-        "Bearer",
-        _scope(fields.get("scope"), answers.scope_separator),
-        min(lifetime.seconds, max_lifetime),
-        Secret(refresh) if isinstance(refresh, str) and refresh else None,
-        quota_is_low(response.headers),
-        lifetime.assumed,
-    )
+    return None
 
 
 def _is_bearer(token_type: object, answers: AnswerRules) -> bool:
