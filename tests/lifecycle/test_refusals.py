@@ -246,6 +246,14 @@ def test_a_200_without_a_usable_token_is_an_outage() -> None:
 # The advice
 
 
+@pytest.mark.parametrize("code", ["slow_down", "ratelimited", "rate_limit_exceeded", "TooManyRequestsException"])
+def test_a_code_of_throttling_does_not_blame_the_secret(code: str) -> None:
+    """The secret is asked for again all the same: the code is no RFC's."""
+    failure = failed(400, {"error": code, "message": "Wait"})
+    assert failure.kind is CREDENTIALS
+    assert "Wait. The server may have been asked too often. If not: check client_id" in failure.message
+
+
 SENT = SentRequest("https://as.example/token", user_agent="m2m-auth/1.0 requests/2.32")
 
 

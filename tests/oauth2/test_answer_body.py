@@ -53,6 +53,11 @@ def test_what_stands_around_the_json(before: str, after: str) -> None:
     assert fields_of(f"{before}{json.dumps(GOOD)}{after}".encode()) == GOOD
 
 
+def test_json_that_was_encoded_twice() -> None:
+    """Gateways and frameworks that get the JSON as a text and serialise it once more."""
+    assert fields_of(json.dumps(json.dumps(GOOD)).encode()) == GOOD
+
+
 def test_a_line_break_inside_of_a_string() -> None:
     """Strict JSON forbids it, and servers send descriptions with it."""
     assert fields_of(b'{"error":"invalid_client","error_description":"a\nb"}') == {

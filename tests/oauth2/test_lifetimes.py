@@ -98,12 +98,50 @@ def test_a_number_beyond_all_numbers_is_capped(literal: str) -> None:
         *["2023-11-14T22:23:20Z", "2023-11-14t22:23:20z", "2023-11-14 22:23:20", "2023-11-14T22:23:20.1234567Z"],
         *["2023-11-14T22:23:20+00:00", "2023-11-14T23:53:20+01:30", "2023-11-14T17:23:20.5-0500"],
         *["2023-11-14 22:23:20 UTC", "Tue, 14 Nov 2023 22:23:20 GMT"],
+        *["11/14/2023 10:23:20 PM +00:00", "11/14/2023 22:23:20 PM +00:00", "11/14/2023 22:23:20 +00:00"],
     ],
 )
 def test_an_end_instead_of_a_lifetime(name: str, end: object) -> None:
     """Unix time in seconds or milliseconds, RFC 3339, or an HTTP date: the end, less the time of the request."""
     found = granted({name: end})
     assert (found.lifetime, found.lifetime_assumed) == (599.75, "")
+
+
+@pytest.mark.parametrize(
+    "name", ["expiration", "expiry", "expiresAt", "ExpiresOn", ".expires", "expires-at", "expireTime", "expire", "exp"]
+)
+def test_an_end_under_whatever_name(name: str) -> None:
+    """IBM IAM says ``expiration``, Google's service accounts ``expireTime``, OWIN ``.expires``, Go ``expiry``."""
+    assert granted({name: int(NOW) + 600}).lifetime == 599.75
+    assert granted({name: "soon"}).lifetime_assumed == f"{name} is no time to come"
+
+
+@pytest.mark.parametrize("name", ["expiresIn", "ExpiresIn", "expires-in"])
+def test_a_lifetime_in_another_spelling(name: str) -> None:
+    """Where ``token_field="accessToken"`` is set, the lifetime beside it is spelled alike."""
+    assert granted({name: "60", "expires_at": int(NOW) + 600}).lifetime == 60.0
+
+
+@pytest.mark.parametrize("end", ["2023-11-14T22:23:20Z", "Tue, 14 Nov 2023 22:23:20 GMT"])
+def test_a_date_in_expires_in_is_an_end(end: str) -> None:
+    """It cannot mean anything else."""
+    assert granted({"expires_in": end}).lifetime == 599.75
+
+
+@pytest.mark.parametrize(
+    ("text", "hour"),
+    [
+        ("12:05:00 AM", 0),
+        ("1:05:00 AM", 1),
+        ("12:05:00 PM", 12),
+        ("1:05:00 PM", 13),
+        ("00:05:00 PM", 0),
+        ("13:05:00", 13),
+    ],
+)
+def test_the_hours_of_app_service(text: str, hour: int) -> None:
+    """Windows hosts count to 12, Linux hosts to 24 with a PM that says nothing."""
+    assert unix_time(f"11/14/2023 {text} +00:00") == unix_time(f"2023-11-14T{hour:02}:05:00Z")
 
 
 @pytest.mark.parametrize("end", [600, "600", 600.0])

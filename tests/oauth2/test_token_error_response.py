@@ -54,6 +54,9 @@ ENTRA = {"error": "invalid_client", "error_description": "AADSTS7000215: bad", "
         pytest.param({"__type": "NotAuthorizedException", "message": "m"}, "NotAuthorizedException", "m", id="AWS"),
         pytest.param({"code": 401, "message": "m"}, None, "m", id="the status again"),
         pytest.param({"error": None, "code": "bad_secret"}, "bad_secret", None, id="code"),
+        pytest.param({"detail": [{"loc": ["body"], "msg": "field required"}]}, None, "field required", id="FastAPI"),
+        pytest.param({"client_secret": ["It is required."]}, None, "client_secret: It is required.", id="DRF"),
+        pytest.param({"errors": {"client": ["is locked"]}}, None, "client: is locked", id="ASP.NET"),
         pytest.param({}, None, None, id="nothing"),
         pytest.param([], None, None, id="an empty list"),
     ],
@@ -69,6 +72,34 @@ def test_json_is_read_whatever_the_type(media_type: str) -> None:
     """RFC 9457 has a type of its own, and many servers send the wrong one."""
     found = refused(403, {"error": "invalid_client", "detail": "d"}, {"Content-Type": media_type})
     assert (found.error, found.error_description) == ("invalid_client", "d")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "body", "words"),
+    [
+        ("text/plain", b"Invalid client secret\n", "Invalid client secret"),
+        ("application/json", b'"Invalid client secret"', "Invalid client secret"),
+        ("text/xml", b"<e><code>7</code>\n<m>Bad &amp; old secret</m></e>", "7 Bad & old secret"),
+        ("text/html", b"<html><title>Oauth error\n invalid_client</title><p>s</p>", "Oauth error invalid_client"),
+        ("text/html", b"<html><p>No title here</p></html>", None),
+        ("text/html", b"<html><title>401</title>", None),
+        ("text/plain", b"Forbidden", None),
+        ("text/plain", b"\xff\xfe no text", None),
+    ],
+)
+def test_the_words_of_a_body_that_is_no_json(media_type: str, body: bytes, words: str | None) -> None:
+    """A plain text, XML without its tags, a page's title (Shopify); one word says no more than the status."""
+    found = refused(401, body, {"Content-Type": media_type})
+    assert (found.error, found.error_description) == (None, words)
+
+
+def test_the_words_of_a_challenge() -> None:
+    """Some servers say in WWW-Authenticate only what RFC 6749 §5.2 has in the body. The body comes first."""
+    header = {"WWW-Authenticate": 'Bearer realm="x", error="invalid_client", error_description="It is locked"'}
+    found = refused(401, b"", header)
+    assert (found.error, found.error_description) == ("invalid_client", "It is locked")
+    found = refused(401, {"error": "access_denied", "error_description": "No"}, header)
+    assert (found.error, found.error_description) == ("access_denied", "No")
 
 
 @pytest.mark.parametrize("status", [200, 400, 401])
@@ -116,7 +147,13 @@ def test_a_200_of_another_page_is_no_refusal(body: object) -> None:
     assert "it is not a JSON object with an access_token" in unusable(body)
 
 
-@pytest.mark.parametrize("body", [{"ok": False}, {"success": False}, {"code": 10003, "msg": "invalid app_id"}, GOOGLE])
+@pytest.mark.parametrize(
+    "body",
+    [
+        *[{"ok": False}, {"success": False}, {"code": 10003, "msg": "invalid app_id"}, GOOGLE, {"isSuccess": False}],
+        *[{"status": "error", "message": "Invalid secret"}, {"status": False}, {"status": "FAILED", "msg": "x"}],
+    ],
+)
 def test_a_200_that_says_no_is_a_refusal(body: object) -> None:
     """golang/oauth2#441: an error in a 200 was swallowed."""
     assert isinstance(answer(200, body), TokenErrorResponse)
@@ -147,6 +184,8 @@ def test_a_known_code_is_never_redacted(secret: str) -> None:
         ("credentials", "client_credentials with credentials", "client_credentials with ***"),
         ("s3cr3t-s3cr3t", "xs3cr3t-s3cr3tx", "x***x"),
         ("pass!", "my pass! passing", "my *** passing"),
+        ("S3cr3t-s3cr3t", "'S3CR3T-S3CR3T' and s3cr3t-s3cr3t", "'***' and ***"),
+        ("a/b&c-'d'-e", "a\\/b&c-'d'-e, a/b&amp;c-&#39;d&#39;-e, a%252Fb%2526c-%2527d%2527-e", "***, ***, ***"),
     ],
 )
 def test_a_short_or_plain_secret_does_not_shred_the_words(secret: str, words: str, left: str) -> None:

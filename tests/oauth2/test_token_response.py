@@ -49,7 +49,11 @@ def test_a_scope_is_kept_as_it_is(scope: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "scope", ["a,b c", "a, b , c", "a,b,c,", ["a", "b", "c"], ["a b", "c"], ["a,b", "c"], ["a", 5, "b", None, "c"]]
+    "scope",
+    [
+        *["a,b c", "a, b , c", "a,b,c,", ["a", "b", "c"], ["a b", "c"], ["a,b", "c"], ["a", 5, "b", None, "c"]],
+        '["a", "b", "c"]',
+    ],
 )
 def test_scopes_by_commas_or_in_a_list(scope: object) -> None:
     """GitHub separates them by commas, others send lists. Users and ``require_scope`` see RFC 6749 §3.3's spaces."""
@@ -157,6 +161,22 @@ def test_a_refusal_says_when_to_come_back(headers: dict[str, str], wait: float |
     assert refused(429, b"", headers).retry_after == pytest.approx(wait)
 
 
+@pytest.mark.parametrize("name", ["Retry-After", "X-RateLimit-Reset", "RateLimit-Reset"])
+@pytest.mark.parametrize("skew", [-300, -3, 300, 7200])
+def test_a_moment_counts_by_the_clock_of_its_server(name: str, skew: int) -> None:
+    """A server whose clock is 5 minutes behind named a time that had passed here: 586 requests an hour, not 6."""
+    theirs = int(NOW) + skew
+    moment = formatdate(theirs + 600, usegmt=True) if name == "Retry-After" else str(theirs + 600)
+    assert refused(429, b"", {name: moment, "Date": formatdate(theirs, usegmt=True)}).retry_after == 600.0
+
+
+def test_a_moment_that_is_past_by_its_own_date_counts_from_now() -> None:
+    """The Date header may be wrong itself, or be no date."""
+    for date in (formatdate(NOW + 9000, usegmt=True), "soon", ""):
+        wait = refused(429, b"", {"X-RateLimit-Reset": str(int(NOW) + 600), "Date": date}).retry_after
+        assert wait == 599.75
+
+
 @pytest.mark.parametrize(
     ("reset", "wait"), [("1000000000", 3600.0), ("1000000001", 0.0), ("3600", 3600.0), ("3599", 3599.0)]
 )
@@ -207,6 +227,8 @@ def test_what_stands_around_a_token_is_taken_off(token: str) -> None:
         ({"accessToken": "s3cr3t", "expiresIn": 5}, "accessToken"),
         ({"data": {"access_token": "s3cr3t"}}, "data.access_token"),
         ({"access_token": {"token": "s3cr3t"}}, "access_token.token"),
+        ({"Access_Token": "s3cr3t", "Expires_In": 5}, "Access_Token"),
+        ({"tenant_access_token": "s3cr3t", "expire": 7200}, "tenant_access_token"),
     ],
 )
 def test_a_token_in_another_field_is_a_mint(body: object, field: str) -> None:
@@ -217,6 +239,32 @@ def test_a_token_in_another_field_is_a_mint(body: object, field: str) -> None:
     assert found.why.endswith(f"; it has {field!r}")
     assert found.fix == f'Fix, if that is the token: answers=AnswerRules(token_field="{field}").'
     assert "s3cr3t" not in repr(found)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        *[b"a-token-of-some-length", b'"a-token-of-some-length"\n', b"eyJhbGciOiJIUzI1NiJ9.e30.c2lnbmF0dXJl"],
+        *[b"<r><access_token>a-token</access_token></r>", b')]}\'\n{"access_token":"a-token"}'],
+        b'callback( {"accessToken":"a-token"} );',
+    ],
+)
+def test_a_token_that_is_not_in_a_json_object_is_a_mint(body: bytes) -> None:
+    """A bare token, XML, JSONP: each answer costs one, so the next attempt is held off and the budget counts."""
+    found = answer(200, body)
+    assert isinstance(found, UnusableTokenResponse)
+    assert found.minted
+    assert found.why == f"it is not a JSON object with an access_token ({len(body)} bytes, application/json)"
+    assert "JSON object" in found.fix
+    assert "a-token" not in repr(found)
+
+
+@pytest.mark.parametrize("body", [b'{"access_token":"a-tok', b"[", b"<html>access_token</html>", b"a short page"])
+def test_what_got_lost_on_the_way_is_an_outage(body: bytes) -> None:
+    """JSON that ends too early may be whole the next time; a page is no token."""
+    found = answer(200, body)
+    assert isinstance(found, UnusableTokenResponse)
+    assert not found.minted
 
 
 @pytest.mark.parametrize("token", ["!", "~", "a.b-c_d~e+f/g=="])
@@ -232,6 +280,8 @@ def test_every_visible_character_may_be_in_a_token(token: str) -> None:
         ("mac", "'mac'"),
         ("N_A", "'N_A'"),
         ("t" * 20, repr("t" * 20)),
+        ("urn:ietf:params:oauth:token-type:jwt", "'urn:ietf:params:oauth:token-type:jwt'"),
+        (["mac", "Bearer"], "'mac'"),
         ("t" * 21, "not a valid name"),
         ("Bearer,DPoP", "not a valid name"),
         (7, "not a valid name"),
@@ -248,6 +298,12 @@ def test_a_token_of_another_type_is_never_sent_as_bearer(token_type: object, sho
     assert isinstance(found, UnusableTokenResponse)
     assert found.why == f"its token_type is {shown}, and only a Bearer token may be sent as one"
     assert found.minted
+
+
+def test_a_token_type_in_another_spelling_counts() -> None:
+    """With ``token_field="accessToken"``, the type is in ``tokenType``: DPoP must not pass for Bearer."""
+    found = answer(200, {"access_token": "x", "tokenType": "DPoP"})
+    assert isinstance(found, UnusableTokenResponse)
 
 
 @pytest.mark.parametrize(
@@ -270,9 +326,10 @@ def test_the_fix_for_a_token_of_another_type(token_type: object, fix: str) -> No
     [
         *["bearer", "BEARER", "Bearer", " Bearer ", "BearerToken", "bearertoken", "Bearer Token", "bearer_token"],
         *["Application Access Token", None, "", " "],
+        ["Bearer"],
     ],
 )
-def test_a_token_type_that_means_bearer(token_type: str | None) -> None:
+def test_a_token_type_that_means_bearer(token_type: object) -> None:
     """RFC 6749 §5.1: case-insensitive. Apigee sends ``BearerToken``, eBay more. Sent in RFC 6750's spelling."""
     assert granted({"token_type": token_type}).token_type == "Bearer"
 

@@ -322,6 +322,10 @@ def test_narrower_scope_is_an_event_or_an_error(clock: FakeClock) -> None:
     with pytest.raises(TokenUnavailable) as caught:
         strict.token()
     assert caught.value.cause_code == "scope_narrowed"
+    assert "missing: b; granted: a. Fix: allow this client the scope" in str(caught.value)
+    server.extra["scope"] = "a;b"
+    with pytest.raises(TokenUnavailable, match="scope_separator"):
+        source_on(server, clock, scope="a b", policy=RenewalPolicy(require_scope=True), audience="x").token()
     for scope in ("", "b a", "a b c"):
         server.extra["scope"] = scope
         source_on(server, clock, scope="a b", policy=RenewalPolicy(require_scope=True)).token()

@@ -80,6 +80,32 @@ def test_other_audiences_wait_too(clock: FakeClock, refused: HttpResponse, share
     assert len(server.requests) == 1
 
 
+@pytest.mark.parametrize("draw", [0.0, 1.0])
+@pytest.mark.parametrize("held", [False, True])
+def test_all_return_within_5_s_of_the_wait(clock: FakeClock, draw: float, held: bool) -> None:
+    """The jitter is drawn once: another audience, and another process, adds none to that of the first to hear."""
+    clock.uniform = lambda: draw  # type: ignore[method-assign]
+    server, base = ScriptedServer(lifetime=36_000), SharedMemory()
+    client = f"returns-{id(server)}"
+    sources = [
+        source_on(server, clock, client_id=client, audience=audience, cache=SharedMemory(base))
+        for audience in ("a", "a", "b", "b")
+    ]
+    if held:
+        calls(clock, 1, *sources)
+        clock.advance(36_000 - 1_700)
+    server.down = answer(429, {}, WAIT)
+    calls(clock, 1, *sources)
+    server.down, asked = None, len(server.requests)
+    calls(clock, 598, *sources)
+    assert len(server.requests) == asked
+    clock.advance(6.1)
+    for source in sources:
+        assert source.token().value in server.minted
+        settle(source)
+    assert len(server.requests) == asked + 2
+
+
 def test_another_client_does_not_wait(clock: FakeClock) -> None:
     """The limit is one client's."""
     server = ScriptedServer()

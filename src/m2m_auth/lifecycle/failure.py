@@ -12,7 +12,10 @@ from .. import errors
 from ..oauth2.rate_limit_headers import MAX_RETRY_AFTER
 from .backoff import backoff
 
-__all__ = ["Failure", "FailureKind", "asked_wait", "hold_off"]
+__all__ = ["ASKED_SPREAD", "Failure", "FailureKind", "asked_wait", "hold_off"]
+
+ASKED_SPREAD = 5.0
+"""Seconds over which clients return, at most, after a wait that a server asked for."""
 
 
 class FailureKind(str, Enum):
@@ -108,16 +111,13 @@ class Failure(NamedTuple):
         return failure
 
 
-def asked_wait(failure: Failure, fraction: float) -> float | None:
-    """Return the seconds that the server asked to wait, with up to 5 s more, so that not all return at once.
-
-    None if it asked for no time, or for none at all. ``fraction``: the jitter's draw, 0 to 1.
-    """
+def asked_wait(failure: Failure) -> float | None:
+    """Return the seconds that the server asked to wait; None if it asked for no time, or for none at all."""
     asked = None if failure.kind is FailureKind.BUDGET else failure.retry_after
-    return min(asked, MAX_RETRY_AFTER) + 5.0 * fraction if asked else None
+    return min(asked, MAX_RETRY_AFTER) if asked else None
 
 
-def hold_off(failure: Failure, lead: float, fraction: float) -> float:
+def hold_off(failure: Failure, lead: float, fraction: float, *, spread: bool = True) -> float:
     """Return the seconds until the next attempt after ``failure``: those of its kind, or longer if the server asks so.
 
     - Unavailable (5xx, refused connections, no token in the answer), and throttled: from 1 s, doubling to ``W/10``,
@@ -132,10 +132,13 @@ def hold_off(failure: Failure, lead: float, fraction: float) -> float:
         failure: the failure, with the number of attempts in a row.
         lead: ``W``, how long before its end a token becomes stale, in seconds.
         fraction: the jitter's draw, 0 to 1.
+        spread: True adds up to 5 s to a time that the server asks for, so that not all return at once. False for what
+            is shared: each process that reads it adds its own.
     """
     if failure.kind is FailureKind.BUDGET:
         return min(failure.retry_after or 0.0, 60.0)
-    return max(_own_hold_off(failure, lead, fraction), asked_wait(failure, fraction) or 0.0)
+    own, asked = _own_hold_off(failure, lead, fraction), asked_wait(failure)
+    return own if asked is None else max(own, asked + (ASKED_SPREAD * fraction if spread else 0.0))
 
 
 def _own_hold_off(failure: Failure, lead: float, fraction: float) -> float:

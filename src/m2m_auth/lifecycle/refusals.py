@@ -21,6 +21,10 @@ _CREDENTIAL_STATUSES = (400, 401, 403)
 """Statuses that mean refused credentials where the server sends no code."""
 _CODES_OF_A_WRONG_URL = {"notfound", "methodnotallowed", "unsupportedmediatype"}
 """Frameworks repeat the status in words as their code."""
+_CODES_OF_THROTTLING = {
+    *("slowdown", "ratelimited", "ratelimitexceeded", "toomanyrequests", "throttled", "quotaexceeded"),
+    *("throttlingexception", "toomanyrequestsexception"),
+}
 _DEFAULT_WAIT = 60.0
 """Seconds to wait after a 429 that does not say when to come back."""
 
@@ -176,6 +180,8 @@ def _credentials(answer: TokenErrorResponse, kind: FailureKind, sent: SentReques
     if error == "invalid_grant" and sent.grant_type == "refresh_token":
         return "The refresh token was used, revoked or has expired: get a new one"
     default = _CHECK_THE_CREDENTIALS if kind is FailureKind.CREDENTIALS else "Check the token request"
+    if error.replace("_", "").lower() in _CODES_OF_THROTTLING:
+        default = f"The server may have been asked too often. If not: {default[0].lower()}{default[1:]}"
     fix = _FIXES.get(error, default).format(grant=sent.grant_type)
     return fix + _basic(sent) if kind is FailureKind.CREDENTIALS else fix
 

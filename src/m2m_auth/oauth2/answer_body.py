@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from typing import Any, cast
 from urllib.parse import parse_qsl
 
 from .transport import HttpResponse
 
-__all__ = ["answer_fields", "media_type"]
+__all__ = ["answer_fields", "by_name", "media_type", "plain_name"]
 
 # Strings: re compiles them when they are first used, which keeps the import cheap.
 _MEDIA_TYPE = r"[a-z0-9.+-]{1,40}/[a-z0-9.+-]{1,40}"
@@ -38,11 +39,12 @@ def answer_fields(response: HttpResponse) -> dict[str, Any] | None:
     """Return the fields of an answer, good or bad; None if it is neither a JSON object nor a form. Nothing is raised.
 
     JSON is read under every type (servers send it as ``text/html``), in UTF-8 with or without a byte order mark, and in
-    the charsets that begin as ASCII does; what follows it is ignored, and of a list the first object counts. A form is
-    read as ``application/x-www-form-urlencoded``, and under another type if the whole body is one.
+    the charsets that begin as ASCII does; what follows it is ignored, of a list the first object counts, and of a JSON
+    text the object inside: some servers encode twice. A form is read as ``application/x-www-form-urlencoded``, and
+    under another type if the whole body is one.
     """
     text = _text(response.body)
-    if text.startswith(("{", "[")):
+    if text.startswith(("{", "[", '"')):
         return _json_object(text)
     if media_type(response) == "application/x-www-form-urlencoded" or re.fullmatch(_ONLY_A_FORM, text, re.ASCII):
         return _form(text)
@@ -61,6 +63,8 @@ def _text(body: bytes) -> str:
 def _json_object(text: str) -> dict[str, Any] | None:
     try:
         data, _ = _DECODER.raw_decode(text)
+        if isinstance(data, str):
+            data, _ = _DECODER.raw_decode(data)
     except (ValueError, RecursionError):
         return None
     if isinstance(data, list):
@@ -73,3 +77,17 @@ def _form(text: str) -> dict[str, Any] | None:
         return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=_MOST_FIELDS)) or None
     except ValueError:
         return None
+
+
+def plain_name(name: str) -> str:
+    """A field's name without case and separators: ``expiresAt``, ``expires_at`` and ``Expires-At`` are one name."""
+    return name.replace("_", "").replace("-", "").replace(".", "").lower()
+
+
+def by_name(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members by their plain names; of two with one name, the first that says something."""
+    found: dict[str, Any] = {}
+    for name, value in members.items():
+        if found.get(plain_name(name)) in (None, ""):
+            found[plain_name(name)] = value
+    return found

@@ -8,6 +8,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
+from .answer_body import by_name, plain_name
 from .answer_rules import DEFAULT_ANSWERS, UNIT_SECONDS, AnswerRules
 from .dates import unix_seconds, unix_time
 
@@ -15,8 +16,12 @@ __all__ = ["UNSAID", "Lifetime", "granted_lifetime", "jwt_claims"]
 
 UNSAID = "no expires_in"
 """Why the default was taken where the answer says nothing of the token's end."""
-_ENDS = ("expires_at", "expires_on", "expires")
-"""What servers name the end of a token, which RFC 6749 does not have."""
+_ENDS = (
+    *("expiresat", "expireson", "expires", "expiration", "expiry", "expire", "expiretime", "expirationtime"),
+    *("expirydate", "expirationdate", "exp"),
+)
+"""What servers name the end of a token, which RFC 6749 does not have: Azure ``expires_on``, IBM ``expiration``, Google
+``expireTime``, OWIN ``.expires``. As plain names: ``expiresAt`` is ``expires_at``."""
 
 
 class Lifetime(NamedTuple):
@@ -60,16 +65,19 @@ def granted_lifetime(
 
 def _said(fields: Mapping[str, Any], sent_at: float, rules: AnswerRules, date: str | None) -> tuple[float | None, str]:
     """The seconds by the answer's own fields, or None and what is wrong with them; ``""`` where there are none."""
-    why = ""
-    for name in ("expires_in", *_ENDS):
-        value = fields.get(name)
+    why, named = "", by_name(fields)
+    for plain in ("expiresin", *_ENDS):
+        value = named.get(plain)
         if value is None:
             continue
+        name = "expires_in" if plain == "expiresin" else next(name for name in fields if plain_name(name) == plain)
         number = _number(value)
         if rules.never_expires is not None and rules.never_expires in (value, number):
             return math.inf, ""
         if name == "expires_in":
             seconds = None if number is None else _from_now(number * UNIT_SECONDS[rules.lifetime_unit], sent_at)
+            if number is None:
+                seconds = _until(value, sent_at, date)
             wrong = "no number" if number is None else "0 or less"
         else:
             seconds, wrong = _until(value, sent_at, date), "no time to come"

@@ -36,11 +36,16 @@ def retry_after(headers: Mapping[str, str], now: float, status: int = 429) -> fl
     ``Retry-After`` (seconds or a date) counts with any status. The others are on good answers, too, so they count with
     429 and 503 only, and with a 403 where no request is left. The first that can be read: a reset header (Unix time,
     or seconds from now), ``RateLimit``, then the ``t=`` of a quota header. The names in ``headers`` are in lower case.
+
+    A moment counts by the clock of the server that names it, its ``Date``: ours may be minutes ahead. Without one, or
+    where the moment is past by it (a cache's old answer has an old date), it counts from ``now``.
     """
-    wait = _time(headers.get("retry-after"), now, unix=False)
+    date = unix_time(headers["date"]) if "date" in headers else None
+    clocks = (now,) if date is None else (date, now)
+    wait = _time(headers.get("retry-after"), clocks, unix=False)
     if wait is None and (status in (429, 503) or (status == 403 and is_used_up(headers))):
         waits = (
-            *(_time(headers.get(name), now, unix=True) for name in _RESET_HEADERS),
+            *(_time(headers.get(name), clocks, unix=True) for name in _RESET_HEADERS),
             *(_limit_reset(headers.get(name)) for name in _LIMIT_HEADERS),
             *(_quota_reset(headers.get(name)) for name in _QUOTA_HEADERS),
         )
@@ -67,12 +72,12 @@ def quota_is_low(headers: Mapping[str, str]) -> bool:
     return False
 
 
-def _time(text: str | None, now: float, *, unix: bool) -> float | None:
-    """The seconds from ``now`` that a header says; a repeated header (``120, 120``) is its first value.
+def _time(text: str | None, clocks: tuple[float, ...], *, unix: bool) -> float | None:
+    """The seconds to wait that a header says; a repeated header (``120, 120``) is its first value.
 
     Args:
         text: the header: a number of seconds, or a date.
-        now: Unix time.
+        clocks: Unix time by the clocks that a moment may count from, the best first.
         unix: True: a large number is a Unix time.
     """
     if not text:
@@ -81,8 +86,10 @@ def _time(text: str | None, now: float, *, unix: bool) -> float | None:
     seconds = _number(found[1]) if found else None
     if seconds is not None and not unix:
         return seconds
-    moment = unix_time(text) if seconds is None else unix_seconds(seconds)
-    return seconds if moment is None else moment - now
+    end = unix_time(text) if seconds is None else unix_seconds(seconds)
+    if end is None:
+        return seconds
+    return next((end - clock for clock in clocks if end > clock), end - clocks[-1])
 
 
 def _number(text: str) -> float | None:

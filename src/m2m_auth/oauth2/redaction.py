@@ -43,7 +43,7 @@ class Redaction:
         # The longest first: of two spellings that begin alike, the whole one is replaced.
         spellings = {spelling for secret in self._secrets for spelling in _spellings(secret)}
         pattern = "|".join(_in_context(each) for each in sorted(spellings, key=len, reverse=True))
-        return re.sub(pattern, "***", text) if pattern else text
+        return re.sub(pattern, "***", text, flags=re.IGNORECASE) if pattern else text
 
 
 def _in_context(spelling: str) -> str:
@@ -67,5 +67,7 @@ def _spellings(secret: Secret) -> Iterator[str]:
     yield from (text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], repr(text)[1:-1])
     for encoded in (quote(raw, safe=""), quote_plus(raw, safe=""), quote(raw)):
         yield from (encoded, re.sub(r"%[0-9A-F]{2}", lambda found: found[0].lower(), encoded))
-    yield html.escape(text)
+    yield quote(quote(raw, safe=""), safe="")  # in a URL that is a parameter of another one
+    yield json.dumps(text)[1:-1].replace("/", "\\/")  # PHP's JSON
+    yield from (html.escape(text), html.escape(text).replace("&#x27;", "&#39;"))
     yield from (base64.b64encode(raw).decode().rstrip("="), base64.urlsafe_b64encode(raw).decode().rstrip("="))

@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
-from .answer_body import media_type
+from .answer_body import answer_fields, by_name, media_type, plain_name
 from .rate_limit_headers import is_used_up, retry_after
 from .transport import HttpResponse
 
-__all__ = ["TokenErrorResponse", "read_refusal", "says_refused"]
+__all__ = ["KNOWN_ERRORS", "TokenErrorResponse", "read_refusal", "says_refused", "shown_words"]
 
-_KNOWN_ERRORS = frozenset(
+KNOWN_ERRORS = frozenset(
     (
         *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type"),
         *("invalid_scope", "invalid_target", "access_denied", "server_error", "temporarily_unavailable"),
@@ -26,28 +26,11 @@ _KNOWN_ERRORS = frozenset(
 )
 """Codes of the RFCs. They are never redacted, whatever the secret is."""
 
-_LONGEST = 500
+LONGEST = 500
 """The server's words are cut to this many characters."""
 _LONGEST_CODE = 60
-
-# Strings: re compiles them when they are first used, which keeps the import cheap.
-_NOT_SHOWN = r"[^\x20-\x21\x23-\x5b\x5d-\x7e]"
-_SERVER = r"[A-Za-z0-9][A-Za-z0-9._/ -]{0,39}"
-_HOST = r"[a-z0-9.:_-]{1,253}"
-
-_CODES = ("errorcode", "errcode", "code", "type", "status")
-"""Where a code is, if ``error`` is none, in this order; ``type`` and ``status`` count inside an error object only."""
-_WORDS = (
-    *("message", "errorsummary", "errormessage", "errmsg", "msg", "errormsg", "detail", "details", "description"),
-    *("title", "reason", "faultstring"),
-)
-"""Where the server's words are, if ``error_description`` is none, in this order."""
-_SUPPORT_IDS = frozenset(
-    (
-        *("traceid", "correlationid", "errorid", "requestid", "fbtraceid", "transactionid", "incidentid", "logid"),
-        *("activityid", "xrequestid", "xcorrelationid", "referenceid", "supportid", "eventid"),
-    )
-)
+_LONGEST_PAGE = 16_384
+"""Bytes of a body that are searched for words."""
 
 
 class TokenErrorResponse(NamedTuple):
@@ -87,16 +70,18 @@ def read_refusal(
         redact: replaces what must not be shown in a text of the server.
     """
     fields = _Fields(members)
-    code = fields.code(response.status)
     status, headers = response.status, response.headers
+    challenge = dict(re.findall(_CHALLENGE, headers.get("www-authenticate", "")))
+    code = fields.code(status) or challenge.get("error") or None
+    words = fields.words(code) or challenge.get("error_description") or _unstructured(response)
     return TokenErrorResponse(
         status,
-        code if code in _KNOWN_ERRORS else _shown(code, _LONGEST_CODE, redact),
-        _shown(fields.words(code), _LONGEST, redact),
-        _shown(fields.page(), _LONGEST, redact),
+        code if code in KNOWN_ERRORS else shown_words(code, _LONGEST_CODE, redact),
+        shown_words(words, LONGEST, redact),
+        shown_words(fields.page(), LONGEST, redact),
         media_type(response),
         retry_after(headers, sent_at, status),
-        tuple((name, _shown(value, _LONGEST_CODE, redact) or "") for name, value in fields.support_ids()),
+        tuple((name, shown_words(value, _LONGEST_CODE, redact) or "") for name, value in fields.support_ids()),
         _target(headers.get("location")) if 300 <= status < 400 else None,
         _name_of(headers.get("server")),
         status == 429 or (status == 403 and is_used_up(headers)),
@@ -112,12 +97,39 @@ def says_refused(members: dict[str, Any]) -> bool:
     return _Fields(members).say_refused
 
 
+# Strings: re compiles them when they are first used, which keeps the import cheap.
+_NOT_SHOWN = r"[^\x20-\x21\x23-\x5b\x5d-\x7e]"
+_SERVER = r"[A-Za-z0-9][A-Za-z0-9._/ -]{0,39}"
+_HOST = r"[a-z0-9.:_-]{1,253}"
+_CHALLENGE = r'\b(error|error_description)="([^"]*)"'
+_TITLE = r"(?is)<title[^>]*>(.*?)</title>"
+_TAG = r"(?s)<[^>]*>"
+
+
+_CODES = ("errorcode", "errcode", "code", "type", "status")
+"""Where a code is, if ``error`` is none, in this order; ``type`` and ``status`` count inside an error object only."""
+_SUCCESS = ("ok", "success", "issuccess", "succeeded", "status")
+_FAILURE = ("error", "fail", "failed", "failure")
+"""How a body says of itself that it is a refusal, whatever the HTTP status."""
+_WORDS = (
+    *("message", "errorsummary", "errormessage", "errmsg", "msg", "errormsg", "detail", "details", "description"),
+    *("title", "reason", "faultstring"),
+)
+"""Where the server's words are, if ``error_description`` is none, in this order."""
+_SUPPORT_IDS = frozenset(
+    (
+        *("traceid", "correlationid", "errorid", "requestid", "fbtraceid", "transactionid", "incidentid", "logid"),
+        *("activityid", "xrequestid", "xcorrelationid", "referenceid", "supportid", "eventid", "debugid", "ecid"),
+    )
+)
+
+
 class _Fields:
     """The members of a refusal, by their names in lower case and without separators: ``errorSummary``, ``Message``."""
 
     def __init__(self, members: dict[str, Any]) -> None:
         self._members = members
-        self._top = _by_name(members)
+        self._top = by_name(members)
         self._inner = list(self._objects())
 
     def _objects(self) -> Iterator[dict[str, Any]]:
@@ -125,11 +137,11 @@ class _Fields:
         for name in ("error", "errors", "fault"):
             inner = _first(self._top.get(name))
             if isinstance(inner, dict):
-                found = _by_name(cast("dict[str, Any]", inner))
+                found = by_name(cast("dict[str, Any]", inner))
                 yield found
                 detail: Any = found.get("detail")
                 if isinstance(detail, dict):
-                    yield _by_name(cast("dict[str, Any]", detail))
+                    yield by_name(cast("dict[str, Any]", detail))
 
     def code(self, status: int) -> str | None:
         """The code: one word. A sentence in its place is words; a number that repeats the status says nothing."""
@@ -153,7 +165,9 @@ class _Fields:
     @property
     def say_refused(self) -> bool:
         """True if it is certainly an error: a page of another kind may have a ``code`` or a ``type``, too."""
-        if self._top.get("ok") is False or self._top.get("success") is False or self._inner:
+        if self._inner or any(self._top.get(name) is False for name in _SUCCESS):
+            return True
+        if str(self._top.get("status")).lower() in _FAILURE and self.words(None) is not None:
             return True
         code = self.code(200)
         named = any(_word(_first(self._top.get(name)), 200) == code for name in ("error", "errors", *_CODES[:2]))
@@ -167,8 +181,19 @@ class _Fields:
         plain = [_first(self._top.get(name)) for name in ("error", "errors")]
         for value in (first, *inner, *outer, *plain):
             said = _first(value)
+            if isinstance(said, dict):  # FastAPI's list of problems
+                said = next((found for name in _WORDS if (found := by_name(cast("Any", said)).get(name))), None)
             if isinstance(said, str) and said.strip() and said != code:
                 return said
+        return self._about_a_parameter()
+
+    def _about_a_parameter(self) -> str | None:
+        """What Django REST framework and ASP.NET say of one parameter: ``{"client_id": ["is required"]}``."""
+        objects = (self._top.get("errors"), self._members)
+        for name, value in (pair for each in objects if isinstance(each, dict) for pair in cast("Any", each).items()):
+            said = _first(value)
+            if isinstance(value, list) and isinstance(said, str) and " " in said:
+                return f"{name}: {said}"
         return None
 
     def page(self) -> str | None:
@@ -186,22 +211,32 @@ class _Fields:
             name: str(value)
             for members in objects
             for name, value in cast("dict[str, Any]", members).items()
-            if _plain(name) in _SUPPORT_IDS and isinstance(value, (str, int)) and value and not isinstance(value, bool)
+            if plain_name(name) in _SUPPORT_IDS
+            and isinstance(value, (str, int))
+            and value
+            and not isinstance(value, bool)
         }
         return [(name, value) for name, value in found.items() if re.fullmatch(r"[\w.-]{1,40}", name)][:4]
 
 
-def _plain(name: str) -> str:
-    return name.replace("_", "").replace("-", "").lower()
+def _unstructured(response: HttpResponse) -> str | None:
+    """The words of a body that is neither JSON nor a form: a page's title, else all of it without tags.
 
+    One word, such as ``Forbidden``, says no more than the status.
+    """
+    if answer_fields(response) is not None:
+        return None
+    try:
+        text = response.body[:_LONGEST_PAGE].decode()
+    except UnicodeDecodeError:
+        return None
+    from html import unescape  # a large table of names, which only a refusal needs
 
-def _by_name(members: dict[str, Any]) -> dict[str, Any]:
-    """The members by their plain names; of two with one name, the first that says something."""
-    found: dict[str, Any] = {}
-    for name, value in members.items():
-        if found.get(_plain(name)) in (None, ""):
-            found[_plain(name)] = value
-    return found
+    title = re.search(_TITLE, text)
+    if title is None and "<html" in text.lower():
+        return None
+    words = " ".join(unescape(re.sub(_TAG, " ", title[1] if title else text)).split()).strip('"')
+    return words if " " in words else None
 
 
 def _first(value: object) -> Any:
@@ -220,7 +255,7 @@ def _word(value: object, status: int) -> str | None:
     return None if no_code else text
 
 
-def _shown(value: str | None, limit: int, redact: Callable[[str], str]) -> str | None:
+def shown_words(value: str | None, limit: int, redact: Callable[[str], str]) -> str | None:
     """The server's words, redacted, in RFC 6749 §5.2's characters, and cut to ``limit``."""
     # Cut last: half of a secret is not found.
     return re.sub(_NOT_SHOWN, "?", redact(value))[:limit] if value else None

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple, cast
 
-from .answer_body import answer_fields, media_type
+from .answer_body import answer_fields, by_name, media_type, plain_name
 from .answer_rules import BOUND_TYPES, DEFAULT_ANSWERS, AnswerRules, type_name
 from .lifetimes import UNSAID, granted_lifetime, jwt_claims
 from .rate_limit_headers import quota_is_low
@@ -93,7 +94,7 @@ def parse_token_response(
     if not has_token:
         return _without_token(fields, problem, response, answers)
     value = re.sub(_SCHEME, "", value.strip(" "))
-    unusable = _unusable(value, beside.get("token_type"), response, answers)
+    unusable = _unusable(value, _token_type(beside), response, answers)
     if unusable is not None:
         return unusable
     claims, date = jwt_claims(value), response.headers.get("date")
@@ -115,8 +116,11 @@ _HEADER_SAFE = r"[\x21-\x7e]+"
 _NAME = r"[A-Za-z0-9_-]{1,20}"
 _SCHEME = r"\A(?i:bearer) +"
 _NO_TEXT = (None, "")
-_OTHER_TOKEN_FIELDS = ("token", "accessToken", "access-token", "AccessToken", "jwt", "bearer_token", "id_token")
-"""Where servers put the token that users ask for, if it is not in ``access_token``."""
+_URN = r"urn:[A-Za-z0-9:_-]{1,80}"
+_TOKEN_FIELDS = ("accesstoken", "token", "jwt", "bearertoken", "authtoken", "tenantaccesstoken", "idtoken")
+"""Where servers put the token that users ask for, if it is not in ``access_token``, as plain names."""
+_ONE_LONG_WORD = r"[A-Za-z0-9._~+/=|!-]{16,}"
+_NAME_OF_A_TOKEN = r"(?i)access[_-]?token"  # noqa: S105 - a name
 
 
 def _adapted(
@@ -155,7 +159,7 @@ def _object(value: Any) -> dict[str, Any] | None:
 def _without_token(
     fields: dict[str, Any], problem: str, response: HttpResponse, answers: AnswerRules
 ) -> UnusableTokenResponse:
-    """A 2xx without a token. Where ``adapt`` fails, or another field looks like a token, the server has minted one."""
+    """A 2xx without a token. Where ``adapt`` fails, or anything else looks like a token, the server has minted one."""
     if problem:
         fix = "Fix: return a dict with access_token and expires_in for this answer, too."
         return UnusableTokenResponse(f"answers.adapt {problem}", minted=True, status=response.status, fix=fix)
@@ -163,6 +167,9 @@ def _without_token(
     article = "an" if answers.token_field[0] in "aeiou" else "a"
     why = f"it is not a JSON object with {article} {answers.token_field} ({len(response.body)} bytes, {shown})"
     other = next((path for path in _token_paths(fields) if path != answers.token_field), "")
+    if not other and not fields and _may_hold_a_token(response.body):
+        fix = "Fix: let the server answer with a JSON object (RFC 6749 §5.1); what it sends looks like a token."
+        return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
     if not other:
         return UnusableTokenResponse(why, status=response.status)
     fix = f'Fix, if that is the token: answers=AnswerRules(token_field="{other}").'
@@ -173,10 +180,21 @@ def _token_paths(fields: dict[str, Any]) -> Iterator[str]:
     """The fields, at the top and one object deeper, that are named as a token is and hold what a header may carry."""
     inner = {f"{name}.": _object(value) for name, value in fields.items() if re.fullmatch(_NAME, name)}
     for prefix, found in {"": fields, **inner}.items():
-        for name in ("access_token", *_OTHER_TOKEN_FIELDS) if found else ():
-            value = (found or {}).get(name)
-            if isinstance(value, str) and re.fullmatch(_HEADER_SAFE, value):
-                yield prefix + name
+        for plain in _TOKEN_FIELDS:
+            for name, value in (found or {}).items():
+                if plain_name(name) == plain and isinstance(value, str) and re.fullmatch(_HEADER_SAFE, value):
+                    yield prefix + name
+
+
+def _may_hold_a_token(body: bytes) -> bool:
+    """True for the body that is one long word, or that names a token in another notation (XML, JSONP).
+
+    False for JSON that ends too early: the rest got lost on the way, and the next answer may be whole.
+    """
+    text = body.decode("latin-1").strip()
+    if re.fullmatch(_ONE_LONG_WORD, text.strip('"')):
+        return True
+    return not text.startswith(("{", "[")) and "<html" not in text.lower() and bool(re.search(_NAME_OF_A_TOKEN, text))
 
 
 def _unusable(
@@ -188,7 +206,7 @@ def _unusable(
         fix = "Fix: ask the server's operators for tokens of RFC 6750's characters."
         return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
     if not _is_bearer(token_type, answers):
-        named = isinstance(token_type, str) and re.fullmatch(_NAME, token_type)
+        named = isinstance(token_type, str) and re.fullmatch(f"{_NAME}|{_URN}", token_type)
         shown = repr(token_type) if named else "not a valid name"
         why = f"its token_type is {shown}, and only a Bearer token may be sent as one"
         fix = "Fix: let the server issue Bearer tokens for this client."
@@ -196,6 +214,12 @@ def _unusable(
             fix = f'Fix, if that is a Bearer token: answers=AnswerRules(token_types=("bearer", "{token_type}")).'
         return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
     return None
+
+
+def _token_type(fields: dict[str, Any]) -> object:
+    """The type, also as ``tokenType``: a token that is bound to a key must not pass for a Bearer token."""
+    given = fields.get("token_type") or by_name(fields).get("tokentype")
+    return cast("list[object]", given)[0] if isinstance(given, list) and given else cast("object", given)
 
 
 def _is_bearer(token_type: object, answers: AnswerRules) -> bool:
@@ -206,9 +230,19 @@ def _is_bearer(token_type: object, answers: AnswerRules) -> bool:
 
 def _scope(given: object, separator: str | None) -> str | None:
     """The scopes separated by spaces (RFC 6749 §3.3), however the server separates them."""
+    if isinstance(given, str) and given.startswith("["):
+        given = _json_list(given)
     if isinstance(given, list):
         given = " ".join(each for each in cast("list[object]", given) if isinstance(each, str)) or None
     if not isinstance(given, str):
         return None
     separated = given.replace(separator or ",", " ")
     return given if separated == given else " ".join(separated.split())
+
+
+def _json_list(text: str) -> object:
+    """The list that a server has written into a text; the text itself if it holds none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text

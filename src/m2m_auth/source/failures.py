@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import ConfigurationError
 from ..lifecycle.decision import Pause
-from ..lifecycle.failure import Failure, FailureKind, asked_wait, hold_off
+from ..lifecycle.failure import ASKED_SPREAD, Failure, FailureKind, asked_wait, hold_off
 from .renewal_context import Credential, RenewalContext
 
 __all__ = ["FailureRecord", "failure_from_exception"]
@@ -61,8 +61,10 @@ class FailureRecord:
             return None
         now, wall, held = self._clock.monotonic(), self._clock.wall(), self._state.held
         good = held is not None and held.is_good(now, wall)
-        share = RETURN[0] if good else RETURN[1]
-        until = now + remaining + min(remaining, 60.0) * share * self._clock.uniform()
+        spread = min(remaining, 60.0) * (RETURN[0] if good else RETURN[1])
+        if asked_wait(failure) is not None:
+            spread = min(spread, ASKED_SPREAD)
+        until = now + remaining + spread * self._clock.uniform()
         if held is not None and good:
             until = max(now + remaining, min(until, held.edges_at(now, wall).expiring_at))
         self._state.pause = Pause(until, failure)
@@ -84,14 +86,14 @@ class FailureRecord:
         failure = failure.following(self.previous)
         policy, held = self._context.policy, self._state.held or self._state.refused
         lifetime = held.lifetime if held else policy.default_lifetime
-        fraction = self._clock.uniform()
-        hold, asked = hold_off(failure, policy.lead(lifetime), fraction), asked_wait(failure, fraction)
+        lead, fraction, asked = policy.lead(lifetime), self._clock.uniform(), asked_wait(failure)
+        hold = hold_off(failure, lead, fraction)
         if asked is not None:
             wait = failure.of_the_endpoint()
             self._begin_wait(Pause(self._clock.monotonic() + asked, wait))
             self._store.write_wait(wait, asked, self._events)
         self._state.pause = Pause(self._clock.monotonic() + hold, failure)
-        self._store.write_failure(failure, hold, self._events)
+        self._store.write_failure(failure, hold_off(failure, lead, fraction, spread=False), self._events)
         self._events.emit("renewal_failed", reason=failure.cause_code, seconds=took, holds=hold)
         served, now, wall = self._state.held, self._clock.monotonic(), self._clock.wall()
         if served is not None and served.is_good(now, wall):

@@ -13,6 +13,7 @@ from ..oauth2.client_authentication.protocol import ASSERTION_TYPE
 from ..oauth2.grants import first_refresh_token
 from ..oauth2.redaction import Redaction
 from ..oauth2.secrets import Secret
+from ..oauth2.token_error_response import shown_words
 from ..oauth2.token_request import build
 from ..oauth2.token_response import TokenResponse, parse_token_response
 from ..oauth2.transport import HttpRequest, TransportError, user_agent_of
@@ -32,7 +33,7 @@ def request_token(context: RenewalContext, credential: Credential, sent_wall: fl
         answer = _exchange(context, credential, sent_wall, None)
     else:
         answer = exchange_newest(context, credential, configured, partial(_exchange, context, credential, sent_wall))
-    return answer if isinstance(answer, Failure) else _check_scope(context, answer)
+    return answer if isinstance(answer, Failure) else _check_scope(context, credential, answer)
 
 
 def _exchange(
@@ -95,17 +96,26 @@ def _http_request(
     )
 
 
-def _check_scope(context: RenewalContext, grant: TokenResponse) -> TokenResponse | Failure:
+def _check_scope(context: RenewalContext, credential: Credential, grant: TokenResponse) -> TokenResponse | Failure:
     """Less scope than requested is an event or a failure (RFC 6749 §3.3); none, more or reordered is neither."""
     granted = (grant.scope or "").split()
     missing = [scope for scope in context.request.scopes if granted and scope not in granted]
     if not missing:
         return grant
     if context.policy.require_scope:
+        shown = shown_words(" ".join(granted), 200, Redaction([credential.secret] if credential.secret else []))
         message = (
-            f"The server granted less scope than asked; missing: {' '.join(missing)}. "
-            "Fix: allow this client the scope, or policy.require_scope=False"
+            f"The server granted less scope than asked; missing: {' '.join(missing)}; granted: {shown}. "
+            f"Fix: {_separator(missing, granted) or 'allow this client the scope, or policy.require_scope=False'}"
         )
         return Failure(FailureKind.UNUSABLE, "TokenUnavailable", message, "scope_narrowed")
     context.events.emit("scope_narrowed", reason=" ".join(missing))
     return grant
+
+
+def _separator(missing: list[str], granted: list[str]) -> str:
+    """The option that would read the granted scopes as those that are missing, or ``""``."""
+    for separator in ";|+:":
+        if set(missing) <= {scope for each in granted for scope in each.split(separator)}:
+            return f'answers=AnswerRules(scope_separator="{separator}")'
+    return ""

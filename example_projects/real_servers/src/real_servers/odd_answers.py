@@ -85,6 +85,12 @@ def _raw(media_type: str, before: bytes = b"", after: bytes = b"") -> Callable[[
     return reply
 
 
+def _twice(server: OddServer, token: str) -> Reply:
+    return Reply(
+        json.dumps(json.dumps(_json()(server, token).body)).encode(), 200, {"Content-Type": "application/json"}
+    )
+
+
 def _early_hints(server: OddServer, token: str) -> Reply:
     hints = b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload; as=style\r\n\r\n"
     return Reply(_json()(server, token).body, interim=hints)
@@ -171,6 +177,15 @@ ANSWERS = [
         _ends_at("expires_at", _rfc3339),
     ),
     OddAnswer("expires", "Facebook", "golang/oauth2#38", _ends_at("expires", int)),
+    OddAnswer(
+        "expires_on, App Service on Windows",
+        "Azure App Service's managed identities",
+        "Azure App Service's documentation of the API version 2017-09-01",
+        _ends_at("expires_on", lambda end: time.strftime("%m/%d/%Y %I:%M:%S %p +00:00", time.gmtime(end))),
+    ),
+    OddAnswer("expiration", "IBM Cloud IAM", "IBM's documentation", _ends_at("expiration", int)),
+    OddAnswer("expiresAt", "home-grown servers", "RFC 6749 §5.1", _ends_at("expiresAt", int)),
+    OddAnswer("JSON in a JSON text", "gateways that encode twice", "RFC 8259", _twice),
     OddAnswer("form-encoded", "GitHub, Facebook", "golang/oauth2#782", _form),
     OddAnswer("JSON as text/plain", "old gateways", "RFC 6749 §5.1", _raw("text/plain")),
     OddAnswer("JSON as text/html", "PHP without a header", "RFC 6749 §5.1", _raw("text/html; charset=UTF-8")),
