@@ -77,7 +77,7 @@ class HttpxLibrary(HttpLibrary):
         return replay
 
     def put_header(self, request: Any, name: str, value: str) -> None:
-        """Among the headers in such a way that the client drops it at a redirect where it drops Authorization."""
+        """Sets the header so that the client drops it where it drops Authorization: at a redirect to another origin."""
         request.headers = dropped_with_authorization(self.module.Headers, request.headers, name, value)
 
     def set_cookies(self, response: Any) -> list[str]:

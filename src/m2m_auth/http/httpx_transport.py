@@ -32,7 +32,7 @@ def transport_over(library: Any, client: Any, options: TransportOptions) -> Http
 class HttpxTransport:
     """Sends token requests with httpx or httpx2.
 
-    A client is the user's for its headers, transports, proxies and event hooks. Its ``auth``, cookies, ``base_url``,
+    Of a user's client, its headers, transports, proxies and event hooks are used. Its ``auth``, cookies, ``base_url``,
     default parameters and default ``Authorization`` are for the API, and are not sent.
     """
 

@@ -1,4 +1,4 @@
-"""Reads the body of a response for as long as it may help, and decodes it, whatever its headers say about it.
+"""Reads the body of a response until it is complete, and decodes it by its own first bytes.
 
 A token that is there is not thrown away because of a wrong ``Content-Encoding`` or ``Content-Length``.
 """

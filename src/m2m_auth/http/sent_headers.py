@@ -1,4 +1,4 @@
-"""The headers of a token request: its own, and those of the user's session that have no business elsewhere only."""
+"""The headers of a token request: its own, and those of the user's session that are for every server."""
 
 from __future__ import annotations
 

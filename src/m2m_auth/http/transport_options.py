@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError
@@ -25,6 +25,8 @@ _SCHEMES = {
 _SOCKS = {"requests": "socks", "httpx": "socksio", "httpx2": "socksio"}
 """The module that each library needs for a SOCKS proxy."""
 _EXAMPLE = "'http://proxy:3128' or {'https': 'http://proxy:3128'}"
+
+_CA_EXAMPLE = "the path of a CA bundle, such as '/etc/ssl/private-ca.pem'"
 
 DIRECT = Secret("")
 """Instead of a proxy's URL: no proxy, whatever the environment says."""
@@ -86,7 +88,7 @@ def checked_transport_options(verify: Any, proxies: Any, library: str) -> Transp
     """The options for the private transport of a library. Nothing is sent; a CA bundle is read.
 
     Raises:
-        ConfigurationError: a CA bundle is missing or is none, or a proxy's URL is none.
+        ConfigurationError: there is no CA bundle at the path, or a URL is not that of a proxy.
     """
     proxies = concealed(proxies)
     table: dict[str, Secret] = {}
@@ -97,10 +99,12 @@ def checked_transport_options(verify: Any, proxies: Any, library: str) -> Transp
     try:
         options.ssl_context()
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or type(error).__name__
-        problem = f"verify={str(options.verify)!r} has no CA certificates in PEM form ({why})"
+        why = (
+            "" if isinstance(error, ssl.SSLError) else f" ({getattr(error, 'strerror', None) or type(error).__name__})"
+        )
+        problem = f"verify={str(options.verify)!r} has no CA certificates in PEM form{why}"
     if problem:
-        raise ConfigurationError(f"{problem}. Fix: the path of a CA bundle")
+        raise ConfigurationError(f"{problem}. Fix: {_CA_EXAMPLE}")
     return options
 
 
@@ -110,12 +114,18 @@ def _checked_verify(verify: Any) -> bool | str | ssl.SSLContext | None:
     if verify is False or isinstance(verify, ssl.SSLContext):
         return verify
     if not isinstance(verify, (str, os.PathLike)):
+        kind = repr(verify) if isinstance(verify, int) else type(verify).__name__
         raise ConfigurationError(
-            f"verify must be True, False, the path of a CA bundle or an ssl.SSLContext, not {type(verify).__name__}"
+            f"verify must be True, False, the path of a CA bundle or an ssl.SSLContext, not {kind}. Fix: {_CA_EXAMPLE}"
+            "; for a client certificate, an ssl.SSLContext that has loaded it"
         )
     path = str(verify)  # pyright: ignore[reportUnknownArgumentType]
-    if not path or not Path(path).expanduser().exists():
-        raise ConfigurationError(f"verify={path!r}: there is no such file or folder. Fix: the path of a CA bundle")
+    if not path.strip():
+        raise ConfigurationError("verify is blank. Fix: leave it out; an unset environment variable is the usual cause")
+    if not Path(path).expanduser().exists():
+        switch = path.strip().capitalize()
+        fix = f"verify={switch}, without quotes" if switch in ("True", "False") else _CA_EXAMPLE
+        raise ConfigurationError(f"verify={path!r}: there is no such file or folder. Fix: {fix}")
     return str(Path(path).expanduser())
 
 
@@ -125,13 +135,15 @@ def _proxies_problem(proxies: Secret | None, library: str, table: dict[str, Secr
     if given is None:
         return ""
     if isinstance(given, str):
-        given = {"all": given}
-    elif not isinstance(given, Mapping):
+        problem = _url_problem(given, library)
+        table["all"] = Secret(given)
+        return problem and f"proxies {problem}"
+    if not isinstance(given, Mapping):
         return f"proxies must be a URL or a dict, not {type(given).__name__}. Fix: {_EXAMPLE}"  # pyright: ignore[reportUnknownArgumentType]
-    entries = cast("Mapping[Any, Any]", given)
+    entries: Mapping[Any, Any] = given  # pyright: ignore[reportUnknownVariableType]
     for key, url in entries.items():
         if not isinstance(key, str) or key.partition("://")[0] not in ("http", "https", "all"):
-            return f"proxies[{key!r}] is no scheme of a target. Fix: {_EXAMPLE}"
+            return f"proxies[{key!r}] is no scheme of a target. Fix: {_target_fix(key)}"
         problem = "" if url is None else _url_problem(url, library)
         if problem:
             return f"proxies[{key!r}] {problem}"
@@ -139,9 +151,19 @@ def _proxies_problem(proxies: Secret | None, library: str, table: dict[str, Secr
     return ""
 
 
+def _target_fix(key: object) -> str:
+    """The environment has ``no_proxy``; ``proxies=`` says the same with None."""
+    if str(key).lower() in ("no", "no_proxy"):
+        return "{'https://token.example.com': None} for a direct connection to that host"
+    return _EXAMPLE
+
+
 def _url_problem(url: object, library: str) -> str:
     if not isinstance(url, str):
         return f"must be a URL or None, not {type(url).__name__}. Fix: {_EXAMPLE}"
+    if not url.strip():
+        why = "an unset environment variable is the usual cause"
+        return f"is blank. Fix: leave it out, or {{'all': None}} for no proxy; {why}"
     try:
         parts = urlsplit(url)
         good = parts.scheme in _SCHEMES[library] and bool(parts.hostname) and (parts.port is None or parts.port > 0)

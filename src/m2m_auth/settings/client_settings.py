@@ -28,6 +28,7 @@ from .values import (
     import_path,
     looks_like_a_path,
     mapping,
+    no_package,
     record_of,
 )
 
@@ -151,6 +152,8 @@ def _followed(option: str, path: ImportPath) -> Any:
     if option == "is_rejection":
         predicate: Any = found
         RejectionCheck(predicate)
+    if option in ("verify", "client_authentication"):
+        _try_source({option: found, **_secret_for(option)})
     return found
 
 
@@ -256,9 +259,10 @@ class _ClientReader:
         setting = self._spelt(key.name)
         if fields is None or name is None:
             return import_path(given, setting)
+        no_package(fields[name], "answers.adapt ")
         path = import_path(fields[name], setting, "answers.adapt", lambda found: _answers(fields, name, found))
         if path is not None:
-            _answers(fields, name, _not_fetched)
+            _answers(fields, name, dict)  # instead of the function, which is not imported yet
         return path
 
     def _check(self, key: ClientKey, value: Any, options: Mapping[str, Any]) -> None:
@@ -270,6 +274,7 @@ class _ClientReader:
         elif key.option == "allowed_origins":
             OriginPolicy(value, self._over_http)
         elif key.option == "is_rejection":
+            no_package(value)
             RejectionCheck(value)
         elif key.option == "header":
             TokenHeader(value, "Bearer")

@@ -28,6 +28,7 @@ __all__ = [
     "imported",
     "looks_like_a_path",
     "mapping",
+    "no_package",
     "record_of",
 ]
 
@@ -55,7 +56,8 @@ def as_flag(value: Any) -> Any:
     """
     known = as_flag_or_else(value)
     if not isinstance(known, bool):
-        raise ConfigurationError(f"must be True or False, not {value!r}.")
+        shown = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
+        raise ConfigurationError(f"must be True or False, not {shown}. Fix: True or False, or leave it out")
     return known
 
 
@@ -101,6 +103,7 @@ def record_of(kind: type[_Record], value: Any) -> _Record:
         return value
     given = mapping(value)
     if given is None:
+        no_package(value)
         raise ConfigurationError(f"must be a dict, not {type(value).__name__}. Fix: keys {', '.join(fields_of(kind))}")
     fields: dict[str, Any] = {str(name).upper(): each for name, each in given.items()}
     return kind(**{name.lower(): fields[name] for name in fields_of(kind) if name in fields})
@@ -162,6 +165,18 @@ def import_path(
     except (ImportError, ValueError):  # ValueError: __main__
         found = False
     return ImportPath(value, setting, field, then) if found else None
+
+
+def no_package(value: Any, field: str = "") -> None:
+    """Raises ConfigurationError for the import path of a package that does not exist, where no text is good.
+
+    ``field`` stands before the message.
+    """
+    if isinstance(value, str) and _PATH.fullmatch(value) and import_path(value, "") is None:
+        package = re.split("[.:]", value)[0]
+        raise ConfigurationError(
+            f"{field}{value!r} names a package that does not exist: {package}. Fix: 'package.module.name'"
+        )
 
 
 def looks_like_a_path(value: Any) -> bool:

@@ -281,7 +281,7 @@ class Engine:
         return self._renewed(before) or await self.atoken()
 
     def _waits(self, flight: Flight | None) -> Iterator[float]:
-        """How long to wait for a forced mint, time after time, until it has landed; raises if it takes too long."""
+        """The waits for a forced mint, one after another, until it has landed. Raises if that takes too long."""
         give_up = self.clock.monotonic() + self.context.policy.max_wait
         while flight is not None and not flight.future.done():
             now = self.clock.monotonic()
