@@ -249,7 +249,8 @@ class AuthFlow:
             if not self.settles(self._library.status(answer)):
                 found = yield from self._judge_one(answer, origin, token, streams=streams)
                 if found is not None:
-                    return TokenRefusal(answer, found[0], answers[:number], answers[number + 1 :])
+                    before = tuple(self._library.followed(answer))
+                    return TokenRefusal(answer, found[0], before, answers[number + 1 :])
         return None
 
     def _judge_one(

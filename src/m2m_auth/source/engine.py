@@ -120,7 +120,7 @@ class Engine:
             state, now, wall = self.state, self.clock.monotonic(), self.clock.wall()
             state.notice_jump(now, wall)
             held, pause, flight = state.held, state.pause, state.flight
-            if held is not None and state.is_refused_during_ban(now, wall):
+            if held is not None and state.renewal_is_no_help(now) and self.is_ready():
                 return held.token
             decision = decide(
                 held.edges_at(now, wall) if held is not None else None,
@@ -338,7 +338,7 @@ class Engine:
         state.notice_jump(now, wall)
         held, pause, flight = state.held, state.pause, state.flight
         ban = state.forced_mint_ban
-        if ban is not None and state.is_refused_during_ban(now, wall):
+        if ban is not None and state.renewal_is_no_help(now) and self.is_ready():
             return ban.until - now, None
         if flight is None and pause is not None and now < pause.until and not self._may_fetch_again(pause):
             return pause.until - now, None

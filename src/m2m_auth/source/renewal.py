@@ -191,6 +191,8 @@ class Renewal:
         return True
 
     def _mint(self, entry: Entry | None, *, again: bool = True) -> None:
+        # What is refused during the request may be the cause of the new token's refusal, too: a server that restarts.
+        to_get_over = self._state.refusal_to_get_over(self._clock.monotonic())
         answer, sent, sent_wall, took = self._request()
         if isinstance(answer, Failure) and self._is_blip(answer, took):
             ledger_of(self._context).record_failure(self._store, self._events)
@@ -200,7 +202,6 @@ class Renewal:
             self._refused(answer, took)
             return
         fingerprint = self._adoption.fingerprint(answer.access_token)
-        state = self._state
         self._count_mint()
         self._events.emit("minted", fingerprint, self._reason, took, answer.lifetime - took)
         if answer.quota_low:
@@ -214,7 +215,7 @@ class Renewal:
         if answer.lifetime_assumed:
             self._events.emit("lifetime_assumed", fingerprint, answer.lifetime_assumed, holds=answer.lifetime)
         rejected, tombstone = (entry.rejected, entry.value is None) if entry else ((), False)
-        replaced = state.refusal_to_get_over(sent) or (entry.replaced if entry and tombstone else None)
+        replaced = to_get_over or (entry.replaced if entry and tombstone else None)
         minted = Entry(
             answer.access_token, answer.scope, sent_wall, answer.lifetime, rejected, answer.quota_low, replaced
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ..events import Listeners
 from ..lifecycle.decision import Pause
-from ..lifecycle.forced_mint_ban import ForcedMintBan, Refusal
+from ..lifecycle.forced_mint_ban import ForcedMintBan, Refusal, is_cleared
 from ..lifecycle.schedule import Schedule
 from ..oauth2.tokens import AccessToken
 from ..runtime.clock import is_frozen
@@ -41,6 +41,7 @@ class HeldToken:
     Attributes:
         refusal: the first refusal of this token, once an API has refused it.
         accepted: True if the API that refused this token, or the one before it, has taken this one since.
+        works_elsewhere: True if another API has taken it meanwhile.
     """
 
     __slots__ = (
@@ -55,6 +56,7 @@ class HeldToken:
         "refusal",
         "replaced",
         "token",
+        "works_elsewhere",
     )
 
     def __init__(
@@ -70,7 +72,7 @@ class HeldToken:
         self.guessed = guessed
         self.replaced = replaced
         self.refusal: Refusal | None = None
-        self.accepted = False
+        self.accepted = self.works_elsewhere = False
         self.token = token
         self.authorization = token.authorization
         self.edges = edges
@@ -217,20 +219,22 @@ class TokenState:
         """True while forced mints are banned."""
         return self.forced_mint_ban is not None and now < self.forced_mint_ban.until
 
+    def renewal_is_no_help(self, now: float) -> bool:
+        """True if every API that gets the held token is known to refuse it, and its next one."""
+        held = self.held
+        refused = held is not None and held.refusal is not None and not held.works_elsewhere
+        return refused and self.ban_holds(now)
+
     def refusal_to_get_over(self, now: float) -> Refusal | None:
         """The refusal of the latest token, for the next one; None if it was not refused, or has worked since."""
         if self.refused is not None:
             return self.refused.refusal
         held, ban = self.held, self.forced_mint_ban
         if held is not None:
-            return None if held.accepted else held.refusal or held.replaced
+            if held.accepted or (held.refusal is None and is_cleared(held.age(now), held.lifetime, ban, now)):
+                return None
+            return held.refusal or held.replaced
         return Refusal(ban.origin) if ban is not None and ban.is_recent(now) else None
-
-    def is_refused_during_ban(self, monotonic: float, wall: float) -> bool:
-        """True if the held token is good, an API refuses it, and a ban holds: renewing it would not help."""
-        held = self.held
-        refused = held is not None and held.refusal is not None and held.is_good(monotonic, wall)
-        return refused and self.ban_holds(monotonic)
 
     def _forget_flight(self, flight: Flight) -> None:
         with self.lock:
