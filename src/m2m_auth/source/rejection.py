@@ -14,6 +14,7 @@ from ..errors import TokenUnavailable
 from ..lifecycle.forced_mint_ban import (
     TOO_OFTEN,
     ForcedMintBan,
+    Refusal,
     is_no_help,
     is_too_often,
     next_ban,
@@ -177,13 +178,16 @@ def read_ban(context: RenewalContext, credential: Credential) -> ForcedMintBan |
 
 
 def share_ban(context: RenewalContext, credential: Credential) -> None:
-    """Shares this process's ban; of two that began at the same time the longer one counts."""
+    """Shares this process's ban. One that held already is this process's, too; one that had ended is followed."""
     state, shared = credential.state, read_ban(context, credential)
     ban = state.forced_mint_ban
     if ban is None:
         return
-    if shared is not None and shared.until > ban.until and shared.level >= ban.level:
-        state.forced_mint_ban = shared
-        return
+    began = ban.until - ban.length
+    if shared is not None and shared.is_recent(began) and shared.level >= ban.level:
+        if not shared.over and began < shared.until:
+            state.forced_mint_ban = shared
+            return
+        ban = state.forced_mint_ban = next_ban(shared, began, Refusal(ban.origin))
     until = context.clock.wall() + ban.until - context.clock.monotonic()
     credential.store.write_ban(ban._replace(until=until), context.events)
