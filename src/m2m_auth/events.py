@@ -25,6 +25,7 @@ EventKind = Literal[
     "cache_miss",
     "served_stale",
     "quota_low",
+    "unusable",
     "renewal_failed",
     "renewal_noop",
     "rejected",
@@ -116,6 +117,7 @@ _LOG_LINES: dict[EventKind, _LogLine] = {
     "quota_low": _LogLine(
         logging.WARNING, "quota", "", "the server reports that little is left of its quota; renewing late"
     ),
+    "unusable": _LogLine(logging.DEBUG, "", "", "the server minted a token that may not be used ({reason})"),
     "renewal_failed": _LogLine(
         logging.WARNING, "token", "reason", "no new token ({reason}); next attempt in {holds:.1f} s"
     ),

@@ -83,6 +83,7 @@ def test_json_is_read_whatever_the_type(media_type: str) -> None:
         ("text/html", b"<html><title>Oauth error\n invalid_client</title><p>s</p>", "Oauth error invalid_client"),
         ("text/html", b"<html><p>No title here</p></html>", None),
         ("text/html", b"<html><title>401</title>", None),
+        ("text/plain", b"you sent 'a-token-of-some-length.xyz' to me", "you sent '***' to me"),
         ("text/plain", b"Forbidden", None),
         ("text/plain", b"\xff\xfe no text", None),
     ],
@@ -184,6 +185,9 @@ def test_a_known_code_is_never_redacted(secret: str) -> None:
         ("credentials", "client_credentials with credentials", "client_credentials with ***"),
         ("s3cr3t-s3cr3t", "xs3cr3t-s3cr3tx", "x***x"),
         ("pass!", "my pass! passing", "my *** passing"),
+        ("a1?", "a1? or ba1? or a1?b: secret a1?", "*** or ba1? or ***b: secret ***"),
+        ("the", "there is the secret", "there is *** secret"),
+        ("ab", "ab", "***"),
         ("S3cr3t-s3cr3t", "'S3CR3T-S3CR3T' and s3cr3t-s3cr3t", "'***' and ***"),
         ("a/b&c-'d'-e", "a\\/b&c-'d'-e, a/b&amp;c-&#39;d&#39;-e, a%252Fb%2526c-%2527d%2527-e", "***, ***, ***"),
     ],
@@ -191,6 +195,19 @@ def test_a_known_code_is_never_redacted(secret: str) -> None:
 def test_a_short_or_plain_secret_does_not_shred_the_words(secret: str, words: str, left: str) -> None:
     """It is replaced where it is a value or a word of its own."""
     assert shown(secret, words).error_description == left
+
+
+@pytest.mark.parametrize("client_id", ["", "c", "client", "client-7"])
+def test_a_secret_inside_of_base64_is_redacted(client_id: str) -> None:
+    """A server that shows HTTP Basic of a client that posted its secret; at most a character's bits are left."""
+    secret = "s3cr3t-s3cr3t"
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        said = shown(secret, f"got {encode(f'{client_id}:{secret}'.encode()).decode()}").error_description or ""
+        left = said.replace("***", "").removeprefix("got ").rstrip("=")
+        assert len(left) <= len(client_id) * 4 // 3 + 5
+    said = shown("p@ss/w+rd", f"got {base64.b64encode(b'client:p%40ss%2Fw%2Brd').decode()}").error_description or ""
+    assert said.startswith("got Y2xpZW50On***")
+    assert shown(secret, f"got {secret.encode().hex()}").error_description == "got ***"
 
 
 @pytest.mark.parametrize("secret", ['p&ss w"rd/1=', "s3cr3t+s3cr3t", "gehe\u00efm-gehe\u00efm", "a\\b/c d~e%f"])

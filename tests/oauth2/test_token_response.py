@@ -7,6 +7,7 @@ from email.utils import formatdate
 import pytest
 from token_answers import NOW, answer, granted, refused, unusable
 
+from m2m_auth.oauth2.redaction import Redaction
 from m2m_auth.oauth2.secrets import Secret
 from m2m_auth.oauth2.token_error_response import TokenErrorResponse
 from m2m_auth.oauth2.token_response import TokenResponse, UnusableTokenResponse
@@ -298,6 +299,16 @@ def test_a_token_of_another_type_is_never_sent_as_bearer(token_type: object, sho
     assert isinstance(found, UnusableTokenResponse)
     assert found.why == f"its token_type is {shown}, and only a Bearer token may be sent as one"
     assert found.minted
+
+
+def test_a_token_type_that_is_the_secret_is_not_shown() -> None:
+    """It may be as short as a name."""
+    found = answer(
+        200, {"access_token": "x", "token_type": "Xy9-kd8s_ab12"}, redact=Redaction([Secret("Xy9-kd8s_ab12")])
+    )
+    assert isinstance(found, UnusableTokenResponse)
+    assert found.why.startswith("its token_type is not a valid name")
+    assert "Xy9" not in repr(found)
 
 
 def test_a_token_type_in_another_spelling_counts() -> None:

@@ -17,11 +17,15 @@ _numbers = itertools.count()
 
 
 class SlowServer:
-    """A transport: each answer takes `TOOK` seconds; `down` is its answer during an outage."""
+    """A transport: each answer takes `TOOK` seconds.
+
+    `down` is its answer during an outage; `extra` is in each good answer.
+    """
 
     def __init__(self, clock: FakeClock, lifetime: float = 1000) -> None:
         self.clock, self.lifetime = clock, lifetime
         self.down: str | None = None
+        self.extra: dict[str, Any] = {}
         self.asked = 0
         self.tokens: list[str] = []
 
@@ -34,7 +38,7 @@ class SlowServer:
         if self.down is not None:
             return HttpResponse(400, {"content-type": "application/json"}, json.dumps({"error": self.down}).encode())
         self.tokens.append(f"canary-token-{next(_numbers)}")
-        body = {"access_token": self.tokens[-1], "token_type": "Bearer", "expires_in": self.lifetime}
+        body = {"access_token": self.tokens[-1], "token_type": "Bearer", "expires_in": self.lifetime, **self.extra}
         return HttpResponse(200, {"content-type": "application/json"}, json.dumps(body).encode())
 
 

@@ -57,6 +57,22 @@ def backend() -> Backend:
     return Backend()
 
 
+def test_the_mints_are_the_ledgers(backend: Backend) -> None:
+    """A token that may not be used is a mint, too, and a failed attempt; its request is measured once."""
+    server = SlowServer(backend.clock)
+    source = source_on(server, backend.subscriber, "counted")
+    source.token()
+    server.extra = {"token_type": "mac"}
+    backend.clock.advance(1001)
+    with pytest.raises(TokenUnavailable):
+        source.token()
+    reason = "m2m_auth.token.request.reason"
+    assert backend.points("token.mints", reason) == {"cold": 1, "renewal": 1}
+    assert source.status().ledger.mints.month == 2
+    assert backend.points("token.failures", "error.type") == {"malformed_response": 1}
+    assert sum(point.count for point in backend.metric("token.request.duration").data.data_points) == 2
+
+
 def test_a_mint_and_a_failure_of_a_real_source(backend: Backend) -> None:
     """The duration of each token request, with the reason, or with error.type; the unit is seconds."""
     server = SlowServer(backend.clock)

@@ -14,12 +14,12 @@ __all__ = ["Redaction"]
 
 _ANYWHERE = 8
 """A secret of this many characters, and more than letters, is replaced inside longer words, too."""
-_NOWHERE_BUT_AS_A_VALUE = 3
-"""A secret of this many characters or fewer is replaced only where it stands as a value."""
+_NOWHERE_BUT_AS_A_VALUE = 2
+"""A secret of this many characters or fewer is replaced only where it stands as a value, or is the whole text."""
 _WORD = r"[A-Za-z]{1,19}"
 """No dictionary's word is longer; what is longer is random."""
 _BEFORE, _AFTER = r"(?<![A-Za-z0-9_])", r"(?![A-Za-z0-9_])"
-_VALUE = r"(?:(?<=[=:'\"`])|(?<=[=:] ))"
+_VALUE = r"(?:(?<=[=:'\"`])|(?<=[=:] )|\A(?=.{1,2}\Z))"
 
 
 class Redaction:
@@ -42,7 +42,9 @@ class Redaction:
         """Return the text without the secrets."""
         # The longest first: of two spellings that begin alike, the whole one is replaced.
         spellings = {spelling for secret in self._secrets for spelling in _spellings(secret)}
-        pattern = "|".join(_in_context(each) for each in sorted(spellings, key=len, reverse=True))
+        patterns = [_in_context(each) for each in sorted(spellings, key=len, reverse=True)]
+        patterns += (re.escape(part) for secret in self._secrets for part in _parts_of_base64(secret))
+        pattern = "|".join(patterns)
         return re.sub(pattern, "***", text, flags=re.IGNORECASE) if pattern else text
 
 
@@ -58,7 +60,7 @@ def _in_context(spelling: str) -> str:
 
 
 def _spellings(secret: Secret) -> Iterator[str]:
-    """As it is; in JSON; percent-encoded, in forms too, in upper and lower case; in HTML; in base64."""
+    """As it is; in JSON; percent-encoded, in forms too, in upper and lower case; in HTML; in base64 and hex."""
     import html  # a large table of names, which only a refusal needs
 
     text, raw = secret.reveal(), secret.reveal_bytes()
@@ -71,3 +73,21 @@ def _spellings(secret: Secret) -> Iterator[str]:
     yield json.dumps(text)[1:-1].replace("/", "\\/")  # PHP's JSON
     yield from (html.escape(text), html.escape(text).replace("&#x27;", "&#39;"))
     yield from (base64.b64encode(raw).decode().rstrip("="), base64.urlsafe_b64encode(raw).decode().rstrip("="))
+    if len(raw) >= _ANYWHERE:
+        yield raw.hex()
+
+
+def _parts_of_base64(secret: Secret) -> Iterator[str]:
+    """The characters that the secret alone decides where it stands inside of a longer text, such as ``id:secret``.
+
+    There are three, by where the secret begins. Those of a short secret would be found in other words, too.
+    """
+    raw = secret.reveal_bytes()
+    if len(raw) < _ANYWHERE:
+        return
+    for inside in {raw, quote(raw, safe="").encode()}:
+        for before in range(3):
+            padded = b"\0" * before + inside
+            decided = slice(-(-before * 8 // 6), len(padded) * 8 // 6)
+            for encode in (base64.b64encode, base64.urlsafe_b64encode):
+                yield encode(padded).decode()[decided]

@@ -104,6 +104,7 @@ _HOST = r"[a-z0-9.:_-]{1,253}"
 _CHALLENGE = r'\b(error|error_description)="([^"]*)"'
 _TITLE = r"(?is)<title[^>]*>(.*?)</title>"
 _TAG = r"(?s)<[^>]*>"
+_LONG_WORD = r"[^\s'\",;()]{24,}"
 
 
 _CODES = ("errorcode", "errcode", "code", "type", "status")
@@ -222,7 +223,7 @@ class _Fields:
 def _unstructured(response: HttpResponse) -> str | None:
     """The words of a body that is neither JSON nor a form: a page's title, else all of it without tags.
 
-    One word, such as ``Forbidden``, says no more than the status.
+    One word, such as ``Forbidden``, says no more than the status. A long one may be a token, so it is not shown.
     """
     if answer_fields(response) is not None:
         return None
@@ -236,7 +237,7 @@ def _unstructured(response: HttpResponse) -> str | None:
     if title is None and "<html" in text.lower():
         return None
     words = " ".join(unescape(re.sub(_TAG, " ", title[1] if title else text)).split()).strip('"')
-    return words if " " in words else None
+    return re.sub(_LONG_WORD, "***", words) if " " in words else None
 
 
 def _first(value: object) -> Any:

@@ -94,7 +94,7 @@ def parse_token_response(
     if not has_token:
         return _without_token(fields, problem, response, answers)
     value = re.sub(_SCHEME, "", value.strip(" "))
-    unusable = _unusable(value, _token_type(beside), response, answers)
+    unusable = _unusable(value, _token_type(beside), response, answers, redact)
     if unusable is not None:
         return unusable
     claims, date = jwt_claims(value), response.headers.get("date")
@@ -198,7 +198,7 @@ def _may_hold_a_token(body: bytes) -> bool:
 
 
 def _unusable(
-    value: str, token_type: object, response: HttpResponse, answers: AnswerRules
+    value: str, token_type: object, response: HttpResponse, answers: AnswerRules, redact: Callable[[str], str]
 ) -> UnusableTokenResponse | None:
     """What is wrong with a token that the server gave; None if nothing is."""
     if not re.fullmatch(_HEADER_SAFE, value):
@@ -206,11 +206,12 @@ def _unusable(
         fix = "Fix: ask the server's operators for tokens of RFC 6750's characters."
         return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
     if not _is_bearer(token_type, answers):
-        named = isinstance(token_type, str) and re.fullmatch(f"{_NAME}|{_URN}", token_type)
+        text = token_type if isinstance(token_type, str) else ""
+        named = re.fullmatch(f"{_NAME}|{_URN}", text) and redact(text) == text
         shown = repr(token_type) if named else "not a valid name"
         why = f"its token_type is {shown}, and only a Bearer token may be sent as one"
         fix = "Fix: let the server issue Bearer tokens for this client."
-        if isinstance(token_type, str) and named and type_name(token_type) not in BOUND_TYPES:
+        if named and type_name(text) not in BOUND_TYPES:
             fix = f'Fix, if that is a Bearer token: answers=AnswerRules(token_types=("bearer", "{token_type}")).'
         return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
     return None
@@ -218,8 +219,8 @@ def _unusable(
 
 def _token_type(fields: dict[str, Any]) -> object:
     """The type, also as ``tokenType``: a token that is bound to a key must not pass for a Bearer token."""
-    given = fields.get("token_type") or by_name(fields).get("tokentype")
-    return cast("list[object]", given)[0] if isinstance(given, list) and given else cast("object", given)
+    given: object = fields.get("token_type") or by_name(fields).get("tokentype")
+    return next(iter(cast("list[object]", given)), None) if isinstance(given, list) else given
 
 
 def _is_bearer(token_type: object, answers: AnswerRules) -> bool:

@@ -41,6 +41,8 @@ def _exchange(
 ) -> TokenResponse | Failure:
     """Sends the request and reads the answer. The transport's exception is described and not kept: it holds secrets."""
     secrets: list[Secret] = [secret for secret in (credential.secret, refresh_token) if secret is not None]
+    if credential.secret is not None:  # HTTP Basic has it in base64, and a server may show that whatever was sent
+        secrets.append(Secret(f"{context.request.client_id}:{credential.secret.reveal()}"))
     request = _http_request(context, credential, sent_wall, refresh_token, secrets)
     try:
         response = context.transport(request)

@@ -251,6 +251,7 @@ class Renewal:
     def _refused(self, failure: Failure, took: float) -> None:
         if failure.minted:
             self._count_mint()
+            self._events.emit("unusable", reason=self._reason, seconds=took)
         else:
             ledger_of(self._context).record_failure(self._store, self._events)
         if took >= self._context.policy.mint_deadline and self._adoption.adopt(self._newest()):

@@ -34,6 +34,9 @@ class Measure(NamedTuple):
 
 
 REQUESTS = Instrument("token.request.duration", "seconds", "s", "Duration of token requests.", ("reason", "error.type"))
+MINTS = Instrument(
+    "token.mints", "count", "{token}", "Tokens that the server minted, as the ledger has them.", ("reason",)
+)
 WAITS = Instrument("lease.wait.duration", "seconds", "s", "Waits for another process that mints.", ("reason",))
 LOOKUPS = Instrument("cache.lookups", "count", "{lookup}", "Lookups of a token in the shared cache.", ("result",))
 REJECTIONS = Instrument("token.rejections", "count", "{token}", "Tokens that an API refused.")
@@ -46,7 +49,7 @@ STALE = Instrument(
 )
 FAILURES = Instrument("token.failures", "count", "{attempt}", "Failed attempts to get a token.", ("error.type",))
 EVENTS = Instrument("events", "count", "{event}", "Everything that happened.", ("kind",))
-INSTRUMENTS = (REQUESTS, WAITS, LOOKUPS, REJECTIONS, STALE, FAILURES, EVENTS)
+INSTRUMENTS = (REQUESTS, MINTS, WAITS, LOOKUPS, REJECTIONS, STALE, FAILURES, EVENTS)
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0)
 """The histograms' buckets: OpenTelemetry's for HTTP, up to the longest wait of a call."""
@@ -83,6 +86,8 @@ def life(event: Event) -> float | None:
 def measures(event: Event, error_type: ErrorTypes) -> Iterator[Measure]:
     """What this event adds to which instrument."""
     yield Measure(EVENTS, 1, (event.kind,))
+    if event.kind in ("minted", "unusable"):
+        yield Measure(MINTS, 1, (event.reason,))
     if event.kind == "minted":
         yield Measure(REQUESTS, event.seconds, (event.reason, ""))
     elif event.kind == "renewal_failed":
