@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from ..oauth2.transport import MAX_BODY
 from .exchange_deadline import ExchangeDeadline
 
-__all__ = ["ACCEPTED_CODINGS", "OutOfTime", "body_of", "decoded"]
+__all__ = ["OutOfTime", "body_of", "decoded"]
 
-ACCEPTED_CODINGS = "identity"
-"""The ``Accept-Encoding`` of a token request: its answer is short, and servers do not agree on the codings' names."""
 _LAYERS = 3
 """A body is decoded at most this many times."""
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-import logging
 import os
 import re
 import ssl
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,10 +14,10 @@ from urllib.parse import urlsplit
 from ..errors import ConfigurationError
 from ..oauth2.origins import origin_of
 from ..oauth2.secrets import Secret, concealed
+from ..runtime.log_once import warn_once
 
 __all__ = ["DIRECT", "TransportOptions", "checked_transport_options"]
 
-_log = logging.getLogger("m2m_auth")
 _SCHEMES = {
     "requests": ("http", "https", "socks4", "socks4a", "socks5", "socks5h"),
     "httpx": ("http", "https", "socks5", "socks5h"),
@@ -86,16 +84,10 @@ class TransportOptions:
     def warn_if_unverified(self, url: str) -> None:
         """Says once for each URL that ``verify=False`` lets anyone on the way read the credentials."""
         if self.verify is False and url.startswith("https:"):
-            _warn_unverified(url)
-
-
-@lru_cache(maxsize=64)
-def _warn_unverified(url: str) -> None:
-    _log.warning(
-        "verify=False: the certificate of %s is not checked, so anyone on the way can read the client's credentials. "
-        "Fix: verify='/path/to/ca.pem'",
-        url,
-    )
+            warn_once(
+                f"verify=False: the certificate of {url} is not checked, so anyone on the way can read the client's "
+                "credentials. Fix: verify='/path/to/ca.pem'"
+            )
 
 
 def checked_transport_options(verify: Any, proxies: Any, library: str) -> TransportOptions:

@@ -21,14 +21,12 @@ from .problems import Problem, Spelling, nearest, problem_of
 from .values import (
     ImportPath,
     as_flag,
+    as_flag_or_else,
     as_list,
-    as_proxies,
-    as_switch_or_text,
     as_text,
     as_texts,
     fields_of,
     import_path,
-    is_true,
     looks_like_a_path,
     mapping,
     no_package,
@@ -75,8 +73,8 @@ CLIENT_KEYS = (
     ClientKey(name="ANSWERS", read=partial(record_of, AnswerRules), kind="record", imports=True),
     ClientKey(name="POLICY", read=partial(record_of, RenewalPolicy), kind="record"),
     ClientKey(name="BUDGET", read=partial(record_of, MintBudget), kind="record"),
-    ClientKey(name="VERIFY", read=as_switch_or_text, imports=True),
-    ClientKey(name="PROXIES", read=as_proxies),
+    ClientKey(name="VERIFY", read=as_flag_or_else, imports=True),
+    ClientKey(name="PROXIES", read=concealed),  # a URL may hold a password
     ClientKey(name="ALLOWED_ORIGINS", read=as_list),
     ClientKey(name="ALLOW_INSECURE_HTTP", read=as_flag),
     ClientKey(name="IS_REJECTION", read=_as_it_is, imports=True),
@@ -106,10 +104,10 @@ _PRIVATE_TRANSPORT = {"verify", "proxies"}
 class ClientSettings(Value):
     """One client without a mistake."""
 
-    alias: str
-    """Its key in ``CLIENTS``."""
     hidden_fields = frozenset({"options", "front_door_options"})
 
+    alias: str
+    """Its key in ``CLIENTS``."""
     setting: str
     """How messages spell it, e.g. ``M2M_AUTH["CLIENTS"]["billing"]``."""
     allowed_origins: list[str] | None
@@ -204,7 +202,7 @@ class _ClientReader:
             return None
         self.problems += unknown_keys(entry, _NAMES, self._spelt, self._alias)
         options: dict[str, Any] = {}
-        self._over_http = is_true(entry.get("ALLOW_INSECURE_HTTP"))  # other keys are checked by it
+        self._over_http = as_flag_or_else(entry.get("ALLOW_INSECURE_HTTP")) is True  # other keys are checked by it
         for key in CLIENT_KEYS:
             self._read_key(key, entry.get(key.name), options, eager=eager)
         if any(problem.is_error for problem in self.problems):

@@ -15,7 +15,7 @@ from __future__ import annotations
 # The socket module imports this codec to resolve the first name. A fork during an import on a flight would leave a
 # half-made module in the child, so all that flights need is imported with this module.
 import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
@@ -23,10 +23,10 @@ from ..caches.protocol import TokenCache
 from ..errors import ConfigurationError, M2MAuthError, TokenEndpointUnavailable, TokenUnavailable, missing_extra
 from ..lifecycle.decision import Action, Pause, decide
 from ..lifecycle.failure import Failure, hold_off
-from ..lifecycle.schedule import state_at
 from ..oauth2.origins import Origin
 from ..oauth2.tokens import AccessToken
 from .credentials import CredentialSource
+from .failures import failure_from_exception
 from .flight import Busy, Flight, landing
 from .registry import unregistered_token_state
 from .rejection import Rejection
@@ -37,7 +37,6 @@ from .token_state import HeldToken, TokenState
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .ledger import LedgerReport
     from .status import SourceStatus
 
 __all__ = ["Engine", "Waiting"]
@@ -188,15 +187,11 @@ class Engine:
 
     def _fly(self, reason: str, seen: HeldToken | None) -> Flight | None:
         credential = self.credential
-        if credential is None:
-            return self._fly_with(self._fetch_and_fly, reason, seen)
-        return self._fly_with(partial(self._run_renewal, credential, reason), reason, seen)
+        work = self._fetch_and_fly if credential is None else partial(self._run_renewal, credential, reason)
+        return self.state.fly(work, reason, self.clock.monotonic(), seen, self.context.policy.flight_deadline)
 
     def _run_renewal(self, credential: Credential, reason: str, flight: Flight) -> None:
         Renewal(self.context, credential, reason, self.changed_secret, flight).run()
-
-    def _fly_with(self, work: Callable[[Flight], object], reason: str, seen: HeldToken | None) -> Flight | None:
-        return self.state.fly(work, reason, self.clock.monotonic(), seen, self.context.policy.flight_deadline)
 
     def _raise(self, pause: Pause, now: float) -> NoReturn:
         failure = pause.failure
@@ -236,8 +231,6 @@ class Engine:
             secret = self.credentials.fetch()
             fetched = secret if isinstance(secret, Failure) else self.credentials.of(secret)
         except BaseException as error:
-            from .failures import failure_from_exception
-
             fetched = failure_from_exception(error)
         outer.busy = None
         if isinstance(fetched, Failure):
@@ -374,22 +367,9 @@ class Engine:
 
     def status(self) -> SourceStatus:
         """What this process knows now, and the ledger, which is read from the shared cache."""
-        from .status import SourceStatus
+        from .status import status_of
 
-        state, now = self.state, self.clock.monotonic()
-        held, pause = state.held, state.pause
-        failure = pause.failure if pause is not None else None
-        return SourceStatus(
-            state=state_at(held.edges if held else None, held.now(now, self.clock.wall()) if held else now),
-            fingerprint=held.token.fingerprint if held else None,
-            issued_at=held.token.issued_at if held else None,
-            renew_at=held.fresh_until_wall if held else None,
-            expires_at=held.token.expires_at if held else None,
-            last_failure=failure.message if failure else None,
-            retry_in=pause.until - now if pause is not None and pause.until > now else None,
-            mints=state.mints,
-            ledger=self._ledger(),
-        )
+        return status_of(self.context, self.state, self.credential if self.cache is not None else None)
 
     async def astatus(self) -> SourceStatus:
         """The same for asyncio and trio: a thread reads the ledger."""
@@ -398,20 +378,3 @@ class Engine:
         except ImportError as error:
             raise ConfigurationError(missing_extra("astatus()", error, "async")) from None
         return await anyio.to_thread.run_sync(self.status)
-
-    def _ledger(self) -> LedgerReport:
-        from ..runtime.worker_thread import on_worker_thread
-        from ..shared_cache.shared_store import NOTHING_SHARED
-        from .ledger import ledger_of
-
-        credential, ledger, events = self.credential, ledger_of(self.context), self.context.events
-        if credential is None or self.cache is None:
-            return ledger.read(NOTHING_SHARED, events)
-
-        def read() -> LedgerReport:
-            try:
-                return ledger.read(credential.store, events)
-            finally:
-                credential.store.release_thread()
-
-        return on_worker_thread(read)  # the caller's thread may have connections of its own to the same cache

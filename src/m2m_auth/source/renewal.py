@@ -202,10 +202,7 @@ class Renewal:
             self._refused(answer, took)
             return
         fingerprint = self._adoption.fingerprint(answer.access_token)
-        state = self._state
-        ledger_of(self._context).record(self._reason, self._store, self._events)
-        state.last_mint = sent
-        state.mints += 1
+        self._count_mint()
         self._events.emit("minted", fingerprint, self._reason, took, answer.lifetime - took)
         if answer.quota_low:
             self._events.emit("quota_low", fingerprint)
@@ -246,15 +243,17 @@ class Renewal:
             and self._failures.previous is None
         )
 
+    def _count_mint(self) -> None:
+        ledger_of(self._context).record(self._reason, self._store, self._events)
+        self._state.last_mint = self._sent or 0.0
+        self._state.mints += 1
+
     def _refused(self, failure: Failure, took: float) -> None:
-        ledger = ledger_of(self._context)
         if failure.minted:
-            ledger.record(self._reason, self._store, self._events)
-            self._state.last_mint = self._sent or 0.0
-            self._state.mints += 1
+            self._count_mint()
             self._events.emit("unusable", reason=self._reason, seconds=took)
         else:
-            ledger.record_failure(self._store, self._events)
+            ledger_of(self._context).record_failure(self._store, self._events)
         if took >= self._context.policy.mint_deadline and self._adoption.adopt(self._newest()):
             return  # the machine was suspended during the request, and another process has minted
         self._obeys(self._failures.record(failure, took))

@@ -22,18 +22,6 @@ from .flight import Flight
 __all__ = ["EndpointWait", "HeldToken", "TokenState"]
 
 
-class EndpointWait:
-    """A wait that a token endpoint asked one client for (``Retry-After``), whatever the client requests there."""
-
-    __slots__ = ("offset", "pause")
-
-    def __init__(self) -> None:
-        self.pause: Pause | None = None
-        """The latest wait, over or not, until a success; None: there was none."""
-        self.offset = math.inf
-        """Wall clock minus monotonic clock when the wait began: it ends by either of the two."""
-
-
 JUMP = 1.0
 """Seconds between the two clocks that are no jump: the wall clock is being corrected."""
 
@@ -157,13 +145,13 @@ class TokenState:
         """The fingerprints of the latest refused tokens."""
         self.forced_mint_ban: ForcedMintBan | None = None
         """The ban on forced mints that holds now, or the latest one."""
-        self.ban_read_at = float("-inf")
+        self.ban_read_at = -math.inf
         """When a call last looked at the shared ban, on the monotonic clock."""
         self.on_trial = False
-        """True: it matters whether an API takes the held token. It replaced a refused one, or a ban holds."""
+        """True: front doors report whether an API takes the held token. It replaced a refused one, or a ban holds."""
         self.listeners = Listeners()
         """Those who hear of the events of this key."""
-        self.last_mint = float("-inf")
+        self.last_mint = -math.inf
         self.mints = 0
         self.lease_failed_for = ""
         """The fingerprint of the token for whose renewal no cache could give a lease."""
@@ -252,3 +240,15 @@ class TokenState:
         with self.lock:
             if self.flight is flight:
                 self.flight = None
+
+
+class EndpointWait:
+    """A wait that a token endpoint asked one client for (``Retry-After``), whatever the client requests there."""
+
+    __slots__ = ("offset", "pause")
+
+    def __init__(self) -> None:
+        self.pause: Pause | None = None
+        """The latest wait, over or not, until a success; None: there was none."""
+        self.offset = math.inf
+        """Wall clock minus monotonic clock when the wait began: it ends by either of the two."""

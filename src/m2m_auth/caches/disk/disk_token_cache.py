@@ -21,8 +21,8 @@ from ...errors import CacheUnavailable, ConfigurationError, nearest
 from ...runtime.fork_safety import delaying_forks
 from ..protocol import Capabilities
 from ..urls import without_password
-from .file_checks import FileState
 from .idle_connections import IdleConnections, OpenDatabase
+from .open_folder import FileState
 from .own_folder import OwnFolder
 from .user_folder import expanded
 
