@@ -15,7 +15,7 @@ from __future__ import annotations
 # The socket module imports this codec to resolve the first name. A fork during an import on a flight would leave a
 # half-made module in the child, so all that flights need is imported with this module.
 import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
