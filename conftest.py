@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -51,10 +52,18 @@ def teardown(namespace: dict[str, Any]) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """An example is in the slowest tier: its page has real servers, and an example has no place for a marker."""
-    for item in items:
-        if item.path.suffix == ".md":
-            item.add_marker("processes")
+    """An example is in the slowest tier: its page has real servers, and an example has no place for a marker.
+
+    The examples of a page run from top to bottom, as people read them, whatever the order of the pages.
+    """
+    places = [place for place, item in enumerate(items) if item.path.suffix == ".md"]
+    pages: dict[Path, list[pytest.Item]] = {}
+    for place in places:
+        items[place].add_marker("processes")
+        pages.setdefault(items[place].path, []).append(items[place])
+    in_order = (item for page in pages.values() for item in sorted(page, key=lambda item: item.reportinfo()[1] or 0))
+    for place, item in zip(places, in_order, strict=True):
+        items[place] = item
 
 
 pytest_collect_file = Sybil(

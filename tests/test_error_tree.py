@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import copy
 import pickle
+import re
+from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -135,3 +139,38 @@ def test_a_message_is_enough_to_rebuild_an_error() -> None:
     for kind in {type(error) for error in UNAVAILABLE}:
         rebuilt = kind("no token")
         assert (str(rebuilt), rebuilt.cause_code, rebuilt.retry_after) == ("no token", "unknown", None)
+
+
+TOP = Path(__file__).parent.parent
+
+
+def written_cause_codes() -> Iterator[str]:
+    """Every cause code that the engine and the transports write as a literal."""
+    for room in ("source", "lifecycle", "oauth2", "http"):
+        for file in (TOP / "src" / "m2m_auth" / room).rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+                for expression in code_expressions(node):
+                    constants = (each.value for each in ast.walk(expression) if isinstance(each, ast.Constant))
+                    yield from (
+                        each for each in constants if isinstance(each, str) and re.fullmatch("[a-z_]{3,}", each)
+                    )
+
+
+def code_expressions(node: ast.AST) -> Iterator[ast.expr]:
+    """Where a cause code stands: in a call, as a default, and at the end of what ``_words()`` returns."""
+    if isinstance(node, ast.Call):
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        yield from node.args[{"Failure": 3, "TransportError": 1}.get(name, len(node.args)) :][:1]
+        yield from (each.value for each in node.keywords if each.arg == "cause_code")
+    if isinstance(node, ast.FunctionDef) and node.name == "_words":
+        tuples = (each.value for each in ast.walk(node) if isinstance(each, ast.Return))
+        yield from (each.elts[-1] for each in tuples if isinstance(each, ast.Tuple))
+
+
+def test_the_page_has_every_cause_code() -> None:
+    """docs/errors.md lists the words that dashboards are built on, and none that no code writes."""
+    page = (TOP / "docs" / "errors.md").read_text("utf-8")
+    first_cells = re.findall(r"^\| (`[^|]+) \|", page, re.MULTILINE)
+    listed = {code for cell in first_cells for code in re.findall(r"`([a-z_0-9]+)`", cell)}
+    of_servers = {"invalid_client", "invalid_scope", "http_403", "http_429", "http_503", "cause_code"}
+    assert listed - of_servers == {*written_cause_codes()}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -31,6 +33,14 @@ def test_an_alias_distinguishes_sources_of_one_client(caplog: pytest.LogCaptureF
     engine_of(source).context.events.emit("rejected", "01234567")
     assert [(event.alias, event.client_id) for event in received] == [("billing", "client-9")]
     assert caplog.messages == ["billing (client client-9): an API refused token 01234567"]
+
+
+def test_the_page_has_every_kind() -> None:
+    """docs/observability.md lists the words that subscribers compare with, and no others."""
+    page = (Path(__file__).parents[1] / "docs" / "observability.md").read_text("utf-8")
+    table = page.partition("| event | when |")[2].partition("\n\n")[0]
+    listed = {kind for row in table.splitlines() for kind in re.findall(r"`(\w+)`", row.partition(" | ")[0])}
+    assert listed == set(get_args(EventKind))
 
 
 @pytest.mark.parametrize("kind", get_args(EventKind))

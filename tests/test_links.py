@@ -28,3 +28,15 @@ def test_relative_links_lead_to_files(page: Path) -> None:
     """A file that moves takes its links with it."""
     links = LINK.findall((TOP / page).read_text("utf-8"))
     assert [link for link in links if not (TOP / page.parent / link).exists()] == []
+
+
+def test_readers_find_every_page() -> None:
+    """Each page for users is linked from README.md; those for maintainers from CONTRIBUTING.md."""
+    linked = {
+        (TOP / link).resolve()
+        for page in ("README.md", "CONTRIBUTING.md")
+        for link in LINK.findall((TOP / page).read_text("utf-8"))
+    }
+    of_another_page = {"own-cache.md"}  # of caches.md
+    pages = {page for page in (TOP / "docs").glob("*.md") if page.name not in of_another_page}
+    assert {page.name for page in pages if page.resolve() not in linked} == set()

@@ -267,12 +267,12 @@ class EventEmitter:
         self.audience = audience or ""
         self.alias = alias
         self.subscriber = subscriber
-        self.listeners: Listeners | None = None
+        self.listeners = Listeners()
 
     def emit(
         self, kind: EventKind, fingerprint: str = "", reason: str = "", seconds: float = 0.0, holds: float = 0.0
     ) -> None:
-        """Logs the event, calls each subscriber of the key once with it, and the context's observer."""
+        """Logs the event, calls each subscriber of the key once, by its source's alias, and the context's observer."""
         event = Event(
             kind=kind,
             client_id=self.client_id,
@@ -284,19 +284,11 @@ class EventEmitter:
             alias=self.alias,
         )
         _log_change(event)
-        if self.subscriber is not None:
-            _call(self.subscriber, event)
-        if self.listeners is not None:
-            self._tell_the_others(event, self.listeners.living())
+        called: list[Subscriber] = []
+        for emitter in (self, *self.listeners.living()):
+            subscriber = emitter.subscriber
+            if subscriber is not None and subscriber not in called:
+                called.append(subscriber)
+                _call(subscriber, event if emitter.alias == event.alias else replace(event, alias=emitter.alias))
         if observers:
             notify(event)
-
-    def _tell_the_others(self, event: Event, emitters: list[EventEmitter]) -> None:
-        """Each source's subscriber gets the event under that source's alias."""
-        called = [self.subscriber]
-        for emitter in emitters:
-            subscriber = emitter.subscriber
-            if subscriber is None or subscriber in called:
-                continue
-            called.append(subscriber)
-            _call(subscriber, event if emitter.alias == event.alias else replace(event, alias=emitter.alias))

@@ -15,9 +15,10 @@ try:
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(missing_extra("m2m_auth.requests", error, "requests"), name=error.name) from None
 
-from .http.auth_flow import AuthFlow, Sent, run
+from .http.auth_flow import AuthFlow, Sent
 from .http.front_door import FrontDoor
 from .http.requests_library import RequestsLibrary
+from .http.steps import run
 from .oauth2.origins import Origin
 from .runtime.observers import observers
 from .source.token_source import TokenSource

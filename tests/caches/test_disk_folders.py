@@ -195,7 +195,7 @@ def test_options_of_the_url(tmp_path: Path) -> None:
         ("Shared_Parent=allow", r"unknown option 'Shared_Parent' \(did you mean 'shared_parent'\?\)"),
         ("timeot=1", r"unknown option 'timeot' \(did you mean 'timeout'\?\)\. Known: shared_parent, timeout"),
         ("ttl", r"unknown option 'ttl'"),
-        ("shared_parent=yes", r"shared_parent='yes' is unknown\. Fix: shared_parent='allow'"),
+        ("shared_parent=yes", r"^cache='disk:.*': shared_parent='yes' is unknown\. Fix: \?shared_parent=allow"),
         ("shared_parent", r"shared_parent='' is unknown"),
         ("timeout=soon", r"timeout is not a number\. Fix: \?timeout=0\.5"),
         ("timeout=0", r"timeout=0\.0 must be a number of seconds above 0"),

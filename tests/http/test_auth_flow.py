@@ -12,8 +12,9 @@ import pytest
 from m2m_auth import AccessToken, InsecureTransport, OriginNotAllowed, TokenSource, TokenUnavailable
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.errors import M2MAuthError, also_a
-from m2m_auth.http.auth_flow import AuthFlow, Effect, Sent, adrive, drive, run
+from m2m_auth.http.auth_flow import AuthFlow, Sent
 from m2m_auth.http.http_library import HttpLibrary
+from m2m_auth.http.steps import Effect, adrive, drive, run
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
 from m2m_auth.testing import FakeClock
 

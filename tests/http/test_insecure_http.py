@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 from typing import Any
 
@@ -45,6 +46,20 @@ def test_a_token_endpoint_in_compose(library: str) -> None:
     auth = cls(url, "client", "secret", transport=mint, allow_insecure_http=True, clock=FakeClock())
     source = auth if library == "source" else auth.source
     assert source.token().value == "t1"
+
+
+@pytest.mark.parametrize("library", INSTALLED)
+@pytest.mark.parametrize("given", ["false", "true", "", 0, 1, None])
+def test_a_text_is_no_answer(library: str, given: Any) -> None:
+    """``os.environ.get("ALLOW_HTTP", "false")`` must not send secrets over plain http."""
+    door = importlib.import_module(f"m2m_auth.{library}").M2MAuth
+    client: tuple[Any, ...] = ("https://issuer.example/token", "client", "secret")
+    source = TokenSource(*client, transport=mint)
+    for constructor, arguments in ((TokenSource, client), (door, client), (door.from_source, (source,))):
+        with pytest.raises(
+            ConfigurationError, match=r"allow_insecure_http must be a bool, not .*\. Fix: True or False"
+        ):
+            constructor(*arguments, allow_insecure_http=given)
 
 
 def test_the_log_says_it_once(caplog: pytest.LogCaptureFixture) -> None:

@@ -63,10 +63,14 @@ def revoked_between(server: FakeAuthorizationServer) -> None:
 def test_a_401_from_a_redirects_target(
     caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any, code: int
 ) -> None:
-    """Only the refused request is replayed: a POST that was answered with 303 is never posted again."""
+    """Only the refused request is replayed: a POST that was answered with 303 is never posted again.
+
+    The redirect stays in the history, before the 401.
+    """
     revoked_between(server)
     answer = caller.post(redirect(server, api, code), content=b"order")
     assert answer.status == 200
+    assert answer.statuses[0] == code
     method = "POST" if code in (307, 308) else "GET"
     assert [(call.method, call.path, call.status) for call in server.api_calls] == [
         ("POST", "/api/redirect", code),

@@ -166,6 +166,19 @@ def test_a_predicate_that_cannot_be_called(predicate: Any, words: str) -> None:
     assert "Fix: a function of (status, headers), or of (status, headers, body)" in str(caught.value)
 
 
+@pytest.mark.parametrize(("value", "refuses"), [(1, True), ("no", True), (None, False), ([], False)])
+def test_any_true_value_counts(value: Any, refuses: bool) -> None:
+    """As in an ``if``."""
+    assert RejectionCheck(lambda status, headers: value).refuses(200, {}, b"") is refuses
+
+
+def test_a_lambda_around_an_asynchronous_function() -> None:
+    """A coroutine is true: every answer would be a refusal, and the forced mints would be banned."""
+    check = RejectionCheck(lambda status, headers: asynchronous(status, headers))  # type: ignore[arg-type]
+    with pytest.raises(ConfigurationError, match="is_rejection returned a coroutine, and nothing awaits it"):
+        check.refuses(200, {}, b"")
+
+
 def marketo(status: int, headers: Headers, body: bytes) -> bool:
     """As Marketo's documentation says."""
     return b'"code":"601"' in body or b'"code":"602"' in body

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from callers import CALLERS, Caller, clients
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scripted_api import Received, scripted_api
 
@@ -53,6 +53,7 @@ def test_a_cookie_of_a_page_elsewhere() -> None:
     assert cookies_for_replay(URL, None, answers) == "s=1"
 
 
+@settings(max_examples=40)
 @given(st.text(max_size=40), st.lists(st.text(max_size=40), max_size=3))
 def test_any_text_is_read(before: str, set_cookies: list[str]) -> None:
     """A server may send anything; a cookie that was there and is not named stays."""

@@ -60,6 +60,21 @@ def test_from_source_keeps_the_source_and_its_own_rules(
     assert server.mints == 2
 
 
+def test_from_source_names_an_option_that_it_does_not_have(caller: Caller, server: FakeAuthorizationServer) -> None:
+    """A misspelt one with the nearest; one of the source with the place where it belongs."""
+    front_door = caller.front_door.M2MAuth
+    source = caller.auth(server).source
+    with pytest.raises(
+        TypeError, match=r"unknown option 'hedaer' \(did you mean 'header'\?\)\. Known: source, allowed_"
+    ):
+        front_door.from_source(source, hedaer="X-Api-Token")
+    for option in ("answers", "verify", "cache"):
+        with pytest.raises(
+            TypeError, match=rf"^{option} is an option of the source\. Fix: TokenSource\(…, {option}=…\)"
+        ):
+            front_door.from_source(source, **{option: None})
+
+
 def test_one_auth_on_several_clients(caller: Caller, server: FakeAuthorizationServer, api: str, auth: Any) -> None:
     """One object works on the client and as auth= of a single call."""
     assert caller.get(api).status == caller.get(api, auth=auth).status == caller.get(api).status == 200

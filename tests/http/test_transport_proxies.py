@@ -32,7 +32,17 @@ def failure(transport: Any, url: str) -> TransportError:
 
 
 @pytest.mark.parametrize(
-    "spelling", ["{}", {"http": "{}"}, {"http://": "{}"}, {"all": "{}"}, {"http://issuer.example": "{}"}]
+    "spelling",
+    [
+        "{}",
+        {"http": "{}"},
+        {"http://": "{}"},
+        {"all": "{}"},
+        {"http://issuer.example": "{}"},
+        {"http://Issuer.Example/": "{}"},
+        {"http://issuer.example:80": "{}"},
+        {"all://issuer.example:80": "{}"},
+    ],
 )
 def test_spellings(library: str, spelling: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A URL, or a dict as requests or httpx has it. Its user and password go to the proxy. NO_PROXY is not asked."""
@@ -43,6 +53,15 @@ def test_spellings(library: str, spelling: Any, monkeypatch: pytest.MonkeyPatch)
         assert send(private(library, proxies=proxies), ELSEWHERE).body == GRANT
     assert proxy.requests[0].startswith(b"POST http://issuer.example/token HTTP/1.1")
     assert b"proxy-authorization: Basic dXNlcjpjYW5hcnk=".lower() in proxy.requests[0].lower()
+
+
+def test_another_port_is_another_target(library: str) -> None:
+    """The most specific entry counts: the one with the port, with the host, with the scheme."""
+    with ScriptedServer(answers(WHOLE)) as proxy:
+        proxies = {"all": None, "http": None, "http://issuer.example:8080": None}
+        proxies["http://issuer.example"] = f"http://127.0.0.1:{proxy.port}"
+        assert send(private(library, proxies=proxies), ELSEWHERE).body == GRANT
+        assert failure(private(library, proxies=proxies), "http://issuer.example:8080/").cause_code == "connection"
 
 
 def test_none_is_a_direct_connection(library: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,14 +147,25 @@ def test_the_sessions_verify_wins(tls: Contexts, bundle: str, tmp_path: Path, mo
     ("options", "words"),
     [
         ({"verify": "/no/such/ca.pem"}, "there is no such file"),
-        ({"verify": ""}, "there is no such file"),
-        ({"verify": 5}, "must be True, False, the path of a CA bundle or an ssl.SSLContext, not int"),
+        ({"verify": ""}, "verify is blank. Fix: leave it out"),
+        ({"verify": "false"}, "verify='false': there is no such file or folder. Fix: verify=False, without quotes"),
+        ({"verify": 5}, "must be True, False, the path of a CA bundle or an ssl.SSLContext, not 5. Fix: "),
+        ({"verify": 0}, "an ssl.SSLContext, not 0. Fix: "),
+        ({"verify": ("cert.pem", "key.pem")}, "not tuple. Fix: "),
         ({"verify": __file__}, "has no CA certificates in PEM form"),
+        ({"verify": str(Path(__file__).parent)}, "is a folder in which OpenSSL finds no CA certificate"),
+        ({"verify": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)}, "is an ssl.SSLContext of a server"),
         ({"proxies": 5}, "proxies must be a URL or a dict, not int"),
-        ({"proxies": "user:canary@proxy:3128"}, "is no URL of a proxy"),
+        ({"proxies": "user:canary@proxy:3128"}, "proxies is no URL of a proxy"),
+        ({"proxies": ""}, "proxies is blank. Fix: leave it out, or {'all': None} for no proxy"),
+        ({"proxies": {"https": " "}}, "proxies['https'] is blank"),
+        ({"proxies": {"no_proxy": "canary"}}, "is no scheme of a target. Fix: {'https://token.example.com': None}"),
         ({"proxies": {"https": "ftp://user:canary@proxy"}}, "is no URL of a proxy"),
         ({"proxies": {"https": "http://user:canary@:99999"}}, "is no URL"),
         ({"proxies": {"ftp": "http://user:canary@proxy"}}, "is no scheme of a target"),
+        ({"proxies": {"https://issuer.example/path": "http://proxy"}}, "neither a scheme nor an origin"),
+        ({"proxies": {"all://*.example": "http://proxy"}}, "neither a scheme nor an origin"),
+        ({"proxies": {"http://user:canary@proxy": "https://issuer.example"}}, "neither a scheme nor an origin"),
         ({"proxies": {"https": 5}}, "must be a URL or None, not int"),
         ({"verify": False, "transport": requests.Session()}, "configure the session of transport="),
         ({"proxies": "http://proxy", "transport": requests.Session()}, "configure the session of transport="),
@@ -168,6 +179,7 @@ def test_options_that_make_no_sense(library: str, options: dict[str, Any], words
         with pytest.raises(ConfigurationError, match=re.escape(words)) as caught:
             constructor("https://issuer.example/token", "client", "secret", **options)
         assert "canary" not in str(caught.value)
+        assert ". Fix: " in str(caught.value)
 
 
 def test_options_are_not_shown() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,8 +95,8 @@ def test_callers_do_not_wait_for_a_head_that_drips(caller: Caller, server: FakeA
     ids=["half an answer", "bad gzip", "nonsense"],
 )
 def test_a_broken_answer(caller: Caller, answer: bytes, code: str) -> None:
-    """An error while a body is read is a transport error, too."""
-    with Wire([answer]) as server:
+    """An error while a body is read is a transport error, too. A cold start tries twice after what may be a blip."""
+    with Wire([answer] * 2) as server:
         source = caller.front_door.M2MAuth(
             server.base_url + "/token", "client", "secret", cache=MemoryTokenCache(), policy=HASTY
         ).source
@@ -170,6 +172,64 @@ def test_a_client_that_raises_for_statuses(server: FakeAuthorizationServer, libr
         with pytest.raises(TokenRequestRejected, match="401") as caught:
             source.token()
     assert caught.value.status == 401
+
+
+@pytest.mark.processes
+def test_the_first_token_imports_nothing(server: FakeAuthorizationServer, library: Any) -> None:
+    """A flight that imports a library looks like a slow server, and a fork meanwhile leaves half a module behind."""
+    script = (
+        f"import sys, m2m_auth.{library.__name__} as door; "
+        f"source = door.M2MAuth({server.token_endpoint!r}, 'client', 'secret').source; "
+        "before = set(sys.modules); source.token(); print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+class ApiError(Exception):
+    """What the hooks of a user's clients raise."""
+
+
+@pytest.mark.parametrize("reads", [True, False], ids=["read", "unread"])
+def test_a_client_that_raises_an_error_of_its_own(server: FakeAuthorizationServer, library: Any, reads: bool) -> None:
+    """The answer counts, whatever the user's hook raises for it: a refused secret is fetched again."""
+
+    def hook(response: Any, **_: Any) -> None:
+        if response.status_code >= 400:
+            if reads:
+                response.read() if hasattr(response, "read") else response.content
+            raise ApiError(response.status_code)
+
+    secrets = iter(["old", "secret"])
+    name = "hooks" if library.__name__ == "requests" else "event_hooks"
+    with client_of(library, **{name: {"response": [hook]}}) as client:
+        options = {"transport": client, "cache": MemoryTokenCache()}
+        assert TokenSource(server.token_endpoint, "client", lambda: next(secrets), **options).token()
+        server.fail("oauth_error", error="invalid_scope")
+        with pytest.raises(TokenRequestRejected) as caught:
+            TokenSource(server.token_endpoint, "client", "secret", scope="a", **options).token()
+    assert caught.value.status == 400
+    if reads or library.__name__ == "requests":  # httpx closes a response for which a hook has raised
+        assert caught.value.error == "invalid_scope"
+
+
+def test_a_body_that_does_not_come_while_a_hook_reads(library: Any) -> None:
+    """It is a timeout, although a status and headers have come."""
+
+    def hook(response: Any, **_: Any) -> None:
+        response.read() if hasattr(response, "read") else response.content
+
+    name = "hooks" if library.__name__ == "requests" else "event_hooks"
+    with (
+        Wire([reply(401, b"{", length=100)]) as server,
+        client_of(library, **{name: {"response": [hook]}}) as client,
+    ):
+        source = TokenSource(
+            f"{server.base_url}/token", "client", "secret", transport=client, cache=MemoryTokenCache(), policy=HASTY
+        )
+        with pytest.raises(TokenUnavailable) as caught:
+            source.token()
+    assert caught.value.cause_code == "timeout"
 
 
 def test_a_client_whose_auth_is_ours_does_not_recurse(server: FakeAuthorizationServer, library: Any) -> None:

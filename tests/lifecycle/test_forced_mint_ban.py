@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from m2m_auth.lifecycle.forced_mint_ban import (
+    FAR_TOO_OFTEN,
     LONGEST_BAN,
     ForcedMintBan,
     Refusal,
     is_no_help,
+    is_too_often,
     next_ban,
     refusal_of,
     same_api,
@@ -94,8 +96,18 @@ def test_a_new_token_that_was_no_help(
     assert is_no_help(replaced, age, lifetime, accepted=accepted) is no_help
 
 
-@pytest.mark.parametrize(("early", "level", "firm"), [(2, 0, False), (3, 0, True), (4, 1, True), (9, 6, True)])
-def test_three_of_them_lead_to_a_firm_ban(early: int, level: int, firm: bool) -> None:
+@pytest.mark.parametrize(
+    ("early", "after_a_ban", "too_often"), [(2, True, False), (3, True, True), (5, False, False), (6, False, True)]
+)
+def test_how_many_of_them_are_too_many(early: int, after_a_ban: bool, too_often: bool) -> None:
+    """Six: a morning's deployments may revoke three tokens. While a ban is recent, three."""
+    ban = next_ban(None, 0.0) if after_a_ban else None
+    assert is_too_often(Refusal(API, early), ban, 1000.0) is too_often
+    assert is_too_often(Refusal(API, early), ban, 60.0 + LONGEST_BAN) is (early >= FAR_TOO_OFTEN)
+
+
+@pytest.mark.parametrize(("early", "level", "firm"), [(2, 0, False), (3, 0, True), (6, 0, True), (9, 3, True)])
+def test_they_lead_to_a_firm_ban(early: int, level: int, firm: bool) -> None:
     """And more of them to a longer one."""
     ban = next_ban(None, 0.0, Refusal(API, early))
     assert (ban.level, ban.firm, ban.origin) == (level, firm, API)

@@ -223,6 +223,14 @@ def test_whatever_adapt_returns(returned: Any, rules: dict[str, Any], status: in
 # the checks
 
 
+class Adapting:
+    """An object with a method that reads answers."""
+
+    def adapt(self, fields: dict[str, Any]) -> dict[str, Any]:
+        """Reads one."""
+        return fields
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
@@ -235,19 +243,36 @@ def test_whatever_adapt_returns(returned: Any, rules: dict[str, Any], status: in
         ({"token_types": ["MAC"]}, "answers.token_types has 'MAC': an API accepts"),
         ({"credential_errors": "no_key"}, "answers.credential_errors='no_key' must be a list of texts. Fix: "),
         ({"credential_errors": {"a": 1}}, "answers.credential_errors must be a list of texts, not dict."),
-        ({"token_field": ""}, "answers.token_field='' must be the name of a field, or a path"),
-        ({"token_field": "data..x"}, "answers.token_field='data..x' must be the name of a field, or a path"),
+        ({"token_field": ""}, "answers.token_field='' must be the name of a field. Fix: 'token', or a path such as"),
+        ({"token_field": "data..x"}, "answers.token_field='data..x' must be the name of a field. Fix: "),
         ({"token_field": None}, "answers.token_field=None must be the name of a field"),
-        ({"scope_separator": ""}, "answers.scope_separator='' must be a text such as ';', or None"),
-        ({"scope_separator": 5}, "answers.scope_separator=5 must be a text such as ';', or None"),
-        ({"lifetime_unit": "m"}, "answers.lifetime_unit='m' must be 's', 'ms' or 'min' (did you mean 'ms'?)"),
+        ({"scope_separator": ""}, "answers.scope_separator='' must be a text. Fix: ';', or leave it out"),
+        ({"scope_separator": 5}, "answers.scope_separator=5 must be a text. Fix: ';'"),
+        (
+            {"lifetime_unit": "m"},
+            "answers.lifetime_unit='m' must be 's', 'ms' or 'min' (did you mean 'ms'?). Fix: one of these, or",
+        ),
         ({"lifetime_unit": None}, "answers.lifetime_unit=None must be 's', 'ms' or 'min'"),
         ({"lifetime_unit": []}, "answers.lifetime_unit=[] must be 's', 'ms' or 'min'"),
-        ({"never_expires": True}, "answers.never_expires=True must be the expires_in that means no end, such as 0"),
+        (
+            {"never_expires": True},
+            "answers.never_expires=True must be the expires_in that means no end. Fix: a number such as 0 or -1",
+        ),
         ({"never_expires": ""}, "answers.never_expires='' must be the expires_in"),
         ({"never_expires": float("nan")}, "answers.never_expires=nan must be the expires_in"),
         ({"never_expires": [0]}, "answers.never_expires=[0] must be the expires_in"),
-        ({"adapt": "flat"}, "answers.adapt=str is not callable. Fix: a function from the answer's fields to RFC"),
+        (
+            {"adapt": "flat"},
+            "answers.adapt must be a function, not str. Fix: one that takes the answer's fields as a dict",
+        ),
+        (
+            {"adapt": lambda *, more: more},
+            "answers.adapt has the parameters (*, more), and gets one argument, the answer's fields. Fix: a",
+        ),
+        (
+            {"adapt": lambda a, b: {}},
+            "answers.adapt has the parameters (a, b), and gets one argument, the answer's fields. Fix: ",
+        ),
     ],
 )
 def test_a_field_that_makes_no_sense(fields: dict[str, Any], message: str) -> None:
@@ -255,6 +280,13 @@ def test_a_field_that_makes_no_sense(fields: dict[str, Any], message: str) -> No
     with pytest.raises(ConfigurationError) as raised:
         AnswerRules(**fields)
     assert str(raised.value).startswith(message)
+    assert ". Fix: " in str(raised.value)
+
+
+@pytest.mark.parametrize("adapt", [dict, Adapting().adapt, lambda fields, *, more=1: fields, lambda *fields: fields[0]])
+def test_each_callable_of_one_argument_is_taken(adapt: Any) -> None:
+    """A class, a method, a function with defaults or with any number of parameters."""
+    assert AnswerRules(adapt=adapt).adapt == adapt
 
 
 def test_an_async_adapt_is_refused() -> None:
@@ -294,14 +326,6 @@ def of_a_view() -> AnswerRules:
 def closing_over(name: str) -> AnswerRules:
     """Rules whose function depends on an argument."""
     return AnswerRules(adapt=lambda fields: fields[name])
-
-
-class Adapting:
-    """An object with a method that reads answers."""
-
-    def adapt(self, fields: dict[str, Any]) -> dict[str, Any]:
-        """Reads one."""
-        return fields
 
 
 def test_a_lambda_of_the_same_line_reads_alike() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -184,6 +185,10 @@ def test_two_spellings_of_an_address_or_a_name_are_one_origin() -> None:
         ("https://api.*.example.com", "has a '*' that", "'https://*.example.com'"),
         ("https://api-*.example.com", "has a '*' that", "'https://*.example.com'"),
         ("https://**.example.com", "has a '*' that", "'https://*.example.com'"),
+        ("https://*example.com", "has a '*' that", "'https://*.example.com'"),
+        ("https://*-api.example.com", "has a '*' that", "'https://*.example.com'"),
+        ("https://api.*.com", "has a '*' that", "'https://*.example.com'"),
+        ("https://api.example*", "has a '*' that", "'https://*.example.com'"),
         ("https://*.10.0.0.1", "is no address and no name", "or a name"),
         ("https://10.0.0.256", "is no address and no name", "or a name"),
         ("https://.example.com", "begins with a dot", "'https://*.example.com'"),
@@ -208,13 +213,14 @@ def test_two_spellings_of_an_address_or_a_name_are_one_origin() -> None:
     ],
 )
 def test_an_entry_that_can_match_nothing_is_refused(entry: str, why: str, fix: str) -> None:
-    """When it is configured, not at the first call; the message names the entry and the fix."""
+    """When it is configured, not at the first call; the message names the entry and a fix that works."""
     with pytest.raises(ConfigurationError) as caught:
         OriginPolicy(["https://good.example", entry], False)
     message, _, advice = str(caught.value).partition(". Fix: ")
     assert message.startswith("allowed_origins: ")
     assert why in message
     assert fix in advice
+    OriginPolicy(re.findall(r"^'(https.*)'$", advice) or None, False)
 
 
 @pytest.mark.parametrize(
@@ -241,9 +247,9 @@ def test_an_entry_that_people_have_is_taken(entry: str) -> None:
         ([], ["allowed_origins is empty", "Fix: name one, or leave the option out"]),
         (5, ["must be a list of origins, not int", "Fix: ["]),
         (["api.example.com"], ["'api.example.com' is not an origin like 'https://api.example.com'"]),
-        ([None], ["None is not an origin"]),
-        ([5], ["5 is not an origin"]),
-        ([b"https://api.example.com"], ["is not an origin"]),
+        ([None], ["None is no text", "Fix: 'https://api.example.com'; is an environment variable unset?"]),
+        ([5], ["5 is no text", "Fix: 'https://api.example.com'"]),
+        ([b"https://api.example.com"], ["b'https://api.example.com' is no text", "Fix: "]),
         (["https://api.example.com/v1"], ["has more than an origin", "Fix: 'https://api.example.com'"]),
         (["https://api.example.com:8443?x"], ["has more than an origin", "Fix: 'https://api.example.com:8443'"]),
         (["https://[::1]:1/#x"], ["has more than an origin", "Fix: 'https://[::1]:1'"]),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from token_answers import answer
 
-from m2m_auth.oauth2.rate_limit_headers import quota_is_low
+from m2m_auth.oauth2.rate_limit_headers import quota_is_low, retry_after
 from m2m_auth.oauth2.token_response import TokenResponse
 
 HEADER = "auth0-client-quota-limit"
@@ -34,6 +36,21 @@ def test_little_is_a_tenth_of_any_bucket(header: str, low: bool) -> None:
     """The scarcest bucket counts; a header without both numbers says nothing."""
     assert quota_is_low({HEADER: header}) is low
     assert quota_is_low({"auth0-organization-quota-limit": header}) is low
+
+
+@pytest.mark.parametrize(
+    "text", ["Tue, 14 Nov 2023 22:13:40 GMT", "Tue, 14 Nov 2023 22:13:40 -0000", "2023-11-14T22:13:40Z"]
+)
+def test_a_date_says_when_to_come_back(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """RFC 9110's date; one without a zone, which is UTC and not the machine's; and JSON's, which some servers send."""
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert retry_after({"retry-after": text}, 1_700_000_000.0) == 20.0
+        assert retry_after({"x-ratelimit-reset": text}, 1_700_000_000.0) == 20.0
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 @pytest.mark.parametrize("left", [3, 90])

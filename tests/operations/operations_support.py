@@ -21,14 +21,16 @@ _numbers = itertools.count(1)
 
 
 class Server:
-    """A token endpoint as a transport. Its tokens live 3600 s. While ``down`` is set, it raises that error."""
+    """A token endpoint as a transport. Its tokens live 3600 s. While ``down`` is set, that is its answer."""
 
     def __init__(self) -> None:
-        self.down: TransportError | None = None
+        self.down: TransportError | HttpResponse | None = None
         self.minted: list[str] = []
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer one token request."""
+        if isinstance(self.down, HttpResponse):
+            return self.down
         if self.down is not None:
             raise self.down
         self.minted.append(f"token-value-{next(_numbers)}")

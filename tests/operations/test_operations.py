@@ -242,11 +242,12 @@ def test_clear_from_a_cold_process(server: Server, clock: FakeClock) -> None:
     assert in_another_process(server, clock, memory).token() != token
 
 
-def test_clear_forgets_the_failure(server: Server, clock: FakeClock) -> None:
-    """After an outage clear ends the pause: the next call of every process asks the server at once."""
+@pytest.mark.parametrize("down", [OUTAGE, HttpResponse(429, {"retry-after": "600"}, b"")], ids=["outage", "wait"])
+def test_clear_forgets_the_failure(server: Server, clock: FakeClock, down: HttpResponse | TransportError) -> None:
+    """After an outage, or where the server asked to wait, the next call of every process asks it at once."""
     memory = SharedMemory()
     source, other = source_on(server, clock=clock, cache=memory), in_another_process(server, clock, memory)
-    server.down = OUTAGE
+    server.down = down
     with pytest.raises(TokenUnavailable):
         source.token()
     server.down = None

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from engine_steps import ClockedStore
 from engine_support import ENDPOINT
-from machine_world import BLIPS, HOLDS, HostClock, Server, World, secrets_of
+from machine_world import BLIPS, HOLDS, HostClock, Server, World, secret_of, secrets_of
 
 from m2m_auth import AccessToken, MintBudget, TokenSource, TokenUnavailable
 from m2m_auth.events import Event
@@ -44,7 +44,8 @@ class Caller:
         self.mints: list[str] = []
         """The tokens that the server gave during this call."""
         self.requests = 0
-        self.held_off: tuple[float, str] = (float("-inf"), "")
+        self.held_off: dict[str, float] = {}
+        """Until when it pauses after a failure, for each secret: a new one passes at once."""
         self.blip = False
         """The call's first request met what may be a blip, and no token is held."""
         self.restart()
@@ -55,7 +56,7 @@ class Caller:
         self.cache = FaultyCache(beside)
         self.taken: Taken | None = None
         self.noops = 0
-        self.held_off = (float("-inf"), "")
+        self.held_off.clear()
         self.source = TokenSource(
             ENDPOINT,
             self.client_id,
@@ -73,19 +74,17 @@ class Caller:
     def _transport(self, request: HttpRequest) -> HttpResponse:
         """One token request: recorded, and compared with the last failure's pause."""
         self.requests += 1
-        until, secret = self.held_off
+        secret, now = secret_of(request), self.clock.passed()
+        early = self.held_off.pop(secret, now) - now
         again = self.requests == 2 and self.blip
-        if not again and self.clock.monotonic() < until - 1e-3 and secret == self.vault[-1]:
-            self.world.faults.append(f"{self.clock} asked {until - self.clock.monotonic()} s too early")
+        if not again and early > 1e-3:
+            self.world.faults.append(f"{self.clock} asked {early} s too early")
         response, token, failed = self.server.respond(request, self.clock, again=again)
         self.blip = self.requests == 1 and failed in BLIPS and not self._engine.is_ready()
         if failed:
-            self.held_off = (self.clock.monotonic() + HOLDS.get(failed, 0.5), self.vault[-1])
-            if failed == "invalid_client":  # the secret in the request may be an older one than the vault's
-                self.held_off = (self.held_off[0], "" if len(self.vault) > 1 else self.vault[-1])
+            self.held_off[secret] = self.clock.passed() + HOLDS.get(failed, 0.5)
         else:
             self.mints.append(token)
-            self.held_off = (float("-inf"), "")
         if isinstance(response, Exception):
             raise response
         return response
@@ -98,7 +97,7 @@ class Caller:
 
     def renew(self) -> AccessToken | None:
         """``renew()``: one mint more than is due, whatever this process pauses for."""
-        self.held_off = (float("-inf"), "")
+        self.held_off.clear()
         return self._held_to(self.source.renew, forced=True)
 
     def reject(self, token: AccessToken) -> bool:

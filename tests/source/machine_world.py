@@ -52,7 +52,8 @@ class HostClock(FakeClock):
         super().__init__(wall=world.now + skew)
         self._world, self._random = world, Random(seed)
         self.skew = skew
-        self.suspended = 0.0
+        self.suspended = self.set_ahead = 0.0
+        """Seconds in all; pauses and bans end that much sooner."""
         world.clocks.append(self)
 
     def uniform(self) -> float:
@@ -63,8 +64,13 @@ class HostClock(FakeClock):
         """Time passes for all hosts."""
         self._world.advance(seconds)
 
+    def passed(self) -> float:
+        """A time for pauses and bans, which end by the later of the two clocks."""
+        return self.monotonic() + self.suspended + self.set_ahead
+
     def set_wall(self, skew: float) -> None:
         """Sets this host's wall clock wrong by ``skew`` seconds."""
+        self.set_ahead += max(skew - self.skew, 0.0)
         self.jump_wall(skew - self.skew)
         self.skew = skew
 
@@ -124,7 +130,7 @@ class Server:
         ``again``: it is the second attempt of one flight, after a blip.
         """
         sent = self.world.now
-        secret = unquote(base64.b64decode(request.headers["Authorization"].split()[1]).decode().split(":")[1])
+        secret = secret_of(request)
         audience = parse_qs(request.body.decode())["audience"][0]
         if self.watchful and not again and sent < self.pauses.get((audience, secret), sent) - 1e-3:
             self.world.faults.append("asked in a pause that the fleet shares")
@@ -146,6 +152,11 @@ class Server:
         self.tokens[value] = Issued(audience, secret, sent, self.lifetime, sent + self.lifetime, [clock.skew])
         self.latest[audience, secret] = value
         return value, self.lifetime
+
+
+def secret_of(request: HttpRequest) -> str:
+    """The client's secret in a token request."""
+    return unquote(base64.b64decode(request.headers["Authorization"].split()[1]).decode().split(":")[1])
 
 
 def secrets_of(server: Server, known: set[str]) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from m2m_auth import ConfigurationError, TokenSource
+from m2m_auth import AnswerRules, ConfigurationError, TokenSource
 from m2m_auth.errors import missing_extra, nearest
 from m2m_auth.oauth2.grants import ClientCredentials
 from m2m_auth.oauth2.transport import HttpRequest, HttpResponse
@@ -88,8 +88,12 @@ TABLE: list[tuple[dict[str, Any], list[str]]] = [
     ({"encryption_keys": []}, ["encryption_keys is empty", "Fix: leave it out"]),
     ({"encryption_keys": ["short-s3cr3t"]}, ["shorter than 16 bytes", "Fix: secrets.token_urlsafe(32)"]),
     ({"encryption_keys": ["0123456789abcdef", None]}, ["a key that is neither text nor bytes", "Fix: secrets."]),
-    ({"policy": {"max_wait": 3}}, ["policy must be a RenewalPolicy, not dict", "Fix: RenewalPolicy(…)"]),
+    ({"policy": {"max_wait": 3}}, ["policy must be a RenewalPolicy, not dict", "Fix: RenewalPolicy(**policy)"]),
     ({"policy": 0}, ["policy must be a RenewalPolicy, not int"]),
+    ({"answers": {"token_field": "token"}}, ["answers must be an AnswerRules, not dict. Fix: AnswerRules(**answers)"]),
+    ({"answers": AnswerRules}, ["answers must be an AnswerRules, not the class AnswerRules itself"]),
+    ({"allow_insecure_http": "false"}, ["allow_insecure_http must be a bool, not 'false'", "Fix: True or False"]),
+    ({"allow_insecure_http": None}, ["allow_insecure_http must be a bool, not NoneType"]),
     ({"budget": 100}, ["budget must be a MintBudget, not int", "Fix: MintBudget(…)"]),
     ({"clock": 5}, ["clock=int has no monotonic()", "Fix: subclass m2m_auth.Clock"]),
     ({"on_event": "print"}, ["on_event=str is not callable", "Fix: a function"]),

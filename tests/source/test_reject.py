@@ -231,3 +231,22 @@ def test_a_token_that_ends_earlier_is_not_taken(
         land(it)
         clock.advance(1)
     assert timed_server.token_requests == 2
+
+
+def test_revocations_days_apart_without_any_report_of_success(
+    it: TokenSource, timed_server: FakeAuthorizationServer, clock: FakeClock, events: list[Event]
+) -> None:
+    """An SDK that calls reject() after each 401, and never says that a token works: no ban, at any age of the token."""
+    timed_server.lifetime = 86_400
+    it.reject(it.token())
+    for age in (600, 5, 60_000, 8_000):
+        for _ in range(3):
+            clock.advance(70_000)
+            it.token()
+            land(it)
+        clock.advance(age)
+        token, before = it.token(), timed_server.token_requests
+        it.reject(token)
+        assert it.token() != token
+        assert timed_server.token_requests == before + 1
+    assert "forced_mint_ban" not in [event.kind for event in events]

@@ -116,15 +116,15 @@ class Fleet(Faults):
     def _refuse(self, caller: Caller, token: AccessToken, new: bool = False) -> bool:
         """The API's 401; True if another token takes the place of this one."""
         state, now = engine_of(caller.source).state, caller.clock.monotonic()
-        free = not state.ban_holds(now)
+        passed, free = caller.clock.passed(), not state.ban_holds(now)
         dropped = caller.reject(token)
         if dropped:
             self.out.add(token.value)
             assert not new, "its API refuses new tokens"
-            assert now >= self.banned_until.get(state, now), "an API that refuses every token uses up the quota"
+            assert passed >= self.banned_until.get(state, passed), "an API that refuses every token uses up the quota"
         elif new and free:
             assert state.ban_holds(now), "the ban begins"
-            self.banned_until[state] = now + 60 - 1e-3
+            self.banned_until[state] = passed + 60 - 1e-3
         return dropped
 
     @rule(who=CALLERS, gap=st.sampled_from([0.05, 0.3, 1.0, 7.0]))

@@ -13,10 +13,13 @@ from m2m_auth import (
     AnswerRules,
     ClientSecretPost,
     ConfigurationError,
+    InsecureTransport,
     MintBudget,
     MintBudgetExhausted,
+    OriginNotAllowed,
     RenewalPolicy,
     TokenSource,
+    TokenUnavailable,
 )
 from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.source.registry import forget_everything
@@ -136,7 +139,26 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "no proxy": (
         client(PROXIES={"https": "user:s3cret@proxy:3128"}),
-        f"{BILLING}[\"PROXIES\"]: ['https'] is no URL of a proxy (http, https, socks",
+        f'{BILLING}["PROXIES"]["https"]: is no URL of a proxy (http, https, socks',
+    ),
+    "no proxy for all": (client(PROXIES="s3cret@proxy:3128"), f'{BILLING}["PROXIES"]: is no URL of a proxy (http, '),
+    "proxy for no scheme": (
+        client(PROXIES={"HTTPS": "http://s3cret@proxy"}),
+        f'{BILLING}["PROXIES"]["HTTPS"]: is no scheme of a target. Fix: ',
+    ),
+    "blank proxy": (client(PROXIES=""), f'{BILLING}["PROXIES"]: is blank. Fix: leave it out'),
+    "blank CA bundle": (client(VERIFY=""), f'{BILLING}["VERIFY"]: is blank. Fix: leave it out'),
+    "CA bundle by a path to something else": (
+        client(VERIFY="settings_contract.adapted"),
+        f'{BILLING}["VERIFY"]: must be True, False, the path of a CA bundle or an ssl.SSLContext, not function. Fix: ',
+    ),
+    "method by a path to something else": (
+        client(CLIENT_AUTHENTICATION="settings_contract.UNSET"),
+        f'{BILLING}["CLIENT_AUTHENTICATION"]: ',
+    ),
+    "client certificate for a CA bundle": (
+        client(VERIFY=("cert.pem", "key.pem")),
+        f'{BILLING}["VERIFY"]: must be True, False, the path of a CA bundle or an ssl.SSLContext, not tuple. Fix: ',
     ),
     "origin with a path": (
         client(ALLOWED_ORIGINS=["https://api.example/v1"]),
@@ -154,13 +176,20 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "neither yes nor no": (
         client(ALLOW_INSECURE_HTTP="maybe"),
-        f"{BILLING}[\"ALLOW_INSECURE_HTTP\"]: must be True or False, not 'maybe'",
+        f"{BILLING}[\"ALLOW_INSECURE_HTTP\"]: must be True or False, not 'maybe'. Fix: True or False, or leave it out",
     ),
     "no header": (
         client(HEADER="X Api"),
-        f"{BILLING}[\"HEADER\"]: 'X Api' has characters that no HTTP header may have there (RFC 9110)",
+        f"{BILLING}[\"HEADER\"]: 'X Api' has characters that an HTTP header cannot have there (RFC 9110). Fix: ",
     ),
-    "no scheme": (client(SCHEME="Bearer "), f"{BILLING}[\"SCHEME\"]: 'Bearer ' begins or ends with white space"),
+    "no scheme": (
+        client(SCHEME="Bearer "),
+        f"{BILLING}[\"SCHEME\"]: 'Bearer ' begins or ends with white space. Fix: 'Bearer'",
+    ),
+    "rule of a missing package": (
+        client(IS_REJECTION="no_such.rule"),
+        f"{BILLING}[\"IS_REJECTION\"]: 'no_such.rule' names a package that does not exist: no_such. Fix: ",
+    ),
     "no rule": (client(IS_REJECTION=401), f'{BILLING}["IS_REJECTION"]: int is not a function. Fix: a function of ('),
     "no origin": (client(ALLOWED_ORIGINS=[]), f'{BILLING}["ALLOWED_ORIGINS"]: is empty, so no call could carry'),
     "short lease": (
@@ -183,7 +212,7 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "answers with an unknown unit": (
         client(ANSWERS={"LIFETIME_UNIT": "h"}),
-        f"{BILLING}[\"ANSWERS\"][\"LIFETIME_UNIT\"]: 'h' must be 's', 'ms' or 'min'",
+        f"{BILLING}[\"ANSWERS\"][\"LIFETIME_UNIT\"]: 'h' must be 's', 'ms' or 'min'. Fix: one of these, or ADAPT",
     ),
     "answers with one type as text": (
         client(ANSWERS={"TOKEN_TYPES": "jwt"}),
@@ -197,13 +226,21 @@ MISTAKES: dict[str, tuple[dict[str, Any], str]] = {
         client(ANSWERS="settings_contract.nothing"),
         f'{BILLING}["ANSWERS"]: looks like an import path, and cannot be imported (AttributeError). Fix: ',
     ),
+    "answers by a path to a missing package": (
+        client(ANSWERS="no_such.rules"),
+        f"{BILLING}[\"ANSWERS\"]: 'no_such.rules' names a package that does not exist: no_such. Fix: ",
+    ),
+    "adapt by a path to a missing package": (
+        client(ANSWERS={"ADAPT": "no_such.flat"}),
+        f'{BILLING}["ANSWERS"]["ADAPT"]: \'no_such.flat\' names a package that does not exist: no_such. Fix: ',
+    ),
     "adapt by a path to nothing": (
         client(ANSWERS={"ADAPT": "settings_contract.nothing"}),
         f'{BILLING}["ANSWERS"]["ADAPT"]: looks like an import path, and cannot be imported (AttributeError). Fix: ',
     ),
     "adapt by a path to something else": (
         client(ANSWERS={"ADAPT": "settings_contract.UNSET"}),
-        f'{BILLING}["ANSWERS"]["ADAPT"]: str is not callable. Fix: ',
+        f'{BILLING}["ANSWERS"]["ADAPT"]: must be a function, not str. Fix: ',
     ),
     "adapt by a path, beside a mistake": (
         client(ANSWERS={"ADAPT": "settings_contract.adapted", "TOKEN_FIELD": ""}),
@@ -341,6 +378,30 @@ class SettingsContract:
         first, second = str(raised.value).splitlines()
         assert first.startswith(self.spelt(f'{BILLING}["SCOPE"]: '))
         assert second.startswith(self.spelt(f'{BILLING}["POLICY"]["LEASE"]: '))
+
+    def test_an_error_of_a_call_names_its_setting(self) -> None:
+        """Where the token may not go; the fix is in the settings, not in a keyword."""
+        requests = pytest.importorskip("requests")
+        from m2m_auth.requests import M2MAuth
+
+        for origins, error, words in (
+            (["https://api.example"], OriginNotAllowed, '["ALLOWED_ORIGINS"] is https://api.example. Fix: '),
+            (None, InsecureTransport, '["ALLOW_INSECURE_HTTP"]=True if '),
+        ):
+            with self.billing(client()) as source:
+                auth = M2MAuth.from_source(source, allowed_origins=origins)
+                with pytest.raises(error) as raised:
+                    requests.Request("GET", "http://keycloak.example/", auth=auth).prepare()
+            assert self.spelt(f"{BILLING}{words}") in str(raised.value)
+
+    @pytest.mark.loopback
+    def test_an_error_of_the_token_request_names_its_setting(self) -> None:
+        """The same where there is no token."""
+        settings = client(PROXIES="http://127.0.0.1:1", CACHE=None)
+        with self.billing(settings) as source, pytest.raises(TokenUnavailable) as raised:
+            source.token()
+        assert self.spelt(f'{BILLING}["PROXIES"], or the variables') in str(raised.value)
+        assert "proxies=" not in str(raised.value)
 
     def test_every_key_reaches_the_token_request(self, server: FakeAuthorizationServer) -> None:
         """Audience, scopes, resource and method are sent; policy and budget are dicts, in either case."""

@@ -60,7 +60,7 @@ def backend() -> Backend:
 def test_the_mints_are_the_ledgers(backend: Backend) -> None:
     """A token that may not be used is a mint, too, and a failed attempt; its request is measured once."""
     server = SlowServer(backend.clock)
-    source = source_on(server, backend.subscriber, "counted")
+    source = source_on(server, backend.subscriber, "counted-as-the-ledger-does")
     source.token()
     server.extra = {"token_type": "mac"}
     backend.clock.advance(1001)

@@ -15,6 +15,7 @@ import pytest
 from m2m_auth import Event, HttpRequest, HttpResponse, TokenEndpointUnavailable, TokenSource, TransportError
 from m2m_auth.caches.disk import user_folder
 from m2m_auth.caches.memory import MemoryTokenCache
+from m2m_auth.source.token_source import engine_of
 from m2m_auth.testing import disk_folder, forget_tokens
 
 
@@ -137,6 +138,16 @@ def test_the_variable_names_the_folder(value: str, tmp_path: Path, monkeypatch: 
     assert repr(from_url(f"disk:{tmp_path}/own")) == f"DiskTokenCache('{tmp_path}/own')"
     monkeypatch.setenv("M2M_AUTH_CACHE_FOLDER", "")
     assert "elsewhere" not in repr(from_url("disk:"))
+
+
+def test_each_value_of_the_variable_is_another_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that sets it after an earlier source of the process gets the folder that it names."""
+    folders: list[str] = []
+    for name in ("one", "two"):
+        monkeypatch.setenv("M2M_AUTH_CACHE_FOLDER", str(tmp_path / name))
+        source = TokenSource("https://server.example/token", "client", "secret", cache="disk:")
+        folders.append(repr(engine_of(source).cache))
+    assert folders == [f"DiskTokenCache('{tmp_path}/{name}')" for name in ("one", "two")]
 
 
 APPLICATION = """

@@ -68,10 +68,15 @@ class _Freezegun:
     """``freeze_time``, and a function that moves it."""
 
     def __init__(self, at: datetime = START, *, tick: bool = False) -> None:
-        self.freezer = freeze_time(at, tick=tick)
+        # freezegun reads every attribute of every module; those of auth0 are pydantic models that are imported then.
+        self.freezer = freeze_time(at, tick=tick, ignore=["auth0"])
 
     def __enter__(self) -> Move:
-        factory: Any = self.freezer.start()
+        try:
+            factory: Any = self.freezer.start()
+        except BaseException:
+            self.freezer.stop()
+            raise
         return lambda seconds: factory.tick(timedelta(seconds=seconds))
 
     def __exit__(self, *_: object) -> None:

@@ -1,21 +1,15 @@
 """One call with a token, step by step: attach the token, judge the answer, replay once.
 
-The steps are generators, written once for every HTTP library, sync and async. They do no I/O and hold no lock. They
-yield each piece of work; a driver does it and sends the outcome back.
-
-- A request that is yielded is sent; the outcome is its response. The token request is never one of them.
-- An :class:`Effect` is performed: ``run()`` by a synchronous driver, ``await arun()`` by an asynchronous one.
-
-A front door has two parts: an :class:`~m2m_auth.http.http_library.HttpLibrary`, which reads the requests and responses
-of its library, and a driver. For a library with generators or middlewares the driver runs :meth:`AuthFlow.steps`; for
-one with hooks it runs :meth:`AuthFlow.attach` before the call and :meth:`AuthFlow.answer` after it.
+The steps are written once for every HTTP library. A front door has two parts: an
+:class:`~m2m_auth.http.http_library.HttpLibrary`, which reads the requests and responses of its library, and a driver
+(see :mod:`m2m_auth.http.steps`). For a library with generators or middlewares the driver runs :meth:`AuthFlow.steps`;
+for one with hooks it runs :meth:`AuthFlow.attach` before the call and :meth:`AuthFlow.answer` after it.
 """
 
 from __future__ import annotations
 
 import time
-from abc import ABC, abstractmethod
-from collections.abc import AsyncGenerator, Callable, Generator, Hashable, Iterable
+from collections.abc import Generator, Hashable, Iterable
 from typing import Any, NamedTuple
 
 from ..errors import InsecureTransport, OriginNotAllowed, TokenUnavailable
@@ -30,8 +24,9 @@ from ..source.token_source import TokenSource, engine_of
 from .http_library import HttpLibrary
 from .rejection_check import RejectionCheck
 from .replay_cookies import cookies_for_replay
+from .steps import Effect, Steps
 
-__all__ = ["AuthFlow", "Effect", "TokenRefusal", "Sent", "Steps", "adrive", "arun", "drive", "run"]
+__all__ = ["AuthFlow", "Sent", "TokenRefusal"]
 
 _KNOWN_SITES = 64
 """Sites whose origin is remembered."""
@@ -79,20 +74,6 @@ class TokenRefusal(NamedTuple):
     """The redirects before it."""
     after: tuple[Any, ...]
     """The responses after it."""
-
-
-class Effect(ABC):
-    """A piece of work of the steps that may block."""
-
-    __slots__ = ()
-
-    @abstractmethod
-    def run(self) -> Any:
-        """Does it, blocking this thread; returns the outcome."""
-
-    @abstractmethod
-    async def arun(self) -> Any:
-        """The same without blocking the event loop."""
 
 
 class _NeedToken(Effect):
@@ -147,10 +128,6 @@ class _Close(Effect):
 
     async def arun(self) -> None:
         await self._library.aclose(self._response)
-
-
-Steps = Generator[Any, Any, Any]
-"""Yields requests and effects, receives responses and outcomes, and returns the response for the caller."""
 
 
 class AuthFlow:
@@ -272,7 +249,8 @@ class AuthFlow:
             if not self.settles(self._library.status(answer)):
                 found = yield from self._judge_one(answer, origin, token, streams=streams)
                 if found is not None:
-                    return TokenRefusal(answer, found[0], answers[:number], answers[number + 1 :])
+                    before = tuple(self._library.followed(answer))
+                    return TokenRefusal(answer, found[0], before, answers[number + 1 :])
         return None
 
     def _judge_one(
@@ -340,7 +318,7 @@ class AuthFlow:
             if origin[0] == "http" and not is_loopback(origin[1]):
                 warn_once(f"tokens go to {spelled(origin)} over plain http: every machine on the way can read them")
             return origin
-        raise self._library.own_error(refused, request)
+        raise self._library.own_error(self._engine.worded(refused), request)
 
     def _notify(self, response: Any, token: AccessToken | None, began: float, *, again: bool = False) -> None:
         """Shows this context's observer each request that carried the token; the client may follow redirects."""
@@ -364,47 +342,3 @@ class AuthFlow:
                 seconds=seconds,
                 again=again,
             )
-
-
-def run(steps: Steps, send: Callable[[Any], Any] | None = None) -> Any:
-    """The synchronous driver for hooks and middlewares: sends with ``send``, returns what the steps return."""
-    outcome = None
-    while True:
-        try:
-            step = steps.send(outcome)
-        except StopIteration as end:
-            return end.value
-        outcome = step.run() if isinstance(step, Effect) or send is None else send(step)
-
-
-async def arun(steps: Steps) -> Any:
-    """The asynchronous driver for steps that send nothing; returns what they return."""
-    outcome = None
-    while True:
-        try:
-            step = steps.send(outcome)
-        except StopIteration as end:
-            return end.value
-        outcome = await step.arun()
-
-
-def drive(steps: Steps) -> Generator[Any, Any, None]:
-    """The synchronous driver for libraries that take a generator of requests."""
-    outcome = None
-    while True:
-        try:
-            step = steps.send(outcome)
-        except StopIteration:
-            return
-        outcome = step.run() if isinstance(step, Effect) else (yield step)
-
-
-async def adrive(steps: Steps) -> AsyncGenerator[Any, Any]:
-    """The asynchronous driver for libraries that take a generator of requests."""
-    outcome = None
-    while True:
-        try:
-            step = steps.send(outcome)
-        except StopIteration:
-            return
-        outcome = await step.arun() if isinstance(step, Effect) else (yield step)

@@ -68,7 +68,7 @@ class FrontDoor:
         scheme: str | None = "Bearer",
         **unknown: Never,
     ) -> None:
-        """All but the last row of options are those of :class:`~m2m_auth.TokenSource`.
+        """The options of :class:`~m2m_auth.TokenSource`, and those that say where and how the token goes to the API.
 
         Args:
             token_endpoint: the token endpoint's URL; https, except on loopback.
@@ -155,11 +155,17 @@ class FrontDoor:
         is_rejection: RejectionRule | None = None,
         header: str = AUTHORIZATION,
         scheme: str | None = "Bearer",
+        **unknown: Never,
     ) -> Self:
         """The same over a source that exists already, e.g. one that another HTTP library uses too.
 
         ``allow_insecure_http`` is about the API here; the source has its own for the token endpoint.
+
+        Raises:
+            ConfigurationError: an option makes no sense.
+            TypeError: there is no such option, or it is one of the source.
         """
+        refuse_unknown(unknown, FrontDoor.from_source, of_the_source=FrontDoor.__init__)
         auth = cls.__new__(cls)
         flow = AuthFlow(
             source, cls._library, allowed_origins, allow_insecure_http, is_rejection, header=header, scheme=scheme

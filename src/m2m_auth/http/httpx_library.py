@@ -11,13 +11,14 @@ from typing import Any, ClassVar, cast
 from ..errors import M2MAuthError, also_a
 from ..oauth2.origins import Origin
 from ..runtime.observers import observers
-from .auth_flow import Effect, Sent, adrive, arun, drive, run
+from .auth_flow import Sent
 from .body_replay import is_seekable, position, rewind
 from .front_door import FrontDoor
 from .http_library import HttpLibrary
 from .httpx_internals import body_of, files_of, parts_of
 from .httpx_peek import apeek, peek
 from .httpx_token_headers import dropped_with_authorization
+from .steps import Effect, adrive, arun, drive, run
 
 __all__ = ["HttpxFrontDoor", "HttpxLibrary"]
 
@@ -76,7 +77,7 @@ class HttpxLibrary(HttpLibrary):
         return replay
 
     def put_header(self, request: Any, name: str, value: str) -> None:
-        """Among the headers in such a way that the client drops it at a redirect where it drops Authorization."""
+        """Sets the header so that the client drops it where it drops Authorization: at a redirect to another origin."""
         request.headers = dropped_with_authorization(self.module.Headers, request.headers, name, value)
 
     def set_cookies(self, response: Any) -> list[str]:

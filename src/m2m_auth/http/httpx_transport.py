@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import ssl
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any
 
 from ..errors import ConfigurationError
@@ -32,12 +36,13 @@ def transport_over(library: Any, client: Any, options: TransportOptions) -> Http
 class HttpxTransport:
     """Sends token requests with httpx or httpx2.
 
-    A client is the user's for its headers, transports, proxies and event hooks. Its ``auth``, cookies, ``base_url``,
+    Of a user's client, its headers, transports, proxies and event hooks are used. Its ``auth``, cookies, ``base_url``,
     default parameters and default ``Authorization`` are for the API, and are not sent.
     """
 
     def __init__(self, library: Any, client: Any, options: TransportOptions) -> None:
         self._library, self._client, self._options = library, client, options
+        _import_rest_of(library)
         self.user_agent = our_user_agent(library.__name__, library.__version__)
         """What token requests say, unless the user's client says something else."""
         if client is not None:
@@ -81,21 +86,24 @@ class HttpxTransport:
     def _send(self, client: Any, request: HttpRequest) -> HttpResponse:
         library = self._library
         broken = (library.HTTPError, library.StreamError, OSError)
+        first: list[Any] = []
         problem: BaseException | None
         response: Any = None
         with ExchangeDeadline(request.timeout) as deadline:
             try:
                 message = self._message(request, deadline)
-                response = client.send(message, auth=_no_auth, follow_redirects=False, stream=True)
+                response = _noting(client, first).send(message, auth=_no_auth, follow_redirects=False, stream=True)
                 if response.status_code == PROXY_AUTHENTICATION_REQUIRED:
                     raise refused_by_proxy(request)
                 return HttpResponse(response.status_code, response.headers, _body(response, deadline, broken))
-            except library.HTTPStatusError as error:  # raised by a hook of the user's client, which then closes it
-                answered = error.response
-                return HttpResponse(answered.status_code, answered.headers, getattr(answered, "_content", b""))
             except OutOfTime:
                 problem = None
-            except (*broken, library.InvalidURL) as error:
+            except Exception as error:  # a hook of the user's client may raise anything, often for the status
+                if response is None and first and not isinstance(error, (library.TransportError, library.StreamError)):
+                    answered = first[0]  # the client has closed it
+                    return HttpResponse(answered.status_code, answered.headers, getattr(answered, "_content", b""))
+                if not isinstance(error, (*broken, library.InvalidURL)):
+                    raise
                 problem = error
             finally:
                 if response is not None:
@@ -112,6 +120,28 @@ class HttpxTransport:
             content=request.body,
             extensions={"timeout": self._library.Timeout(request.timeout).as_dict(), "trace": _Trace(deadline)},
         )
+
+
+@lru_cache(maxsize=4)
+def _import_rest_of(library: Any) -> None:
+    """Imports now what the library imports with its first client: httpcore, anyio, trio, and where its CAs are from.
+
+    On a flight it would take seconds of a small pod's start, as if the server were slow; and a fork in the middle of
+    an import leaves the child without the module.
+    """
+    library.Client(verify=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), trust_env=False).close()
+    with suppress(OSError, ValueError):  # the first client meets the error, and reports it
+        library.create_ssl_context()
+
+
+def _noting(client: Any, first: list[Any]) -> Any:
+    """The user's client, or a copy whose first event hook puts the response into ``first``: a later one may raise."""
+    hooks = client.event_hooks
+    if not hooks["response"]:
+        return client
+    noting = copy.copy(client)
+    noting.event_hooks = {**hooks, "response": [first.append, *hooks["response"]]}
+    return noting
 
 
 class _Trace:

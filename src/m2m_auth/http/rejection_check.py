@@ -33,8 +33,17 @@ class RejectionCheck:
         self._predicate: Any = predicate or bearer_rejection
 
     def refuses(self, status: int, headers: Mapping[str, str], body: bytes) -> bool:
-        """True if the response refuses the token that it was sent."""
-        return bool(self._predicate(status, headers, body) if self.reads_body else self._predicate(status, headers))
+        """True if the response refuses the token that it was sent; any true value of the user's counts.
+
+        Raises:
+            ConfigurationError: the value is a coroutine, which is always true. A lambda hides an asynchronous function.
+        """
+        found = self._predicate(status, headers, body) if self.reads_body else self._predicate(status, headers)
+        if hasattr(found, "__await__"):
+            if hasattr(found, "close"):
+                found.close()
+            raise ConfigurationError(f"is_rejection returned a {type(found).__name__}, and nothing awaits it. {_FIX}")
+        return bool(found)
 
 
 _FIX = "Fix: a function of (status, headers), or of (status, headers, body)"

@@ -20,7 +20,7 @@ _OWN_STATE = frozenset({"poolmanager", "proxy_manager"})
 
 
 def is_plain(given: Any, cls: type[Any]) -> bool:
-    """Whether a session or adapter is the library's own, with nothing added: then its settings are all that it is."""
+    """True if a session or adapter is of the library's own class, and nothing is added to it but settings."""
     state: Any = given.__dict__
     return type(given) is cls and not state.keys() - {*cls.__attrs__, *_OWN_STATE}
 

@@ -49,7 +49,7 @@ def transport_over(library: object, session: Session | None, options: TransportO
 class RequestsTransport:
     """Sends token requests with requests.
 
-    A session is the user's for its headers, proxies, ``verify``, ``cert`` and hooks. Its ``auth``, cookies, default
+    Of a user's session, its headers, proxies, ``verify``, ``cert`` and hooks are used. Its ``auth``, cookies, default
     parameters and default ``Authorization`` are for the API, and are not sent. A plain session is used by its
     settings, over connections that keep to the deadline and read past informational responses. One with adapters or
     methods of its own sends the request itself: then each of its attempts is bounded.
@@ -181,7 +181,7 @@ def _chunks(response: Response, deadline: ExchangeDeadline) -> Iterator[bytes]:
 
 
 def _retries(session: Session, url: str) -> str:
-    """A sentence about the retries of a session's own, which multiply the requests and the waiting."""
+    """A sentence about the session's own retries: they multiply the requests and the waiting."""
     retries: Any = getattr(session.get_adapter(url), "max_retries", None)
     if not any(getattr(retries, name, None) for name in ("total", "connect", "read", "status")):
         return ""

@@ -1,4 +1,4 @@
-"""Reads the body of a response for as long as it may help, and decodes it, whatever its headers say about it.
+"""Reads the body of a response until it is complete, and decodes it by its own first bytes.
 
 A token that is there is not thrown away because of a wrong ``Content-Encoding`` or ``Content-Length``.
 """
@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from ..oauth2.transport import MAX_BODY
 from .exchange_deadline import ExchangeDeadline
 
-__all__ = ["ACCEPTED_CODINGS", "OutOfTime", "body_of", "decoded"]
+__all__ = ["OutOfTime", "body_of", "decoded"]
 
-ACCEPTED_CODINGS = "identity"
-"""The ``Accept-Encoding`` of a token request: its answer is short, and servers do not agree on the codings' names."""
 _LAYERS = 3
 """A body is decoded at most this many times."""
 _GZIP, _ZLIB, _RAW_DEFLATE = 31, 15, -15

@@ -1,4 +1,4 @@
-"""The headers of a token request: its own, and those of the user's session that have no business elsewhere only."""
+"""The headers of a token request: its own, and those of the user's session that are for every server."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..runtime.version import __version__
-from .response_bodies import ACCEPTED_CODINGS
 
 __all__ = ["headers_to_send", "our_user_agent"]
 
+_ACCEPTED_CODINGS = "identity"
+"""The ``Accept-Encoding`` of a token request: its answer is short, and servers do not agree on the codings' names."""
 _NOT_FROM_A_SESSION = frozenset(
     {
         "authorization",
@@ -51,5 +52,5 @@ def headers_to_send(
         if theirs or lower not in _NOT_FROM_A_SESSION:
             sent[lower] = ("User-Agent" if theirs else name, value)
     sent |= {name.lower(): (name, value) for name, value in own.items()}
-    sent["accept-encoding"] = ("Accept-Encoding", ACCEPTED_CODINGS)
+    sent["accept-encoding"] = ("Accept-Encoding", _ACCEPTED_CODINGS)
     return dict(sent.values())

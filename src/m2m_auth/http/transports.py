@@ -1,6 +1,6 @@
 """Finds the transport for token requests: the user's, or one over an HTTP library that is installed.
 
-The transport over a library is imported when the first source that needs it is built.
+The transport over a library, and the options of a private one, are imported for the first source that needs them.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from typing import Any, cast
 from ..errors import ConfigurationError
 from ..oauth2.transport import Transport
 from ..runtime.fork_safety import delaying_forks
-from ..source.default_transport import refuse_beside_transport, register_transports
-from .transport_options import checked_transport_options
+from ..source.default_transport import register_transports
 
 __all__ = ["as_transport"]
 
@@ -33,7 +32,12 @@ def as_transport(given: Any, library: str | None = None, *, verify: Any = None, 
     """
     if given is None:
         return _over(library or _installed(), None, verify, proxies)
-    refuse_beside_transport(verify=verify, proxies=proxies)
+    for option, value in (("verify", verify), ("proxies", proxies)):
+        if value is not None:
+            raise ConfigurationError(
+                f"{option}= is for the private transport, and transport= is given. "
+                f"Fix: configure the session of transport= itself (session.{option} or its client's argument)"
+            )
     if callable(given):
         return cast("Transport", given)
     for cls in type(given).__mro__:
@@ -55,11 +59,13 @@ def _installed() -> str:
 
 
 def _over(library: str, given: Any, verify: Any, proxies: Any) -> Transport:
-    options = checked_transport_options(verify, proxies, library)
     with delaying_forks():  # a fork in the middle of an import would leave the child without the module
+        from .transport_options import checked_transport_options
+
+        options = checked_transport_options(verify, proxies, library)
         file = importlib.import_module(f".{_TRANSPORTS[library]}", __package__)
         module = importlib.import_module(library)
-    return cast("Transport", file.transport_over(module, given, options))
+        return cast("Transport", file.transport_over(module, given, options))
 
 
 register_transports(as_transport)

@@ -9,14 +9,13 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 from .. import errors
+from ..oauth2.rate_limit_headers import MAX_RETRY_AFTER
 from .backoff import backoff
 
 __all__ = ["ASKED_SPREAD", "Failure", "FailureKind", "asked_wait", "hold_off"]
 
 ASKED_SPREAD = 5.0
 """Seconds over which clients return, at most, after a wait that a server asked for."""
-LONGEST_WAIT = 3600.0
-"""The longest wait that a server can ask for, in seconds."""
 
 
 class FailureKind(str, Enum):
@@ -115,7 +114,7 @@ class Failure(NamedTuple):
 def asked_wait(failure: Failure) -> float | None:
     """Return the seconds that the server asked to wait; None if it asked for no time, or for none at all."""
     asked = None if failure.kind is FailureKind.BUDGET else failure.retry_after
-    return min(asked, LONGEST_WAIT) if asked else None
+    return min(asked, MAX_RETRY_AFTER) if asked else None
 
 
 def hold_off(failure: Failure, lead: float, fraction: float, *, spread: bool = True) -> float:

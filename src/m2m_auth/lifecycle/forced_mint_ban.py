@@ -13,12 +13,15 @@ from .backoff import backoff
 
 __all__ = [
     "EARLY",
+    "FAR_TOO_OFTEN",
     "FIRST_BAN",
     "LONGEST_BAN",
     "TOO_OFTEN",
     "ForcedMintBan",
     "Refusal",
+    "is_cleared",
     "is_no_help",
+    "is_too_often",
     "next_ban",
     "refusal_of",
     "same_api",
@@ -31,7 +34,9 @@ EARLY = 0.1
 AT_ONCE = 60.0
 """Seconds. A new token that no API took before this age, and one refused, was no help: the answer may be a slow one."""
 TOO_OFTEN = 3
-"""So many tokens refused early in a row, though they were accepted in between, lead to a ban too."""
+"""So many tokens refused early in a row, though they were accepted in between, are an event of their own."""
+FAR_TOO_OFTEN = 6
+"""So many lead to a ban, too. A morning of deployments, each of which revokes the tokens, has fewer."""
 
 
 class Refusal(NamedTuple):
@@ -81,8 +86,8 @@ class ForcedMintBan(NamedTuple):
         return backoff(self.level + 1, first=FIRST_BAN, longest=LONGEST_BAN)
 
     def is_recent(self, now: float) -> bool:
-        """True during the ban, and while another one would follow it. A level below 0: all is well again."""
-        return self.level >= 0 and now < self.until + LONGEST_BAN
+        """True during the ban, and while another one would follow it."""
+        return now < self.until + LONGEST_BAN
 
 
 def refusal_of(
@@ -112,14 +117,33 @@ def is_no_help(replaced: Refusal | None, age: float, lifetime: float, *, accepte
     return replaced is not None and not accepted and age < max(lifetime * EARLY, AT_ONCE)
 
 
+def is_cleared(age: float, lifetime: float, ban: ForcedMintBan | None, now: float) -> bool:
+    """True if a token that no API has refused so far counts as one that works, though nothing says that one took it.
+
+    ``reject()`` alone reports no success. A token that replaced a refused one, and that is not early in its life any
+    more, was a help. So the refusal of a later one is not held against it, unless a ban was necessary meanwhile.
+    """
+    return age >= lifetime * EARLY and (ban is None or not ban.is_recent(now))
+
+
+def is_too_often(refusal: Refusal, ban: ForcedMintBan | None, now: float) -> bool:
+    """True if tokens that an API takes and soon refuses are so many that forced mints are banned.
+
+    Args:
+        refusal: the latest token's.
+        ban: the latest ban; while another one would follow it, fewer of them are too many.
+        now: the time, on the clock of the ban.
+    """
+    return refusal.early >= (TOO_OFTEN if ban is not None and ban.is_recent(now) else FAR_TOO_OFTEN)
+
+
 def next_ban(ban: ForcedMintBan | None, now: float, refusal: Refusal = Refusal()) -> ForcedMintBan:  # noqa: B008
     """Return the ban that begins ``now``: 60 s, doubled to at most 4 h while bans follow each other.
 
     A ban follows another one that has not ended, or that ended less than 4 h ago. Where an API takes each new token and
     soon refuses it, the number of these tokens counts in the same way.
     """
-    too_often = refusal.early >= TOO_OFTEN
-    level, firm = max(refusal.early - TOO_OFTEN, 0), too_often
+    level, firm = max(refusal.early - FAR_TOO_OFTEN, 0), refusal.early >= TOO_OFTEN
     if ban is not None and ban.is_recent(now):
         level, firm = max(level, ban.level + 1), firm or ban.firm
     ban = ForcedMintBan(now, level, firm, refusal.origin)

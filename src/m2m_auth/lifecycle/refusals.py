@@ -73,7 +73,7 @@ def failure_of(answer: TokenErrorResponse | UnusableTokenResponse, sent: SentReq
     - 401 is refused credentials, whatever the code (Keycloak ``unauthorized_client``, ServiceNow ``server_error``).
     - 408, 5xx, ``server_error`` and ``temporarily_unavailable`` are an outage.
     - ``invalid_scope``, ``invalid_target``, ``unsupported_grant_type``, ``invalid_request``: a configuration error.
-    - A redirect is one, too. So are other statuses than 400 and 403 without a code: the URL is wrong.
+    - A redirect, and any other status than 400 and 403 without a code: a configuration error, because the URL is wrong.
     - Every other code is refused credentials, also in a 200; so are 400 and 403 without a code.
 
     A ``Retry-After`` is in ``retry_after`` with each of them.

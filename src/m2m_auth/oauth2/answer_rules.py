@@ -72,15 +72,20 @@ class AnswerRules(Value):
             )
         if not isinstance(self.token_field, str) or not all(self.token_field.split(".")):
             raise ConfigurationError(
-                f"answers.token_field={self.token_field!r} must be the name of a field, or a path such as "
-                "'data.access_token'"
+                f"answers.token_field={self.token_field!r} must be the name of a field. Fix: 'token', or a path such "
+                "as 'data.access_token'"
             )
         separator = self.scope_separator
         if separator is not None and not (isinstance(separator, str) and separator):
-            raise ConfigurationError(f"answers.scope_separator={separator!r} must be a text such as ';', or None")
+            raise ConfigurationError(
+                f"answers.scope_separator={separator!r} must be a text. Fix: ';', or leave it out for spaces and commas"
+            )
         if self.lifetime_unit not in tuple(UNIT_SECONDS):
             near = nearest(str(self.lifetime_unit), UNIT_SECONDS)
-            raise ConfigurationError(f"answers.lifetime_unit={self.lifetime_unit!r} must be 's', 'ms' or 'min'{near}")
+            raise ConfigurationError(
+                f"answers.lifetime_unit={self.lifetime_unit!r} must be 's', 'ms' or 'min'{near}. Fix: one of these, or "
+                "answers.adapt"
+            )
         self._check_never_expires()
         self._check_adapt()
 
@@ -89,7 +94,8 @@ class AnswerRules(Value):
         number = isinstance(value, (int, float)) and not isinstance(value, bool) and not math.isnan(value)
         if not (value is None or number or (isinstance(value, str) and value)):
             raise ConfigurationError(
-                f"answers.never_expires={value!r} must be the expires_in that means no end, such as 0 or -1, or None"
+                f"answers.never_expires={value!r} must be the expires_in that means no end. Fix: a number such as 0 or "
+                "-1, a text, or None"
             )
 
     def _check_adapt(self) -> None:
@@ -98,13 +104,24 @@ class AnswerRules(Value):
             return
         if not callable(adapt):
             raise ConfigurationError(
-                f"answers.adapt={type(adapt).__name__} is not callable. Fix: a function from the answer's fields to "
-                "RFC 6749's"
+                f"answers.adapt must be a function, not {type(adapt).__name__}. Fix: one that takes the answer's "
+                "fields as a dict and returns RFC 6749's"
             )
-        from inspect import iscoroutinefunction
+        from inspect import iscoroutinefunction, signature
 
         if iscoroutinefunction(adapt):
             raise ConfigurationError("answers.adapt is an async function. Fix: def, not async def: it needs no I/O")
+        try:
+            parameters = signature(adapt)
+        except (TypeError, ValueError):
+            return  # a callable of an extension module, which does not say
+        try:
+            parameters.bind({})
+        except TypeError:
+            raise ConfigurationError(
+                f"answers.adapt has the parameters {str(parameters).partition(' -> ')[0]}, and gets one argument, the "
+                "answer's fields. Fix: a function of one dict"
+            ) from None
 
     @property
     def state_key(self) -> Hashable:

@@ -1,15 +1,27 @@
-"""Moments that servers write as text: RFC 3339, as JSON has them, HTTP dates (RFC 9110 §5.6.7), and .NET's."""
+"""Moments as servers write them: RFC 3339 in JSON, HTTP dates (RFC 9110 §5.6.7), .NET's, and Unix times."""
 
 from __future__ import annotations
 
 import re
 
-__all__ = ["unix_time"]
+__all__ = ["unix_seconds", "unix_time"]
+
+_SMALLEST_UNIX_TIME = 1e9
+"""A larger number of seconds is a Unix time: as a wait or a life it would be 31 years."""
+_SMALLEST_MILLISECONDS = 1e11
+"""A larger Unix time counts milliseconds: as seconds it would be in the year 5138."""
 
 # Strings: re compiles them when they are first used, which keeps the import cheap.
 _RFC3339 = r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,]\d+)?\s*(?:[Zz]|UTC|([+-])(\d\d):?(\d\d))?"
 _INVARIANT = r"(\d\d?)/(\d\d?)/(\d{4}) (\d\d?)(:\d\d:\d\d)(?: ([AP])M)?(?: \+00:00)?"
 """.NET's invariant culture, in UTC. Azure App Service: ``11/28/2026 9:05:00 PM +00:00``, on Linux ``21:05:00 PM``."""
+
+
+def unix_seconds(number: float) -> float | None:
+    """Return the Unix time that a number is, in seconds; it may count milliseconds. None for a number of seconds."""
+    if number <= _SMALLEST_UNIX_TIME:
+        return None
+    return number / 1000 if number > _SMALLEST_MILLISECONDS else number
 
 
 def unix_time(text: str) -> float | None:

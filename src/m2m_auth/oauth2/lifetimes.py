@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from .answer_body import by_name, plain_name
 from .answer_rules import DEFAULT_ANSWERS, UNIT_SECONDS, AnswerRules
-from .dates import unix_time
+from .dates import unix_seconds, unix_time
 
 __all__ = ["UNSAID", "Lifetime", "granted_lifetime", "jwt_claims"]
 
@@ -22,10 +22,6 @@ _ENDS = (
 )
 """What servers name the end of a token, which RFC 6749 does not have: Azure ``expires_on``, IBM ``expiration``, Google
 ``expireTime``, OWIN ``.expires``. As plain names: ``expiresAt`` is ``expires_at``."""
-_SMALLEST_UNIX_TIME = 1e9
-"""A larger number of seconds is a Unix time: it would be a life of 31 years."""
-_SMALLEST_MILLISECONDS = 1e11
-"""A larger Unix time counts milliseconds: as seconds it would be in the year 5138."""
 
 
 class Lifetime(NamedTuple):
@@ -94,9 +90,9 @@ def _said(fields: Mapping[str, Any], sent_at: float, rules: AnswerRules, date: s
 
 def _from_now(seconds: float, sent_at: float) -> float | None:
     """The ``expires_in``; a few servers put the Unix time of the end there. None unless it is positive."""
-    left = seconds - sent_at
-    if seconds > _SMALLEST_UNIX_TIME and left > 0:
-        return left
+    end = unix_seconds(seconds)
+    if end is not None and end > sent_at:
+        return end - sent_at
     return seconds if seconds > 0 else None
 
 
@@ -107,13 +103,12 @@ def _until(value: object, sent_at: float, date: str | None) -> float | None:
         end = unix_time(value)
     if end is None or end <= 0:
         return None
-    if end <= _SMALLEST_UNIX_TIME:
+    moment = unix_seconds(end)
+    if moment is None:
         return end
-    if end > _SMALLEST_MILLISECONDS:
-        end /= 1000
     # The server's clock may be wrong, and so may this one: the shorter life is the safe one.
     clocks = (sent_at, unix_time(date) if date else None)
-    return min((end - clock for clock in clocks if clock is not None and end > clock), default=None)
+    return min((moment - clock for clock in clocks if clock is not None and moment > clock), default=None)
 
 
 def _number(value: object) -> float | None:

@@ -9,7 +9,7 @@ from typing import NoReturn
 from urllib.parse import urlsplit
 
 from ..errors import ConfigurationError, InsecureTransport, OriginNotAllowed
-from .origins import DEFAULT_PORTS, Origin, is_loopback, origin_of, spelled
+from .origins import DEFAULT_PORTS, Origin, checked_insecure_http, is_loopback, origin_of, spelled
 
 __all__ = ["OriginPolicy"]
 
@@ -23,13 +23,13 @@ class OriginPolicy:
         allow_insecure_http: True allows plain http beyond loopback.
 
     Raises:
-        ConfigurationError: an entry is not an origin, or can match no call.
+        ConfigurationError: an entry is not an origin, or can match no call; or an option is of another kind.
     """
 
     __slots__ = ("_allow_insecure_http", "_allowed", "_names", "_subdomains")
 
     def __init__(self, allowed_origins: Iterable[str] | None, allow_insecure_http: bool) -> None:
-        self._allow_insecure_http = allow_insecure_http
+        self._allow_insecure_http = checked_insecure_http(allow_insecure_http)
         if isinstance(allowed_origins, str):
             raise ConfigurationError(
                 f"allowed_origins={allowed_origins!r} must be a list of origins. Fix: [{allowed_origins!r}]"
@@ -100,7 +100,8 @@ _PRIVATE = "test localhost invalid example local intranet internal private corp 
 def _entry(given: object) -> Origin:
     """One entry of ``allowed_origins``; the host of a wildcard begins with ``*.``. Raises ConfigurationError."""
     if not isinstance(given, str):
-        raise ConfigurationError(f"allowed_origins: {given!r} is not an origin like 'https://api.example.com'")
+        fix = "'https://api.example.com'" + ("; is an environment variable unset?" if given is None else "")
+        _refuse(given, "is no text", fix)
     if "@" in given:
         fix = "://".join((given.partition("://")[0], given.rpartition("@")[2])) if "://" in given else "leave them out"
         raise ConfigurationError(f"allowed_origins: an entry with credentials has more than an origin. Fix: {fix!r}")
@@ -134,7 +135,7 @@ def _check_host(given: str, origin: Origin, written: str) -> None:
         return  # an IPv6 address, which origin_of() has read
     wildcard, name = host.startswith("*."), host.removeprefix("*.")
     if "*" in name:
-        fix = spelled((scheme, "*." + re.sub(r".*\*[^.]*\.?", "", name), port))
+        fix = spelled((scheme, _wildcard_for(name), port))
         _refuse(given, "has a '*' that does not stand for whole labels at the beginning", repr(fix))
     labels = name.split(".")
     if written.startswith(".") and all(labels[1:]):
@@ -144,8 +145,20 @@ def _check_host(given: str, origin: Origin, written: str) -> None:
     if labels[-1].isdigit():
         if wildcard or not _is_ip_address(name):
             _refuse(given, "has a host that is no address and no name", "'https://10.0.0.1' or a name")
-    elif wildcard and len(labels) == 1 and name not in _PRIVATE.split():
+    elif wildcard and _is_public(name):
         _refuse(given, f"is every name below .{name}, which others own, too", f"'{scheme}://*.example.{name}'")
+
+
+def _wildcard_for(name: str) -> str:
+    """The wildcard that a name with a ``*`` elsewhere probably means: ``*example.com`` is ``*.example.com``."""
+    rest = name.rpartition("*")[2]
+    below = rest.partition(".")[2] if rest[:1] in ("-", "_") else rest.lstrip(".")
+    return f"*.{below}" if _is_name(below) and not _is_public(below) else "*.example.com"
+
+
+def _is_public(name: str) -> bool:
+    """True for one label, such as ``com``, below which anyone may own names."""
+    return "." not in name and name not in _PRIVATE.split()
 
 
 def _is_name(host: str) -> bool:
@@ -159,5 +172,5 @@ def _is_ip_address(host: str) -> bool:
         return False
 
 
-def _refuse(entry: str, why: str, fix: str) -> NoReturn:
+def _refuse(entry: object, why: str, fix: str) -> NoReturn:
     raise ConfigurationError(f"allowed_origins: {entry!r} {why}. Fix: {fix}")

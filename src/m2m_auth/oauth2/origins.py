@@ -6,7 +6,9 @@ import unicodedata
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-__all__ = ["DEFAULT_PORTS", "Origin", "is_loopback", "origin_of", "same_origin", "spelled"]
+from ..errors import ConfigurationError
+
+__all__ = ["DEFAULT_PORTS", "Origin", "checked_insecure_http", "is_loopback", "origin_of", "same_origin", "spelled"]
 
 Origin = tuple[str, str, int]
 """Scheme, host and port."""
@@ -53,6 +55,19 @@ def is_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def checked_insecure_http(given: object) -> bool:
+    """``allow_insecure_http=`` as it is given.
+
+    Raises:
+        ConfigurationError: it is no truth value. The text of an environment variable, also ``"false"``, counts as true
+            in Python, and would send secrets over plain http.
+    """
+    if isinstance(given, bool):
+        return given
+    shown = repr(given) if isinstance(given, (str, int, float)) else type(given).__name__
+    raise ConfigurationError(f"allow_insecure_http must be a bool, not {shown}. Fix: True or False")
 
 
 def spelled(origin: Origin) -> str:

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 
-from .dates import unix_time
+from .dates import unix_seconds, unix_time
 
 __all__ = ["LITTLE", "MAX_RETRY_AFTER", "is_used_up", "quota_is_low", "retry_after"]
 
@@ -28,10 +28,6 @@ _QUOTA_PART = r"(?:^|;)\s*([qr])=(\d{1,18})\b"
 _LIMIT_RESET = r"(?:^|[;,])\s*(?:t|reset)\s*=\s*(\d{1,10})\b"
 _LIMIT_REMAINING = r"(?:^|[;,])\s*(?:r|remaining)\s*=\s*(\d{1,18})\b"
 _SECONDS = r"\s*([+-]?[\d.]+(?:e\d+)?)\s*(?:s|sec|seconds)?\s*(?:,.*)?"
-_SMALLEST_UNIX_TIME = 1e9
-"""A reset that is larger is a Unix time; a smaller one is a number of seconds from now."""
-_SMALLEST_MILLISECONDS = 1e11
-"""A Unix time that is larger is in milliseconds: in seconds it would be the year 5138."""
 
 
 def retry_after(headers: Mapping[str, str], now: float, status: int = 429) -> float | None:
@@ -44,7 +40,7 @@ def retry_after(headers: Mapping[str, str], now: float, status: int = 429) -> fl
     A moment counts by the clock of the server that names it, its ``Date``: ours may be minutes ahead. Without one, or
     where the moment is past by it (a cache's old answer has an old date), it counts from ``now``.
     """
-    date = _date(headers.get("date"))
+    date = unix_time(headers["date"]) if "date" in headers else None
     clocks = (now,) if date is None else (date, now)
     wait = _time(headers.get("retry-after"), clocks, unix=False)
     if wait is None and (status in (429, 503) or (status == 403 and is_used_up(headers))):
@@ -84,15 +80,16 @@ def _time(text: str | None, clocks: tuple[float, ...], *, unix: bool) -> float |
         clocks: Unix time by the clocks that a moment may count from, the best first.
         unix: True: a large number is a Unix time.
     """
-    found = re.fullmatch(_SECONDS, text or "", re.ASCII | re.IGNORECASE)
+    if not text:
+        return None
+    found = re.fullmatch(_SECONDS, text, re.ASCII | re.IGNORECASE)
     seconds = _number(found[1]) if found else None
-    if seconds is None:
-        end = _date(text)
-    elif not unix or seconds <= _SMALLEST_UNIX_TIME:
+    if seconds is not None and not unix:
         return seconds
-    else:
-        end = seconds / 1000 if seconds > _SMALLEST_MILLISECONDS else seconds
-    return None if end is None else next((end - clock for clock in clocks if end > clock), end - clocks[-1])
+    end = unix_time(text) if seconds is None else unix_seconds(seconds)
+    if end is None:
+        return seconds
+    return next((end - clock for clock in clocks if end > clock), end - clocks[-1])
 
 
 def _number(text: str) -> float | None:
@@ -101,10 +98,6 @@ def _number(text: str) -> float | None:
     except ValueError:
         return None
     return value if math.isfinite(value) else None
-
-
-def _date(text: str | None) -> float | None:
-    return unix_time(text) if text else None
 
 
 def _limit_reset(text: str | None) -> float | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import html
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -62,6 +61,8 @@ def _in_context(spelling: str) -> str:
 
 def _spellings(secret: Secret) -> Iterator[str]:
     """As it is; in JSON; percent-encoded, in forms too, in upper and lower case; in HTML; in base64 and hex."""
+    import html  # a large table of names, which only a refusal needs
+
     text, raw = secret.reveal(), secret.reveal_bytes()
     if not text:
         return

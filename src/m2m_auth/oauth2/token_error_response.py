@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from html import unescape
 from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
@@ -60,17 +59,17 @@ class TokenErrorResponse(NamedTuple):
 
 
 def read_refusal(
-    response: HttpResponse, sent_at: float, redact: Callable[[str], str] = str, members: dict[str, Any] | None = None
+    response: HttpResponse, members: dict[str, Any], sent_at: float, redact: Callable[[str], str]
 ) -> TokenErrorResponse:
     """Read a response that holds no token. Nothing is raised.
 
     Args:
         response: the response.
+        members: the fields of its body, or none.
         sent_at: when the request was sent: Unix time in seconds.
         redact: replaces what must not be shown in a text of the server.
-        members: the parsed body, if the caller has it.
     """
-    fields = _Fields((answer_fields(response) or {}) if members is None else members)
+    fields = _Fields(members)
     status, headers = response.status, response.headers
     challenge = dict(re.findall(_CHALLENGE, headers.get("www-authenticate", "")))
     code = fields.code(status) or challenge.get("error") or None
@@ -232,6 +231,8 @@ def _unstructured(response: HttpResponse) -> str | None:
         text = response.body[:_LONGEST_PAGE].decode()
     except UnicodeDecodeError:
         return None
+    from html import unescape  # a large table of names, which only a refusal needs
+
     title = re.search(_TITLE, text)
     if title is None and "<html" in text.lower():
         return None

@@ -28,8 +28,8 @@ class TokenHeader:
     __slots__ = ("_latest", "is_default", "name", "redacted", "scheme")
 
     def __init__(self, name: str, scheme: str | None) -> None:
-        self.name = _checked("header", name, AUTHORIZATION)
-        self.scheme = _checked("scheme", scheme, "Bearer") if scheme else ""
+        self.name = _checked("header", name, "X-Api-Token")
+        self.scheme = _checked("scheme", scheme, "Token") if scheme else ""
         if self.name.lower() in _OF_THE_MESSAGE:
             raise ConfigurationError(
                 f"header={name!r} has another meaning in every request. Fix: the header that the API's documentation "
@@ -71,11 +71,14 @@ _OF_THE_MESSAGE = {
 def _checked(option: str, given: object, example: str) -> str:
     if not isinstance(given, str):
         raise ConfigurationError(f"{option} must be a string, not {type(given).__name__}. Fix: {option}={example!r}")
+    if not given:
+        raise ConfigurationError(f"{option}={given!r} is empty. Fix: a name such as {example!r}, or leave it out")
     if given != given.strip():
-        raise ConfigurationError(f"{option}={given!r} begins or ends with white space. Fix: {option}.strip()")
+        fix = repr(given.strip()) if given.strip() else f"a name such as {example!r}"
+        raise ConfigurationError(f"{option}={given!r} begins or ends with white space. Fix: {fix}")
     if not re.fullmatch(_TOKEN, given):
         raise ConfigurationError(
-            f"{option}={given!r} has characters that no HTTP header may have there (RFC 9110). "
+            f"{option}={given!r} has characters that an HTTP header cannot have there (RFC 9110). "
             f"Fix: a name such as {example!r}"
         )
     return given

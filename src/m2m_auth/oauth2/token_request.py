@@ -13,7 +13,7 @@ from ..errors import ConfigurationError
 from .client_authentication.protocol import ClientAuthentication
 from .client_authentication.registry import by_name
 from .grants import ClientCredentials, Grant, first_refresh_token
-from .origins import is_loopback
+from .origins import checked_insecure_http, is_loopback
 from .secrets import encodable
 from .transport import HttpRequest
 
@@ -52,7 +52,7 @@ class TokenRequest(NamedTuple):
             ConfigurationError: an option makes no sense; the message names it and the fix.
         """
         return cls(
-            _endpoint(token_endpoint, allow_insecure_http),
+            _endpoint(token_endpoint, checked_insecure_http(allow_insecure_http)),
             _text("client_id", client_id),
             by_name(client_authentication),
             _grant(grant),

@@ -87,17 +87,30 @@ def parse_token_response(
     given = answer_fields(response) or {}
     fields, problem = _adapted(given, answers.adapt)
     refusal = {**given, **{name: value for name, value in fields.items() if value not in _NO_TEXT}}
-    if 200 <= response.status < 300:
-        value, beside = _token_in(fields, answers.token_field)
-        if value and not problem:
-            return _token(
-                value, beside, answers, response, sent_at, default_lifetime, max_lifetime, keep_refresh_token, redact
-            )
-        if not says_refused(refusal):
-            if answers.adapt is not None and not problem and next(_token_paths(given), ""):
-                problem = f"returned no {answers.token_field} for an answer that seems to have one"
-            return _without_token(fields, problem, response, answers)
-    return read_refusal(response, sent_at, redact, refusal)
+    value, beside = _token_in(fields, answers.token_field)
+    has_token = bool(value) and not problem
+    if not 200 <= response.status < 300 or (not has_token and says_refused(refusal)):
+        return read_refusal(response, refusal, sent_at, redact)
+    if not has_token:
+        if answers.adapt is not None and not problem and next(_token_paths(given), ""):
+            problem = f"returned no {answers.token_field} for an answer that seems to have one"
+        return _without_token(fields, problem, response, answers)
+    value = re.sub(_SCHEME, "", value.strip(" "))
+    unusable = _unusable(value, _token_type(beside), response, answers, redact)
+    if unusable is not None:
+        return unusable
+    claims, date = jwt_claims(value), response.headers.get("date")
+    lifetime = granted_lifetime(beside, claims, sent_at, default_lifetime, rules=answers, date=date)
+    refresh = beside.get("refresh_token") if keep_refresh_token else None
+    return TokenResponse(
+        value,
+        "Bearer",
+        _scope(beside.get("scope"), answers.scope_separator),
+        min(lifetime.seconds, max_lifetime),
+        Secret(refresh) if isinstance(refresh, str) and refresh else None,
+        quota_is_low(response.headers),
+        lifetime.assumed,
+    )
 
 
 # Strings: re compiles them when they are first used, which keeps the import cheap.
@@ -186,18 +199,10 @@ def _may_hold_a_token(body: bytes) -> bool:
     return not text.startswith(("{", "[")) and "<html" not in text.lower() and bool(re.search(_NAME_OF_A_TOKEN, text))
 
 
-def _token(
-    given: str,
-    fields: dict[str, Any],
-    answers: AnswerRules,
-    response: HttpResponse,
-    sent_at: float,
-    default_lifetime: float,
-    max_lifetime: float,
-    keep_refresh_token: bool,
-    redact: Callable[[str], str],
-) -> TokenResponse | UnusableTokenResponse:
-    value, token_type = re.sub(_SCHEME, "", given.strip(" ")), _token_type(fields)
+def _unusable(
+    value: str, token_type: object, response: HttpResponse, answers: AnswerRules, redact: Callable[[str], str]
+) -> UnusableTokenResponse | None:
+    """What is wrong with a token that the server gave; None if nothing is."""
     if not re.fullmatch(_HEADER_SAFE, value):
         why = f"its {answers.token_field} has characters that no header may carry"
         fix = "Fix: ask the server's operators for tokens of RFC 6750's characters."
@@ -211,18 +216,7 @@ def _token(
         if named and type_name(text) not in BOUND_TYPES:
             fix = f'Fix, if that is a Bearer token: answers=AnswerRules(token_types=("bearer", "{token_type}")).'
         return UnusableTokenResponse(why, minted=True, status=response.status, fix=fix)
-    claims, date = jwt_claims(value), response.headers.get("date")
-    lifetime = granted_lifetime(fields, claims, sent_at, default_lifetime, rules=answers, date=date)
-    refresh = fields.get("refresh_token") if keep_refresh_token else None
-    return TokenResponse(
-        value,
-        "Bearer",
-        _scope(fields.get("scope"), answers.scope_separator),
-        min(lifetime.seconds, max_lifetime),
-        Secret(refresh) if isinstance(refresh, str) and refresh else None,
-        quota_is_low(response.headers),
-        lifetime.assumed,
-    )
+    return None
 
 
 def _token_type(fields: dict[str, Any]) -> object:

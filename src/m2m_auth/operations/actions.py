@@ -27,7 +27,7 @@ def renew(source: TokenSource) -> AccessToken:
 
 
 def clear(source: TokenSource) -> None:
-    """Forget the token, the last failure and the forced-mint ban, in this process and in the shared cache.
+    """Forget the token, the last failure, the wait and the forced-mint ban, in this process and in the shared cache.
 
     The next call mints. Another process that holds the token uses it until it reads the cache again.
 
@@ -55,6 +55,7 @@ def clear(source: TokenSource) -> None:
     with state.lock:
         state.held = state.refused = state.pause = state.forced_mint_ban = None
         state.on_trial, state.lease_failed_for = False, ""
+        credential.wait.pause = None
     if not forgotten:
         raise CacheUnavailable(
             f"{cache_name(cache)} did not answer: this process has forgotten the token of "

@@ -5,6 +5,7 @@ A new option of ``TokenSource`` or ``M2MAuth`` becomes a setting by one line of 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, NoReturn
@@ -20,20 +21,19 @@ from .problems import Problem, Spelling, nearest, problem_of
 from .values import (
     ImportPath,
     as_flag,
+    as_flag_or_else,
     as_list,
-    as_proxies,
-    as_switch_or_text,
     as_text,
     as_texts,
     fields_of,
     import_path,
-    is_true,
     looks_like_a_path,
     mapping,
+    no_package,
     record_of,
 )
 
-__all__ = ["CLIENT_KEYS", "OPTION_NAMES", "ClientSettings", "ClientKey", "read_client"]
+__all__ = ["CLIENT_KEYS", "OPTION_NAMES", "ClientSettings", "ClientKey", "in_words_of_settings", "read_client"]
 
 RECORDS = {"policy": RenewalPolicy, "budget": MintBudget, "answers": AnswerRules}
 
@@ -73,8 +73,8 @@ CLIENT_KEYS = (
     ClientKey(name="ANSWERS", read=partial(record_of, AnswerRules), kind="record", imports=True),
     ClientKey(name="POLICY", read=partial(record_of, RenewalPolicy), kind="record"),
     ClientKey(name="BUDGET", read=partial(record_of, MintBudget), kind="record"),
-    ClientKey(name="VERIFY", read=as_switch_or_text, imports=True),
-    ClientKey(name="PROXIES", read=as_proxies),
+    ClientKey(name="VERIFY", read=as_flag_or_else, imports=True),
+    ClientKey(name="PROXIES", read=concealed),  # a URL may hold a password
     ClientKey(name="ALLOWED_ORIGINS", read=as_list),
     ClientKey(name="ALLOW_INSECURE_HTTP", read=as_flag),
     ClientKey(name="IS_REJECTION", read=_as_it_is, imports=True),
@@ -83,6 +83,11 @@ CLIENT_KEYS = (
     ClientKey(name="CACHE", read=as_text),
 )
 """Every key of a client, in the order in which problems are listed."""
+_OPTION_IN_WORDS = re.compile(
+    r"\b(?:(?P<record>policy|budget|answers)\.(?P<field>\w+)"
+    r"|(?P<only>allowed_origins(?= is ))"
+    rf"|(?<![?&])(?P<option>{'|'.join(key.option for key in CLIENT_KEYS)})(?P<sign>=)(?P<value>\w*))"
+)
 _OF_FRONT_DOORS = ("is_rejection", "header", "scheme")
 _NAMES = tuple(key.name for key in CLIENT_KEYS)
 OPTION_NAMES = (
@@ -99,10 +104,10 @@ _PRIVATE_TRANSPORT = {"verify", "proxies"}
 class ClientSettings(Value):
     """One client without a mistake."""
 
-    alias: str
-    """Its key in ``CLIENTS``."""
     hidden_fields = frozenset({"options", "front_door_options"})
 
+    alias: str
+    """Its key in ``CLIENTS``."""
     setting: str
     """How messages spell it, e.g. ``M2M_AUTH["CLIENTS"]["billing"]``."""
     allowed_origins: list[str] | None
@@ -153,6 +158,8 @@ def _followed(option: str, path: ImportPath) -> Any:
     if option == "is_rejection":
         predicate: Any = found
         RejectionCheck(predicate)
+    if option in ("verify", "client_authentication"):
+        _try_source({option: found, **_secret_for(option)})
     return found
 
 
@@ -195,7 +202,7 @@ class _ClientReader:
             return None
         self.problems += unknown_keys(entry, _NAMES, self._spelt, self._alias)
         options: dict[str, Any] = {}
-        self._over_http = is_true(entry.get("ALLOW_INSECURE_HTTP"))  # other keys are checked by it
+        self._over_http = as_flag_or_else(entry.get("ALLOW_INSECURE_HTTP")) is True  # other keys are checked by it
         for key in CLIENT_KEYS:
             self._read_key(key, entry.get(key.name), options, eager=eager)
         if any(problem.is_error for problem in self.problems):
@@ -258,9 +265,10 @@ class _ClientReader:
         setting = self._spelt(key.name)
         if fields is None or name is None:
             return import_path(given, setting)
+        no_package(fields[name], "answers.adapt ")
         path = import_path(fields[name], setting, "answers.adapt", lambda found: _answers(fields, name, found))
         if path is not None:
-            _answers(fields, name, _not_fetched)
+            _answers(fields, name, dict)  # instead of the function, which is not imported yet
         return path
 
     def _check(self, key: ClientKey, value: Any, options: Mapping[str, Any]) -> None:
@@ -272,6 +280,7 @@ class _ClientReader:
         elif key.option == "allowed_origins":
             OriginPolicy(value, self._over_http)
         elif key.option == "is_rejection":
+            no_package(value)
             RejectionCheck(value)
         elif key.option == "header":
             TokenHeader(value, "Bearer")
@@ -293,6 +302,21 @@ class _ClientReader:
     def _found(self, kind: str, setting: str, message: str, fix: str = "", *, is_error: bool = True) -> None:
         found = Problem(kind=kind, setting=setting, message=message, fix=fix, client=self._alias, is_error=is_error)
         self.problems.append(found)
+
+
+def in_words_of_settings(spelt: Spelling, message: str) -> str:
+    """The message of a call's error, with each option in it as the setting that it is.
+
+    Only options that are written as such count (``verify=``, ``policy.max_wait``): a server's own words have others.
+    """
+
+    def named(found: re.Match[str]) -> str:
+        if found["record"]:
+            return spelt(found["record"].upper(), found["field"].upper())
+        setting = spelt((found["option"] or found["only"]).upper())
+        return f"{setting}={found['value']}" if found["value"] else setting
+
+    return _OPTION_IN_WORDS.sub(named, message)
 
 
 def unknown_keys(

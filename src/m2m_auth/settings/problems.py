@@ -87,6 +87,9 @@ def problem_of(
         client: the client's alias.
     """
     text = re.sub(rf"^{option}\b[=:]?\s*", "", str(error))
+    item = re.match(r"""\[['"]([^'"\]]*)['"]\]\s*""", text)
+    if item:  # proxies['https'] is no …
+        setting, text = f"{setting}[{_quoted(item[1])}]", text[item.end() :]
     field = re.match(r"\.(\w+)=?", text)
     if field:  # policy.lease=5 s must …
         setting, text = f"{setting}[{_quoted(field[1].upper())}]", text[field.end() :].lstrip()

@@ -6,6 +6,7 @@ The reader raises nothing, so no traceback holds the settings, and with them the
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from .. import TokenSource
@@ -15,8 +16,9 @@ from ..events import Event
 from ..oauth2.secrets import concealed
 from ..runtime.fork_safety import delaying_forks
 from ..shared_cache.sealing import checked_keys
+from ..source.token_source import engine_of
 from .cache_settings import CacheSettings, FrameworkCache, default_cache, read_cache
-from .client_settings import ClientSettings, read_client, unknown_keys
+from .client_settings import ClientSettings, in_words_of_settings, read_client, unknown_keys
 from .problems import Problem, Spelling, nearest, problem_of
 from .values import as_several_texts, mapping
 
@@ -96,7 +98,7 @@ class Settings:
             options = client.resolved_options()
         cache = None if client.cache is None else self.caches[client.cache].open()
         try:
-            return TokenSource(
+            source = TokenSource(
                 **options,
                 cache=cache,
                 encryption_keys=self._encryption_keys,  # concealed
@@ -105,6 +107,9 @@ class Settings:
             )
         except ConfigurationError as error:  # an error that no check can find, such as a missing HTTP library
             problem = f"{client.setting}: {error}"
+        else:
+            engine_of(source).wording = partial(in_words_of_settings, partial(self._spelling, "CLIENTS", alias))
+            return source
         raise ConfigurationError(problem)
 
     def open_caches(self) -> dict[str, TokenCache]:

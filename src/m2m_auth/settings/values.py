@@ -13,24 +13,22 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from ..errors import ConfigurationError
-from ..oauth2.secrets import concealed
 from ..values import Value, field_names
 
 __all__ = [
     "ImportPath",
     "as_flag",
+    "as_flag_or_else",
     "as_list",
-    "as_proxies",
     "as_several_texts",
-    "as_switch_or_text",
     "as_text",
     "as_texts",
     "fields_of",
     "import_path",
     "imported",
-    "is_true",
     "looks_like_a_path",
     "mapping",
+    "no_package",
     "record_of",
 ]
 
@@ -51,30 +49,21 @@ _FLAGS = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0":
 
 
 def as_flag(value: Any) -> Any:
-    """A truth value, also as an environment variable has it.
+    """A truth value, also as an environment variable has it: ``true``, ``no``, ``0``.
 
     Raises:
         ConfigurationError: it is neither.
     """
-    known = _FLAGS.get(str(value).strip().lower()) if isinstance(value, (bool, int, str)) else None
-    if known is None and value is not None:
-        raise ConfigurationError(f"must be True or False, not {value!r}.")
+    known = as_flag_or_else(value)
+    if not isinstance(known, bool):
+        shown = repr(value) if isinstance(value, (str, int, float)) else type(value).__name__
+        raise ConfigurationError(f"must be True or False, not {shown}. Fix: True or False, or leave it out")
     return known
 
 
-def is_true(value: Any) -> bool:
-    """True for a value that :func:`as_flag` reads as True; False for any other."""
-    return isinstance(value, (bool, int, str)) and _FLAGS.get(str(value).strip().lower()) is True
-
-
-def as_switch_or_text(value: Any) -> Any:
-    """True or False, also as an environment variable has it: ``true``, ``no``, ``0``; any other text stays a text."""
-    return _FLAGS.get(str(value).strip().lower(), value)
-
-
-def as_proxies(value: Any) -> Any:
-    """The URL of a proxy, or URLs by the target's scheme. They may hold a password, so they are concealed."""
-    return concealed(value)
+def as_flag_or_else(value: Any) -> Any:
+    """The same, and everything else as it is."""
+    return _FLAGS.get(str(value).strip().lower(), value) if isinstance(value, (bool, int, str)) else value
 
 
 def as_list(value: Any) -> Any:
@@ -114,6 +103,7 @@ def record_of(kind: type[_Record], value: Any) -> _Record:
         return value
     given = mapping(value)
     if given is None:
+        no_package(value)
         raise ConfigurationError(f"must be a dict, not {type(value).__name__}. Fix: keys {', '.join(fields_of(kind))}")
     fields: dict[str, Any] = {str(name).upper(): each for name, each in given.items()}
     return kind(**{name.lower(): fields[name] for name in fields_of(kind) if name in fields})
@@ -175,6 +165,18 @@ def import_path(
     except (ImportError, ValueError):  # ValueError: __main__
         found = False
     return ImportPath(value, setting, field, then) if found else None
+
+
+def no_package(value: Any, field: str = "") -> None:
+    """Raises ConfigurationError for the import path of a package that does not exist, where no text is good.
+
+    ``field`` stands before the message.
+    """
+    if isinstance(value, str) and _PATH.fullmatch(value) and import_path(value, "") is None:
+        package = re.split("[.:]", value)[0]
+        raise ConfigurationError(
+            f"{field}{value!r} names a package that does not exist: {package}. Fix: 'package.module.name'"
+        )
 
 
 def looks_like_a_path(value: Any) -> bool:

@@ -48,4 +48,4 @@ def _opened(given: object) -> TokenCache | None:
 
 def _homes() -> list[str | None]:
     """What ``disk:`` and ``~`` stand for. A test may give itself a home of its own."""
-    return [os.environ.get(name) for name in ("HOME", "XDG_CACHE_HOME")]
+    return [os.environ.get(name) for name in ("HOME", "XDG_CACHE_HOME", "M2M_AUTH_CACHE_FOLDER")]

@@ -173,10 +173,6 @@ class SharedStore:
         ttl = ban.until - self._wall() + LONGEST_BAN
         self._tiers.write(self._keys.forced_mint_ban, ban._asdict(), ttl, events)
 
-    def clear_ban(self, events: EventEmitter) -> None:
-        """Deletes the ban, in every tier."""
-        self._tiers.delete_all((self._keys.forced_mint_ban,), events)
-
     # the rotated refresh token
 
     def read_rotation(self, events: EventEmitter) -> RotatedRefreshToken | None:

@@ -113,5 +113,6 @@ class Adoption:
         held = HeldToken(token, edges, offset, fingerprint, guessed=guessed, replaced=entry.replaced)
         if before is not None and before.fingerprint == fingerprint:
             held.refusal, held.accepted = before.refusal, before.accepted
+            held.works_elsewhere = before.works_elsewhere
         state.on_trial = held.replaced is not None or held.refusal is not None or state.ban_holds(now)
         state.held, state.pause, state.refused = held, None, None

@@ -21,7 +21,6 @@ from ..shared_cache.sealing import Seal
 from ..shared_cache.shared_store import NOTHING_SHARED, SharedStore
 from .registry import endpoint_wait_for, token_state_for
 from .renewal_context import Credential
-from .token_state import EndpointWait, TokenState
 
 __all__ = ["CredentialSource"]
 
@@ -72,8 +71,8 @@ class CredentialSource:
         client = _client_digest(request, generation)
         cache, clock = identity_key(self.cache), identity_key(self._own_clock)
         rules = (self._policy, self._answers)
-        state = token_state_for((digest, cache, rules, clock), TokenState)
-        wait = endpoint_wait_for((client, cache, clock), EndpointWait)
+        state = token_state_for((digest, cache, rules, clock))
+        wait = endpoint_wait_for((client, cache, clock))
         return Credential(secret, fingerprint_key, state, self._store(digest, client, credential), wait)
 
     def _store(self, digest: bytes, client: bytes, credential: bytes) -> SharedStore:

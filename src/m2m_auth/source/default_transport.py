@@ -8,7 +8,7 @@ from typing import Any, cast
 from ..errors import ConfigurationError
 from ..oauth2.transport import Transport
 
-__all__ = ["refuse_beside_transport", "register_transports", "transport_for"]
+__all__ = ["register_transports", "transport_for"]
 
 _resolve: Callable[..., Transport] | None = None
 
@@ -19,28 +19,17 @@ def register_transports(resolve: Callable[..., Transport]) -> None:
     _resolve = resolve
 
 
-def transport_for(given: Any, verify: Any = None, proxies: Any = None) -> Transport:
+def transport_for(given: Any, verify: Any, proxies: Any) -> Transport:
     """The transport behind ``transport=``, or a private one that is made with ``verify=`` and ``proxies=``.
 
     Raises:
         ConfigurationError: it is neither a callable nor a known session or client, no transport is registered, or the
             options make no sense together.
     """
-    if callable(given):
-        refuse_beside_transport(verify=verify, proxies=proxies)
+    if callable(given) and verify is None and proxies is None:
         return cast("Transport", given)
     if _resolve is None:
         raise ConfigurationError(
             "no transport for the token request. Fix: from m2m_auth import TokenSource, or transport="
         )
     return _resolve(given, verify=verify, proxies=proxies)
-
-
-def refuse_beside_transport(**options: Any) -> None:
-    """Raises ConfigurationError for an option of the private transport that is given beside ``transport=``."""
-    for name, value in options.items():
-        if value is not None:
-            raise ConfigurationError(
-                f"{name}= is for the private transport, and transport= is given. "
-                f"Fix: configure the session of transport= itself (session.{name} or its client's argument)"
-            )

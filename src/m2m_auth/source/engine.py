@@ -17,16 +17,16 @@ from __future__ import annotations
 import encodings.idna  # noqa: F401 # pyright: ignore[reportUnusedImport]
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn, TypeVar
 
 from ..caches.protocol import TokenCache
-from ..errors import ConfigurationError, TokenEndpointUnavailable, TokenUnavailable, missing_extra
+from ..errors import ConfigurationError, M2MAuthError, TokenEndpointUnavailable, TokenUnavailable, missing_extra
 from ..lifecycle.decision import Action, Pause, decide
 from ..lifecycle.failure import Failure, hold_off
-from ..lifecycle.schedule import state_at
 from ..oauth2.origins import Origin
 from ..oauth2.tokens import AccessToken
 from .credentials import CredentialSource
+from .failures import failure_from_exception
 from .flight import Busy, Flight, landing
 from .registry import unregistered_token_state
 from .rejection import Rejection
@@ -37,10 +37,11 @@ from .token_state import HeldToken, TokenState
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from .ledger import LedgerReport
     from .status import SourceStatus
 
 __all__ = ["Engine", "Waiting"]
+
+_Error = TypeVar("_Error", bound=M2MAuthError)
 
 GRACE = 1.0
 """Seconds that a callable of the user's may take beyond ``policy.mint_deadline`` before callers stop waiting."""
@@ -73,6 +74,7 @@ class Engine:
         "credentials",
         "on_system_clock",
         "state",
+        "wording",
     )
 
     def __init__(
@@ -83,6 +85,8 @@ class Engine:
         self.cache = cache
         self.clock = context.clock
         self.on_system_clock = on_system_clock
+        self.wording: Callable[[str], str] = str
+        """How the messages of a call's errors name options; the settings of a framework have names of their own."""
         self._asked_for: Pause | None = None
         """The recorded refusal after which the secret was last fetched again."""
         self.credential = credentials.first()
@@ -121,8 +125,8 @@ class Engine:
             state, now, wall = self.state, self.clock.monotonic(), self.clock.wall()
             state.notice_jump(now, wall)
             held, pause, flight = state.held, state.pause, state.flight
-            if held is not None and held.refusal is not None and state.ban_holds(now) and self.is_ready():
-                return held.token  # a renewal would not help
+            if held is not None and state.renewal_is_no_help(now) and self.is_ready():
+                return held.token
             decision = decide(
                 held.edges_at(now, wall) if held is not None else None,
                 now,
@@ -167,11 +171,13 @@ class Engine:
         if not flight.overdue:
             flight.overdue = True
             self.context.events.emit("renewal_failed", reason="timeout", seconds=now - busy.since, holds=left)
-        raise TokenEndpointUnavailable(
-            f"No token came from {self.context.request.token_endpoint}: {busy.what} is still busy after "
-            f"{policy.mint_deadline:g} s (policy.mint_deadline). Fix: {busy.fix}",
-            cause_code="timeout",
-            retry_after=left,
+        raise self.worded(
+            TokenEndpointUnavailable(
+                f"No token came from {self.context.request.token_endpoint}: {busy.what} is still busy after "
+                f"{policy.mint_deadline:g} s (policy.mint_deadline). Fix: {busy.fix}",
+                cause_code="timeout",
+                retry_after=left,
+            )
         )
 
     def _reason(self, state: TokenState) -> str:
@@ -181,21 +187,22 @@ class Engine:
 
     def _fly(self, reason: str, seen: HeldToken | None) -> Flight | None:
         credential = self.credential
-        if credential is None:
-            return self._fly_with(self._fetch_and_fly, reason, seen)
-        return self._fly_with(partial(self._run_renewal, credential, reason), reason, seen)
+        work = self._fetch_and_fly if credential is None else partial(self._run_renewal, credential, reason)
+        return self.state.fly(work, reason, self.clock.monotonic(), seen, self.context.policy.flight_deadline)
 
     def _run_renewal(self, credential: Credential, reason: str, flight: Flight) -> None:
         Renewal(self.context, credential, reason, self.changed_secret, flight).run()
-
-    def _fly_with(self, work: Callable[[Flight], object], reason: str, seen: HeldToken | None) -> Flight | None:
-        return self.state.fly(work, reason, self.clock.monotonic(), seen, self.context.policy.flight_deadline)
 
     def _raise(self, pause: Pause, now: float) -> NoReturn:
         failure = pause.failure
         if failure is None:
             raise TokenUnavailable("There is no token", cause_code="unknown")
-        raise failure.error(retry_after=max(pause.until - now, 0.0))
+        raise self.worded(failure.error(retry_after=max(pause.until - now, 0.0)))
+
+    def worded(self, error: _Error) -> _Error:
+        """The error, with the options named as this source's user knows them."""
+        error.args = (self.wording(str(error)), *error.args[1:])
+        return error
 
     # the client's credential
 
@@ -222,8 +229,6 @@ class Engine:
             secret = self.credentials.fetch()
             fetched = secret if isinstance(secret, Failure) else self.credentials.of(secret)
         except BaseException as error:
-            from .failures import failure_from_exception
-
             fetched = failure_from_exception(error)
         outer.busy = None
         if isinstance(fetched, Failure):
@@ -288,7 +293,7 @@ class Engine:
         return self._renewed(before) or await self.atoken()
 
     def _waits(self, flight: Flight | None) -> Iterator[float]:
-        """How long to wait for a forced mint, time after time, until it has landed; raises if it takes too long."""
+        """The waits for a forced mint, one after another, until it has landed. Raises if that takes too long."""
         give_up = self.clock.monotonic() + self.context.policy.max_wait
         while flight is not None and not flight.future.done():
             now = self.clock.monotonic()
@@ -345,8 +350,8 @@ class Engine:
         state.notice_jump(now, wall)
         held, pause, flight = state.held, state.pause, state.flight
         ban = state.forced_mint_ban
-        if held is not None and held.refusal is not None and ban is not None and now < ban.until and self.is_ready():
-            return ban.until - now, None  # a renewal would not help
+        if ban is not None and state.renewal_is_no_help(now) and self.is_ready():
+            return ban.until - now, None
         if flight is None and pause is not None and now < pause.until and not self._may_fetch_again(pause):
             return pause.until - now, None
         if held is not None:
@@ -362,22 +367,9 @@ class Engine:
 
     def status(self) -> SourceStatus:
         """What this process knows now, and the ledger, which is read from the shared cache."""
-        from .status import SourceStatus
+        from .status import status_of
 
-        state, now = self.state, self.clock.monotonic()
-        held, pause = state.held, state.pause
-        failure = pause.failure if pause is not None else None
-        return SourceStatus(
-            state=state_at(held.edges if held else None, held.now(now, self.clock.wall()) if held else now),
-            fingerprint=held.token.fingerprint if held else None,
-            issued_at=held.token.issued_at if held else None,
-            renew_at=held.fresh_until_wall if held else None,
-            expires_at=held.token.expires_at if held else None,
-            last_failure=failure.message if failure else None,
-            retry_in=pause.until - now if pause is not None and pause.until > now else None,
-            mints=state.mints,
-            ledger=self._ledger(),
-        )
+        return status_of(self.context, self.state, self.credential if self.cache is not None else None)
 
     async def astatus(self) -> SourceStatus:
         """The same for asyncio and trio: a thread reads the ledger."""
@@ -386,20 +378,3 @@ class Engine:
         except ImportError as error:
             raise ConfigurationError(missing_extra("astatus()", error, "async")) from None
         return await anyio.to_thread.run_sync(self.status)
-
-    def _ledger(self) -> LedgerReport:
-        from ..runtime.worker_thread import on_worker_thread
-        from ..shared_cache.shared_store import NOTHING_SHARED
-        from .ledger import ledger_of
-
-        credential, ledger, events = self.credential, ledger_of(self.context), self.context.events
-        if credential is None or self.cache is None:
-            return ledger.read(NOTHING_SHARED, events)
-
-        def read() -> LedgerReport:
-            try:
-                return ledger.read(credential.store, events)
-            finally:
-                credential.store.release_thread()
-
-        return on_worker_thread(read)  # the caller's thread may have connections of its own to the same cache

@@ -26,19 +26,32 @@ FRONT_DOOR_OPTIONS = ("allowed_origins", "is_rejection", "header", "scheme")
 """What a front door's ``M2MAuth`` takes and ``TokenSource`` does not."""
 
 
-def refuse_unknown(unknown: dict[str, Any], constructor: Callable[..., Any]) -> None:
+def refuse_unknown(
+    unknown: dict[str, Any], constructor: Callable[..., Any], *, of_the_source: Callable[..., Any] | None = None
+) -> None:
     """Raises TypeError for the first keyword argument that ``constructor`` does not have; it names the nearest one.
 
     ``unknown`` is empty afterwards: a value may be the secret, and error reporters print the locals of every frame.
+
+    Args:
+        unknown: the keyword arguments.
+        constructor: what was called.
+        of_the_source: the constructor that has the options of a source, where ``constructor`` takes a finished source.
     """
     names = tuple(unknown)
     unknown.clear()
     for name in names:
         if name in FRONT_DOOR_OPTIONS:
             raise TypeError(f"{name} is an option of M2MAuth, the front door of an HTTP library, not of TokenSource")
-        code = constructor.__code__
-        known = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
+        if of_the_source is not None and name in _parameters(of_the_source):
+            raise TypeError(f"{name} is an option of the source. Fix: TokenSource(…, {name}=…)")
+        known = _parameters(constructor)
         raise TypeError(f"unknown option {name!r}{nearest(name, known)}. Known: {', '.join(known)}")
+
+
+def _parameters(constructor: Callable[..., Any]) -> tuple[str, ...]:
+    code = constructor.__code__
+    return code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
 
 
 def checked_alias(alias: object) -> str:
@@ -62,7 +75,10 @@ def checked_record(option: str, given: object, kind: type[_Record]) -> _Record |
     """The options in one record, such as a policy. Raises ConfigurationError for a dict or a number instead."""
     if given is None or isinstance(given, kind):
         return given
-    raise ConfigurationError(f"{option} must be a {kind.__name__}, not {type(given).__name__}. Fix: {kind.__name__}(…)")
+    name = kind.__name__
+    what = f"the class {given.__name__} itself" if isinstance(given, type) else type(given).__name__
+    fix = f"{name}(**{option})" if isinstance(given, dict) else f"{name}(…)"
+    raise ConfigurationError(f"{option} must be {'an' if name[0] in 'AEIO' else 'a'} {name}, not {what}. Fix: {fix}")
 
 
 def checked_subscriber(on_event: object) -> Subscriber | None:

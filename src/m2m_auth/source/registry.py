@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 
 from ..caches.memory import MemoryTokenCache
 from ..runtime.bounded_map import BoundedMap
@@ -36,15 +36,15 @@ class _Registry:
 
     def after_fork(self) -> None:
         """In a forked child: the states' locks are new, and the parent's flights do not exist."""
-        for state in list(self._in_use.values()):
+        for state in list(self._alive):
             state.after_fork()
 
-    def find(self, key: Hashable, build: Callable[[], TokenState]) -> TokenState:
-        """The state of the key; ``build`` makes it if there is none."""
+    def find(self, key: Hashable) -> TokenState:
+        """The state of the key, a new one if there is none."""
         with self._lock.current:
             state = self._in_use.get(key)
             if state is None:
-                state = self._in_use[key] = build()
+                state = self._in_use[key] = TokenState()
                 self._alive.add(state)
             self._recent.set(key, state)
             return state
@@ -73,21 +73,19 @@ class _Registry:
 _registry = _Registry()
 
 
-def token_state_for(key: Hashable, build: Callable[[], TokenState]) -> TokenState:
-    """The process's state for ``key``, one for all equal sources; ``build`` makes it if there is none."""
-    return _registry.find(key, build)
+def token_state_for(key: Hashable) -> TokenState:
+    """The process's state for ``key``, one for all equal sources."""
+    return _registry.find(key)
 
 
-def endpoint_wait_for(key: Hashable, build: Callable[[], EndpointWait]) -> EndpointWait:
+def endpoint_wait_for(key: Hashable) -> EndpointWait:
     """The process's record of a client's wait, one for all of its token requests at one endpoint."""
-    return _registry.waits.get_or_add(key, build)
+    return _registry.waits.get_or_add(key, EndpointWait)
 
 
 def unregistered_token_state() -> TokenState:
     """A state that no other source finds: its key is not known yet."""
-    state = _registry.unregistered()
-    on_fork(state)
-    return state
+    return _registry.unregistered()
 
 
 def own_counts() -> MemoryTokenCache:

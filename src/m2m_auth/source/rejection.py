@@ -11,7 +11,16 @@ from collections.abc import Callable
 from functools import partial
 
 from ..errors import TokenUnavailable
-from ..lifecycle.forced_mint_ban import TOO_OFTEN, ForcedMintBan, is_no_help, next_ban, refusal_of, same_api
+from ..lifecycle.forced_mint_ban import (
+    TOO_OFTEN,
+    ForcedMintBan,
+    Refusal,
+    is_no_help,
+    is_too_often,
+    next_ban,
+    refusal_of,
+    same_api,
+)
 from ..oauth2.origins import Origin
 from ..oauth2.tokens import AccessToken
 from ..shared_cache.entries import KEPT_REJECTED
@@ -43,11 +52,12 @@ class Rejection:
             held = state.held
             if held is None or held.token != token:
                 return
-            banned, too_often, ban = state.ban_holds(now), False, None
+            banned, often, ban = state.ban_holds(now), False, None
             if held.refusal is None:
                 replaced, age = held.replaced, held.age(held.now(now, wall))
                 held.refusal = refusal_of(replaced, age, held.lifetime, origin, accepted=held.accepted)
-                too_often = held.accepted and held.refusal.early >= TOO_OFTEN
+                often = held.accepted and held.refusal.early >= TOO_OFTEN
+                too_often = often and is_too_often(held.refusal, state.forced_mint_ban, now)
                 no_help = is_no_help(replaced, age, held.lifetime, accepted=held.accepted)
                 if not banned and (too_often or no_help):
                     ban = state.forced_mint_ban = next_ban(state.forced_mint_ban, now, held.refusal)
@@ -56,13 +66,13 @@ class Rejection:
             if ban is None and not banned:
                 state.refused, state.held = held, None
                 state.rejected = (*state.rejected, held.fingerprint)[-KEPT_REJECTED:]
+        if often and not banned:
+            self._events.emit("refused_early", held.fingerprint, str(held.refusal.early))
         if banned:
             self._look(state, credential, now)
         elif ban is None:
             self._events.emit("rejected", held.fingerprint)
         else:
-            if too_often:
-                self._events.emit("refused_early", held.fingerprint, str(held.refusal.early))
             self._events.emit("forced_mint_ban", held.fingerprint, holds=ban.until - now)
             self._beside(state, credential, lambda known: share_ban(self._context, known))
 
@@ -79,20 +89,18 @@ class Rejection:
             holds = state.ban_holds(now)
             refused_by = cause.origin if cause is not None else ban.origin if ban is not None and holds else None
             if not same_api(refused_by, origin):
+                held.works_elsewhere = True
                 return
             held.accepted = True
             firm = holds and ban is not None and ban.firm
             if firm:
                 return
             state.on_trial = False
-            works = held.replaced is not None and held.refusal is None
-            if works:
-                state.forced_mint_ban = None
-            elif ban is not None and holds:
+            if ban is not None and holds:
                 state.forced_mint_ban = ban.ended(now)
         if holds:
             self._events.emit("forced_mint_ban_ended", held.fingerprint)
-        if holds or works:
+        if holds or (held.replaced is not None and held.refusal is None):
             self._beside(state, credential, partial(self._share_acceptance, held, origin, holds))
 
     def refuse_banned_call(self, state: TokenState, credential: Credential | None, origin: Origin) -> None:
@@ -136,15 +144,13 @@ class Rejection:
             # Calls of another process were refused with this very token.
             state.forced_mint_ban, state.on_trial = read_ban(self._context, credential), True
             return
-        if shared is not None and same_api(shared.origin, origin):
-            ban = state.forced_mint_ban
-            over = shared.ended(wall) if ban is not None else ForcedMintBan(wall, -1, origin=origin, over=True)
-            store.write_ban(over, self._events)
-        if held.refusal is not None or held.replaced is None:
-            return
+        if known and shared is not None and same_api(shared.origin, origin):
+            store.write_ban(shared.ended(wall), self._events)
+        left = held.edges.expires_at - held.now(self._clock.monotonic(), wall)
+        if held.refusal is not None or held.replaced is None or held.guessed or left <= 0:
+            return  # of a token from a clock ahead, only the cache's own time to live knows the end
         entry = store.read(self._events, newest=True)
         if entry is not None and entry.value == held.token.value and entry.replaced is not None:
-            left = entry.lifetime - (self._clock.wall() - entry.issued_at)
             store.write(entry._replace(replaced=None), left, self._events)
 
     def _look(self, state: TokenState, credential: Credential | None, now: float) -> None:
@@ -172,13 +178,16 @@ def read_ban(context: RenewalContext, credential: Credential) -> ForcedMintBan |
 
 
 def share_ban(context: RenewalContext, credential: Credential) -> None:
-    """Shares this process's ban; of two that began at the same time the longer one counts."""
+    """Shares this process's ban. One that held already is this process's, too; one that had ended is followed."""
     state, shared = credential.state, read_ban(context, credential)
     ban = state.forced_mint_ban
     if ban is None:
         return
-    if shared is not None and shared.until > ban.until and shared.level >= ban.level:
-        state.forced_mint_ban = shared
-        return
+    began = ban.until - ban.length
+    if shared is not None and shared.is_recent(began) and shared.level >= ban.level:
+        if not shared.over and began < shared.until:
+            state.forced_mint_ban = shared
+            return
+        ban = state.forced_mint_ban = next_ban(shared, began, Refusal(ban.origin))
     until = context.clock.wall() + ban.until - context.clock.monotonic()
     credential.store.write_ban(ban._replace(until=until), context.events)

@@ -192,6 +192,8 @@ class Renewal:
         return True
 
     def _mint(self, entry: Entry | None, *, again: bool = True) -> None:
+        # What is refused during the request may be the cause of the new token's refusal, too: a server that restarts.
+        to_get_over = self._state.refusal_to_get_over(self._clock.monotonic())
         answer, sent, sent_wall, took = self._request()
         if isinstance(answer, Failure) and self._is_blip(answer, took):
             ledger_of(self._context).record_failure(self._store, self._events)
@@ -201,10 +203,7 @@ class Renewal:
             self._refused(answer, took)
             return
         fingerprint = self._adoption.fingerprint(answer.access_token)
-        state = self._state
-        ledger_of(self._context).record(self._reason, self._store, self._events)
-        state.last_mint = sent
-        state.mints += 1
+        self._count_mint()
         self._events.emit("minted", fingerprint, self._reason, took, answer.lifetime - took)
         if answer.quota_low:
             self._events.emit("quota_low", fingerprint)
@@ -217,7 +216,7 @@ class Renewal:
         if answer.lifetime_assumed:
             self._events.emit("lifetime_assumed", fingerprint, answer.lifetime_assumed, holds=answer.lifetime)
         rejected, tombstone = (entry.rejected, entry.value is None) if entry else ((), False)
-        replaced = state.refusal_to_get_over(sent) or (entry.replaced if entry and tombstone else None)
+        replaced = to_get_over or (entry.replaced if entry and tombstone else None)
         minted = Entry(
             answer.access_token, answer.scope, sent_wall, answer.lifetime, rejected, answer.quota_low, replaced
         )
@@ -245,15 +244,17 @@ class Renewal:
             and self._failures.previous is None
         )
 
+    def _count_mint(self) -> None:
+        ledger_of(self._context).record(self._reason, self._store, self._events)
+        self._state.last_mint = self._sent or 0.0
+        self._state.mints += 1
+
     def _refused(self, failure: Failure, took: float) -> None:
-        ledger = ledger_of(self._context)
         if failure.minted:
-            ledger.record(self._reason, self._store, self._events)
-            self._state.last_mint = self._sent or 0.0
-            self._state.mints += 1
+            self._count_mint()
             self._events.emit("unusable", reason=self._reason, seconds=took)
         else:
-            ledger.record_failure(self._store, self._events)
+            ledger_of(self._context).record_failure(self._store, self._events)
         if took >= self._context.policy.mint_deadline and self._adoption.adopt(self._newest()):
             return  # the machine was suspended during the request, and another process has minted
         self._obeys(self._failures.record(failure, took))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from ..events import Listeners
 from ..lifecycle.decision import Pause
-from ..lifecycle.forced_mint_ban import ForcedMintBan, Refusal
+from ..lifecycle.forced_mint_ban import ForcedMintBan, Refusal, is_cleared
 from ..lifecycle.schedule import Schedule
 from ..oauth2.tokens import AccessToken
 from ..runtime.clock import is_frozen
@@ -20,18 +20,6 @@ from ..shared_cache.entries import RotatedRefreshToken
 from .flight import Flight
 
 __all__ = ["EndpointWait", "HeldToken", "TokenState"]
-
-
-class EndpointWait:
-    """A wait that a token endpoint asked one client for (``Retry-After``), whatever the client requests there."""
-
-    __slots__ = ("offset", "pause")
-
-    def __init__(self) -> None:
-        self.pause: Pause | None = None
-        """The latest wait, over or not, until a success; None: there was none."""
-        self.offset = math.inf
-        """Wall clock minus monotonic clock when the wait began: it ends by either of the two."""
 
 
 JUMP = 1.0
@@ -53,6 +41,7 @@ class HeldToken:
     Attributes:
         refusal: the first refusal of this token, once an API has refused it.
         accepted: True if the API that refused this token, or the one before it, has taken this one since.
+        works_elsewhere: True if another API has taken it meanwhile.
     """
 
     __slots__ = (
@@ -67,6 +56,7 @@ class HeldToken:
         "refusal",
         "replaced",
         "token",
+        "works_elsewhere",
     )
 
     def __init__(
@@ -82,7 +72,7 @@ class HeldToken:
         self.guessed = guessed
         self.replaced = replaced
         self.refusal: Refusal | None = None
-        self.accepted = False
+        self.accepted = self.works_elsewhere = False
         self.token = token
         self.authorization = token.authorization
         self.edges = edges
@@ -155,16 +145,14 @@ class TokenState:
         """The fingerprints of the latest refused tokens."""
         self.forced_mint_ban: ForcedMintBan | None = None
         """The ban on forced mints that holds now, or the latest one."""
-        self.ban_read_at = float("-inf")
+        self.ban_read_at = -math.inf
         """When a call last looked at the shared ban, on the monotonic clock."""
         self.on_trial = False
-        """True: it matters whether an API takes the held token. It replaced a refused one, or a ban holds."""
+        """True: front doors report whether an API takes the held token. It replaced a refused one, or a ban holds."""
         self.listeners = Listeners()
         """Those who hear of the events of this key."""
-        self.last_mint = float("-inf")
+        self.last_mint = -math.inf
         self.mints = 0
-        self.on_trial = False
-        """True while front doors report answers to the engine."""
         self.lease_failed_for = ""
         """The fingerprint of the token for whose renewal no cache could give a lease."""
         self.offset = math.inf
@@ -231,16 +219,36 @@ class TokenState:
         """True while forced mints are banned."""
         return self.forced_mint_ban is not None and now < self.forced_mint_ban.until
 
+    def renewal_is_no_help(self, now: float) -> bool:
+        """True if every API that gets the held token is known to refuse it, and its next one."""
+        held = self.held
+        refused = held is not None and held.refusal is not None and not held.works_elsewhere
+        return refused and self.ban_holds(now)
+
     def refusal_to_get_over(self, now: float) -> Refusal | None:
         """The refusal of the latest token, for the next one; None if it was not refused, or has worked since."""
         if self.refused is not None:
             return self.refused.refusal
         held, ban = self.held, self.forced_mint_ban
         if held is not None:
-            return None if held.accepted else held.refusal or held.replaced
+            if held.accepted or (held.refusal is None and is_cleared(held.age(now), held.lifetime, ban, now)):
+                return None
+            return held.refusal or held.replaced
         return Refusal(ban.origin) if ban is not None and ban.is_recent(now) else None
 
     def _forget_flight(self, flight: Flight) -> None:
         with self.lock:
             if self.flight is flight:
                 self.flight = None
+
+
+class EndpointWait:
+    """A wait that a token endpoint asked one client for (``Retry-After``), whatever the client requests there."""
+
+    __slots__ = ("offset", "pause")
+
+    def __init__(self) -> None:
+        self.pause: Pause | None = None
+        """The latest wait, over or not, until a success; None: there was none."""
+        self.offset = math.inf
+        """Wall clock minus monotonic clock when the wait began: it ends by either of the two."""

@@ -21,8 +21,8 @@ from ...errors import CacheUnavailable, ConfigurationError, nearest
 from ...runtime.fork_safety import delaying_forks
 from ..protocol import Capabilities
 from ..urls import without_password
-from .file_checks import FileState
 from .idle_connections import IdleConnections, OpenDatabase
+from .open_folder import FileState
 from .own_folder import OwnFolder
 from .user_folder import expanded
 
@@ -116,6 +116,11 @@ class DiskTokenCache:
                 f"cache={without_password(url)!r}: timeout is not a number. Fix: ?timeout=0.5"
             ) from None
         shared_parent: Any = options.get("shared_parent", "refuse")
+        if shared_parent not in ("allow", "refuse"):
+            raise ConfigurationError(
+                f"cache={without_password(url)!r}: shared_parent={shared_parent!r} is unknown. "
+                "Fix: ?shared_parent=allow"
+            )
         return cls(expanded(path) if path else None, timeout, shared_parent=shared_parent)
 
     @classmethod

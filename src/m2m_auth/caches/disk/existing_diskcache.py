@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import zlib
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,16 @@ from typing import Any
 import diskcache
 
 from ...errors import CacheUnavailable, ConfigurationError
-from .file_checks import FileState, database_problem
+from .folder_rules import OTHERS_WRITE, parent_problem
 from .idle_connections import OpenDatabase
+from .open_folder import FileState
 from .raw_disk import RawCache, SharedRawCache
 
 __all__ = ["ExistingDiskcache"]
+
+_INSTEAD = (
+    "use a folder of your own, as in disk:/path/of/your/own; or DiskTokenCache.from_client(…, shared_parent=True)"
+)
 
 
 class ExistingDiskcache:
@@ -40,7 +46,7 @@ class ExistingDiskcache:
         self._timeout = timeout
         self._shared_parent = shared_parent
         for database in self._shards:
-            problem = database_problem(database, shared_parent=self._shared_parent)
+            problem = _problem(database, shared_parent=self._shared_parent)
             if problem:
                 raise ConfigurationError(problem)
 
@@ -59,7 +65,7 @@ class ExistingDiskcache:
         """
         # crc32 is the same in every process; hash() is not.
         database = self._shards[zlib.crc32(key.encode()) % len(self._shards)]
-        problem = database_problem(database, shared_parent=self._shared_parent)
+        problem = _problem(database, shared_parent=self._shared_parent)
         if problem:
             raise CacheUnavailable(problem)
         return SharedRawCache(str(database), self._timeout)
@@ -78,3 +84,27 @@ def _folders(client: Any) -> list[str]:
         f"cache={name}(…) is not a diskcache.Cache or FanoutCache. Fix: pass one of these; a Deque or an Index has "
         "its Cache as .cache; for a cache of Django, pass the name of its alias"
     )
+
+
+def _problem(database: Path, *, shared_parent: bool) -> str:
+    """What is wrong with an application's database, or with its folder; empty if nothing is.
+
+    Others may read both, and write to neither, unless ``shared_parent``. The database is a file in any case.
+    """
+    if not hasattr(os, "geteuid"):
+        return ""
+    for path in (database.parent, database):
+        try:
+            found = path.lstat()
+        except OSError:
+            return ""  # opening the file reports this
+        mode = stat.S_IMODE(found.st_mode)
+        if stat.S_ISLNK(found.st_mode):
+            return f"{path} is a symlink. Fix: put the file itself there"
+        if shared_parent:
+            continue
+        if found.st_uid != os.geteuid():
+            return f"{path} belongs to user {found.st_uid} (mode {mode:04o}), not to {os.geteuid()}. Fix: {_INSTEAD}"
+        if mode & OTHERS_WRITE:
+            return f"{path}: others may write to it (mode {mode:04o}). Fix: chmod go-w {path}; or {_INSTEAD}"
+    return parent_problem(database.parent, database.parent.parent, shared_parent=shared_parent)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...runtime.fork_safety import delaying_forks, on_fork
-from .file_checks import FileState
+from .open_folder import FileState
 
 if TYPE_CHECKING:
     from .raw_disk import RawCache

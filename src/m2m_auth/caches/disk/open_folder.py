@@ -1,4 +1,4 @@
-"""The cache folder by its file descriptor: what others do to its name meanwhile changes nothing."""
+"""The cache folder by its file descriptor, so that what others do to its name changes nothing; its database's state."""
 
 from __future__ import annotations
 
@@ -8,13 +8,29 @@ import stat
 from types import TracebackType
 
 from ...errors import CacheUnavailable
-from .file_checks import WRITE_AHEAD_LOG
 from .folder_rules import OTHERS_WRITE, Place
 
-__all__ = ["DATABASE", "OpenFolder"]
+__all__ = ["DATABASE", "FileState", "OpenFolder", "file_state"]
 
 DATABASE = "cache.db"
+_WRITE_AHEAD_LOG = ("-wal", "-shm")
+"""Suffixes of SQLite's write-ahead log and of its index. The index is mapped into memory: if another process truncates
+it, SIGBUS ends this process."""
 _HAS_DESCRIPTORS = hasattr(os, "geteuid") and os.stat in os.supports_dir_fd
+
+FileState = tuple[int, ...]
+"""Inode, device and mode of a file."""
+
+
+def file_state(database: str) -> FileState | None:
+    """What must not change while a connection is open; None without a file, or beside a write-ahead log."""
+    try:
+        found = os.lstat(database)
+    except OSError:
+        return None
+    if any(os.path.lexists(database + suffix) for suffix in _WRITE_AHEAD_LOG):
+        return None
+    return found.st_ino, found.st_dev, found.st_mode
 
 
 class OpenFolder:
@@ -56,7 +72,7 @@ class OpenFolder:
         Raises:
             CacheUnavailable: the database is a symlink, or another user's.
         """
-        for suffix in WRITE_AHEAD_LOG:
+        for suffix in _WRITE_AHEAD_LOG:
             self._remove(DATABASE + suffix)
         try:
             found = self._stat()

@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...errors import CacheUnavailable, ConfigurationError
-from .file_checks import FileState, file_state
 from .folder_rules import Place, place_for
 from .idle_connections import OpenDatabase
-from .open_folder import DATABASE, OpenFolder
+from .open_folder import DATABASE, FileState, OpenFolder, file_state
 from .user_folder import user_folder
 
 if TYPE_CHECKING:

@@ -59,7 +59,7 @@ class RawCache(diskcache.Cache):  # type: ignore[misc]
 
     Settings come from this class: every writer of the database could change them there. Opening reads the schema, where
     diskcache runs thirty transactions and waits a minute for each. There is no write-ahead log (see
-    ``WRITE_AHEAD_LOG``).
+    ``open_folder.py``).
     """
 
     statistics = 0
