@@ -28,6 +28,8 @@ __all__ = ["BUDGET", "BUSY", "SECRET_ATTEMPTS", "DurationObserver", "Upstream", 
 
 BUDGET, BUSY, SECRET_ATTEMPTS = "vendor_budget", "proxy_busy", "secret_attempts"
 """An error's ``cause_code`` if the authorization server was not asked: the reason."""
+_SAME_GUESS = 3.0
+"""Seconds in which another attempt with the same secret is no further guess: a cold start tries twice."""
 _SHORTEST = 5.0
 """The shortest time for which a token is worth keeping, in seconds."""
 
@@ -87,14 +89,20 @@ class Upstream:
         self._free = threading.BoundedSemaphore(self._max_calls)
 
     def transport_for(self, vendor: str, ledger: VendorLedger, attempts: Allowance | None) -> Transport:
-        """The transport for one vendor; with ``attempts`` if its secret is not known yet."""
+        """The transport for one vendor and secret; with ``attempts`` if its secret is not known yet."""
+        paid_until = float("-inf")
 
         def send(request: HttpRequest) -> HttpResponse:
             if attempts is None:
                 return self._mint(request, vendor, ledger)[0]
+            nonlocal paid_until
+            now = self._clock.monotonic()
+            if now < paid_until:
+                return self._mint(request, vendor, ledger)[0]
             taken = attempts.take()
             if not taken.granted:
                 raise TransportError("Too many unknown secrets were tried", SECRET_ATTEMPTS)
+            paid_until = now + _SAME_GUESS
             minted = False
             try:
                 response, minted = self._mint(request, vendor, ledger)
