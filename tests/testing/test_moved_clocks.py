@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 import time_machine
-from freezegun import freeze_time
+from freezegun import configure, freeze_time
 
 from m2m_auth import (
     AccessToken,
@@ -33,6 +33,9 @@ from m2m_auth.caches.memory import MemoryTokenCache
 from m2m_auth.caches.protocol import TokenCache
 from m2m_auth.source.registry import forget_everything
 from m2m_auth.testing import forget_tokens
+
+# freezegun reads every attribute of every module; those of auth0 are pydantic models that are imported then, and fail.
+configure(extend_ignore_list=["auth0"])
 
 START = datetime(2030, 1, 1, tzinfo=timezone.utc)
 
@@ -68,8 +71,7 @@ class _Freezegun:
     """``freeze_time``, and a function that moves it."""
 
     def __init__(self, at: datetime = START, *, tick: bool = False) -> None:
-        # freezegun reads every attribute of every module; those of auth0 are pydantic models that are imported then.
-        self.freezer = freeze_time(at, tick=tick, ignore=["auth0"])
+        self.freezer = freeze_time(at, tick=tick)
 
     def __enter__(self) -> Move:
         try:
