@@ -154,7 +154,7 @@ users_cache.set("app", "value")
 files = {name: mode(arguments[1] + "/" + name) for name in os.listdir(arguments[1])}
 cache = DiskTokenCache(arguments[0])
 until, done, refused = time.monotonic() + 2, 0, 0
-while time.monotonic() < until:
+while time.monotonic() < until or (not (done and refused) and time.monotonic() < until + 20):  # a busy machine
     try:
         cache.set("key", b"value", 60)
         cache.close()
