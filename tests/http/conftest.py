@@ -12,6 +12,8 @@ import pytest
 import trustme
 from bodies import CONTENT, START
 from callers import DRIVERS, Caller, open_caller
+from front_doors import FRONT_DOORS
+from scripted_server import library_named
 
 from m2m_auth.testing import FakeAuthorizationServer, FakeClock
 
@@ -23,6 +25,14 @@ def caller(request: pytest.FixtureRequest) -> Iterator[Caller]:
         pytest.skip("not installed on this Python")
     with open_caller(request.param) as opened:
         yield opened
+
+
+@pytest.fixture(params=FRONT_DOORS)
+def library(request: pytest.FixtureRequest) -> str:
+    """The name of each library that is installed."""
+    library_named(request.param)
+    name: str = request.param
+    return name
 
 
 @pytest.fixture

@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 import requests
-from front_doors import FRONT_DOORS
 from requests.adapters import HTTPAdapter
-from scripted_server import GRANT, WHOLE, ScriptedServer, answers, library_named, private, send, users_client
+from scripted_server import GRANT, WHOLE, ScriptedServer, answers, private, send, users_client
 from urllib3.util import Retry
 
 from m2m_auth import TokenSource, __version__
@@ -24,14 +23,6 @@ REFUSAL = (
     b'HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\nContent-Length: 25\r\n\r\n{"error":"invalid_scope"}'
 )
 BUSY = b"HTTP/1.1 503 X\r\nRetry-After: 60\r\nContent-Length: 0\r\n\r\n"
-
-
-@pytest.fixture(params=FRONT_DOORS)
-def library(request: pytest.FixtureRequest) -> str:
-    """The name of each library that is installed."""
-    library_named(request.param)
-    name: str = request.param
-    return name
 
 
 @pytest.fixture

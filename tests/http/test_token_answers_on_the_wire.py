@@ -8,10 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from front_doors import FRONT_DOORS
 from hypothesis import given
 from hypothesis import strategies as st
-from scripted_server import GRANT, HEAD, WHOLE, ScriptedServer, answers, library_named, private, send, users_client
+from scripted_server import GRANT, HEAD, WHOLE, ScriptedServer, answers, private, send, users_client
 
 from m2m_auth.http.response_bodies import decoded
 from m2m_auth.http.transports import as_transport
@@ -58,14 +57,6 @@ HELD = {
     "chunks without an end, held": CHUNKED,
     "no length, held": HEAD + b"\r\n" + GRANT,
 }
-
-
-@pytest.fixture(params=FRONT_DOORS)
-def library(request: pytest.FixtureRequest) -> str:
-    """The name of each library that is installed."""
-    library_named(request.param)
-    name: str = request.param
-    return name
 
 
 @pytest.fixture(params=["private", "the user's"])

@@ -6,21 +6,12 @@ import socket
 from typing import Any
 
 import pytest
-from front_doors import FRONT_DOORS
-from scripted_server import GRANT, WHOLE, ScriptedServer, answers, library_named, private, send
+from scripted_server import GRANT, WHOLE, ScriptedServer, answers, private, send
 
 from m2m_auth.oauth2.transport import TransportError
 
 pytestmark = pytest.mark.loopback
 ELSEWHERE = "http://issuer.example/token"
-
-
-@pytest.fixture(params=FRONT_DOORS)
-def library(request: pytest.FixtureRequest) -> str:
-    """The name of each library that is installed."""
-    library_named(request.param)
-    name: str = request.param
-    return name
 
 
 def failure(transport: Any, url: str) -> TransportError:

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 import requests
 import trustme
-from front_doors import FRONT_DOORS
-from scripted_server import GRANT, WHOLE, ScriptedServer, answers, library_named, private, send
+from scripted_server import GRANT, WHOLE, ScriptedServer, answers, private, send
 
 import m2m_auth
 from m2m_auth import ConfigurationError, TokenSource
@@ -27,14 +26,6 @@ VARIABLES = {
     "httpx2": "SSL_CERT_FILE or SSL_CERT_DIR",
 }
 Contexts = tuple[ssl.SSLContext, ssl.SSLContext]
-
-
-@pytest.fixture(params=FRONT_DOORS)
-def library(request: pytest.FixtureRequest) -> str:
-    """The name of each library that is installed."""
-    library_named(request.param)
-    name: str = request.param
-    return name
 
 
 @pytest.fixture
